@@ -1,0 +1,1 @@
+//! [`crate::resolve::hir::Program`] to [`crate::model::Model`].

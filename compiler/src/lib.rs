@@ -1,0 +1,15 @@
+//! `spnc` compiles `.spnet`, a declarative language for sparse neural networks, to machine code that trains.
+
+pub mod ad;
+pub mod cli;
+pub mod codegen;
+pub mod diag;
+pub mod elaborate;
+pub mod lir;
+pub mod lower;
+pub mod model;
+pub mod pass;
+pub mod resolve;
+pub mod scalar;
+pub mod syntax;
+pub mod tir;

@@ -1,0 +1,1 @@
+//! LIR: loop nests and calls of runtime kernels over planned buffers.

@@ -1,0 +1,3 @@
+//! The `spnc` binary.
+
+fn main() {}

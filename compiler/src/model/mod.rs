@@ -1,0 +1,483 @@
+//! The elaborated program: every layer instance, every axis and size, groups as views, the objective, the plan.
+//!
+//! All tensor expressions live in one [`Graph`]. Broadcasting has been made explicit and axes have positions, but they
+//! still carry the names that messages and `emit --stage model` print, and the batch size is still the
+//! symbol [`Size::Batch`]: `lower` fixes it, once for each batch size that occurs.
+//!
+//! Invariants, once `elaborate` has returned without a diagnostic:
+//!
+//! - no [`Size::Var`] is left;
+//! - operands come before their users, elementwise operands have equal types (sizes and element types);
+//! - every shape is as the op's own documentation says, in the same words as in `tir::Op`.
+
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+
+use crate::diag::Span;
+use crate::scalar::{Binary, Unary};
+
+/// An interned-by-sharing name.
+pub type Symbol = Arc<str>;
+
+macro_rules! index {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub u32);
+    };
+}
+
+index! {
+    /// A tensor expression: an index into [`Graph::nodes`].
+    ExprId
+}
+index! {
+    /// A free parameter: an index into [`Model::params`].
+    ParamId
+}
+index! {
+    /// A state: an index into [`Model::states`].
+    StateId
+}
+index! {
+    /// A data set: an index into [`Model::data`].
+    DataId
+}
+
+/// The size of an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Size {
+    /// So many elements.
+    Known(usize),
+    /// The number of samples in the batch.
+    Batch,
+    /// Not inferred yet; only while elaborating.
+    Var(u32),
+}
+
+/// An axis of a tensor expression.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Axis {
+    /// The name it has at this place, if it has one.
+    pub name: Option<Symbol>,
+    /// Its size.
+    pub size: Size,
+}
+
+/// The type of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// A real number.
+    F32,
+    /// A signed integer.
+    I32,
+    /// True or false.
+    Bool,
+}
+
+/// An element type and the axes, outermost first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Type {
+    /// The type of each element.
+    pub dtype: DType,
+    /// The axes.
+    pub axes: Vec<Axis>,
+}
+
+/// All tensor expressions of a program, operands before users, equal ones shared where that was cheap to see.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// A tensor expression.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What is computed.
+    pub op: Op,
+    /// The type of the result.
+    pub ty: Type,
+    /// The source text it stands for.
+    pub span: Span,
+    /// The layer instance or declaration that computes it, as `net.fc1`.
+    pub path: Symbol,
+}
+
+/// How elements are combined along axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// Addition.
+    Sum,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+/// What a node computes. The words of `tir::Op` hold; what differs is said here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A free parameter, its value before the step.
+    Param(ParamId),
+    /// A state, its value before the step.
+    State(StateId),
+    /// A field of the current batch (its index in [`DataSet::fields`]): `[Batch, …]`.
+    Field(DataId, usize),
+    /// A tensor read by `load`: an index into [`Model::literals`].
+    Literal(usize),
+    /// A number that the trainer knows; a scalar.
+    Clock(Clock),
+    /// The derivative of the whole objective by a free parameter, in training; only optimizers use it.
+    Gradient(ParamId),
+    /// Every element is this number.
+    Const(f64),
+    /// The number of elements along an axis, as an `f32` scalar; only for [`Size::Batch`] (others are constants). In a report it
+    /// counts the whole split.
+    SizeOf(Size),
+    /// The position along one axis of the result.
+    Iota(usize),
+    /// A function of each element.
+    Unary(Unary, ExprId),
+    /// A function of each pair of elements.
+    Binary(Binary, ExprId, ExprId),
+    /// `where(c, a, b)`.
+    Select(ExprId, ExprId, ExprId),
+    /// Another element type.
+    Convert(ExprId),
+    /// Axis `i` of the operand is axis `dims[i]` of the result.
+    Broadcast(ExprId, Vec<usize>),
+    /// Axis `i` of the result is axis `perm[i]` of the operand.
+    Transpose(ExprId, Vec<usize>),
+    /// The same elements in row-major order.
+    Reshape(ExprId),
+    /// All elements along the axes combined.
+    Reduce(Reduction, ExprId, Vec<usize>),
+    /// A sum of products, with a label for each axis: `lhs`, `rhs`, result, as in `tir::Einsum`.
+    Contract {
+        /// Labels of the first operand's axes.
+        lhs: Vec<u8>,
+        /// Labels of the second operand's axes.
+        rhs: Vec<u8>,
+        /// Labels of the result's axes.
+        out: Vec<u8>,
+        /// The first operand.
+        a: ExprId,
+        /// The second operand.
+        b: ExprId,
+    },
+    /// Independent numbers in [0, 1) that depend on seed, step, this site and the position.
+    Uniform {
+        /// Which place draws: derived from the path and the number of the draw in it.
+        site: u64,
+        /// Whether each step draws afresh; starts draw once.
+        each_step: bool,
+    },
+    /// The smallest element that at least a share `q` of the elements does not exceed.
+    Quantile(ExprId, ExprId),
+    /// `a with gradient of b`.
+    WithGradient(ExprId, ExprId),
+}
+
+/// Numbers that the trainer supplies; scalars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// Steps done in this run (`f32`).
+    Step,
+    /// Epochs done in this run, with their fraction (`f32`).
+    Epoch,
+    /// Share of the phase that is done (`f32`).
+    Progress,
+}
+
+/// An elaborated program.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// All tensor expressions.
+    pub graph: Graph,
+    /// The free parameters, in declaration order of their instances.
+    pub params: Vec<Param>,
+    /// The states: of layers, of parameterisations, of optimizers.
+    pub states: Vec<State>,
+    /// Constant tensors.
+    pub literals: Vec<Literal>,
+    /// The layer instances, outer before inner.
+    pub instances: Vec<Instance>,
+    /// The named groups: each a set of views.
+    pub groups: Vec<Group>,
+    /// One for each tensor under `sparsify`.
+    pub sparsified: Vec<Sparsified>,
+    /// What is minimised is the sum of these.
+    pub terms: Vec<Term>,
+    /// What is reported on the test split.
+    pub reports: Vec<Report>,
+    /// Budgets, each also a term.
+    pub budgets: Vec<Budget>,
+    /// Measures of instances.
+    pub measures: Vec<Measure>,
+    /// The evaluation-mode result of each application of a model to data, outermost ones only.
+    pub outputs: Vec<Output>,
+    /// The data sets.
+    pub data: Vec<DataSet>,
+    /// The plan; `None` where there is no `train`.
+    pub plan: Option<Plan>,
+}
+
+/// A free parameter.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// As `net.fc1.w`.
+    pub path: Symbol,
+    /// `f32`, all sizes known.
+    pub ty: Type,
+    /// Its start value.
+    pub start: ExprId,
+    /// What stands for it in training programs: itself, or what `sparsify` makes of it.
+    pub effective_train: ExprId,
+    /// The same in evaluation programs.
+    pub effective_eval: ExprId,
+    /// Its value after a step, optimizer and proximal operators applied; `None` where there is no plan.
+    pub update: Option<ExprId>,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A state.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// As `net.norm.running_mean`, or `optimizer.net.fc1.w.velocity`.
+    pub path: Symbol,
+    /// All sizes known.
+    pub ty: Type,
+    /// Its start value.
+    pub start: ExprId,
+    /// Its value after a step; `None` where nothing writes it.
+    pub update: Option<ExprId>,
+    /// Whether an optimizer owns it.
+    pub of_optimizer: bool,
+}
+
+/// A constant tensor.
+#[derive(Clone, Debug)]
+pub struct Literal {
+    /// As `file.npz:name`.
+    pub name: Symbol,
+    /// Its elements.
+    pub value: ArrayD<f64>,
+}
+
+/// A layer instance.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// As `net.fc1`.
+    pub path: Symbol,
+    /// The layer's name.
+    pub layer: Symbol,
+    /// Its sizes, as inferred.
+    pub sizes: Vec<(Symbol, Size)>,
+    /// Types of the inputs and of the result at its first application.
+    pub signature: Option<(Vec<Type>, Vec<Type>)>,
+    /// Its own parameters (not those of inner instances).
+    pub params: Vec<ParamId>,
+    /// Floating-point operations of one sample's forward pass spent in its own contractions, two for each multiply-add, for
+    /// all uses together.
+    pub flops: u64,
+}
+
+/// A named group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: Symbol,
+    /// One for each tensor.
+    pub views: Vec<View>,
+}
+
+/// A tensor seen as groups.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The tensor.
+    pub param: ParamId,
+    /// How it was cut, as `by In`.
+    pub by: String,
+    /// The number of groups.
+    pub n_groups: usize,
+    /// The number of members in each.
+    pub n_members: usize,
+    /// The effective tensor in evaluation programs as `[G, M]`.
+    pub effective: ExprId,
+}
+
+/// A tensor under a sparse parameterisation.
+#[derive(Clone, Debug)]
+pub struct Sparsified {
+    /// The tensor.
+    pub param: ParamId,
+    /// The view that the parameterisation works on.
+    pub view: View,
+    /// Its measure `density` in training programs, where it has one.
+    pub density: Option<ExprId>,
+    /// Its measure `density` in evaluation programs.
+    pub density_eval: Option<ExprId>,
+    /// As `mask` or `sparsify.net.fc1.w`.
+    pub path: Symbol,
+}
+
+/// A term of the objective: a scalar.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Its source text on one line.
+    pub text: String,
+    /// Its value in training programs.
+    pub value: ExprId,
+    /// What kind it is.
+    pub kind: TermKind,
+}
+
+/// What a term of the objective is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TermKind {
+    /// It depends on data.
+    Loss,
+    /// It depends on parameters only.
+    Penalty,
+    /// It keeps a budget.
+    Budget,
+}
+
+/// A reported number (or several: `each over`).
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Its name or source text.
+    pub name: String,
+    /// Its value in evaluation programs: scalars, each with what tells it from its neighbours.
+    pub values: Vec<(String, ExprId)>,
+}
+
+/// A budget.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// As `params(net) <= 15%`.
+    pub text: String,
+    /// What it counts.
+    pub quantity: Quantity,
+    /// The share asked for.
+    pub limit: f64,
+    /// The share that the penalty sees, in training programs: a scalar.
+    pub used: ExprId,
+    /// For each tensor that counts: its weight (parameters, or FLOPs of one sample) as an integer. Sum = the dense total.
+    pub weights: Vec<(ParamId, u64)>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantity {
+    /// Parameters.
+    Params,
+    /// Floating-point operations.
+    Flops,
+}
+
+/// A number that an instance measures.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    /// As `mask.density`.
+    pub path: Symbol,
+    /// Its value in evaluation programs.
+    pub value: ExprId,
+}
+
+/// What a model computes from data.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The model's name.
+    pub name: Symbol,
+    /// In evaluation programs.
+    pub value: ExprId,
+}
+
+/// A data set.
+#[derive(Clone, Debug)]
+pub struct DataSet {
+    /// Its name in the program.
+    pub name: Symbol,
+    /// What the file says: handed to the runtime to open it again.
+    pub spec: DataSpec,
+    /// The fields, as they are read.
+    pub fields: Vec<Field>,
+}
+
+/// A field of a data set as it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: Symbol,
+    /// `F32` or `I32`.
+    pub dtype: DType,
+    /// The shape of one sample.
+    pub shape: Vec<usize>,
+}
+
+/// What a `data` declaration asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSpec {
+    /// The reader: `idx`, `csv`, …
+    pub source: String,
+    /// Its arguments, by position (empty name) or by name.
+    pub args: Vec<(String, DataArg)>,
+}
+
+/// An argument of a `data` declaration.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DataArg {
+    /// A number.
+    Number(f64),
+    /// A string.
+    Text(String),
+    /// A truth value.
+    Bool(bool),
+}
+
+/// A training plan of one phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// How often the training split is seen.
+    pub epochs: usize,
+    /// Samples in a batch; `None`: all of them.
+    pub batch: Option<usize>,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// What elaboration asks of the world outside: files are opened by `cli`, with the runtime's readers.
+pub trait World {
+    /// The fields of a data set.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words for the user, and a way out where there is one.
+    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, (String, Option<String>)>;
+
+    /// A tensor of a file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`World::data`].
+    fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, (String, Option<String>)>;
+}
+
+impl Graph {
+    /// The node behind `id`.
+    pub fn node(&self, id: ExprId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// Appends a node.
+    pub fn push(&mut self, node: Node) -> ExprId {
+        self.nodes.push(node);
+        ExprId(self.nodes.len() as u32 - 1)
+    }
+}

@@ -1,0 +1,1 @@
+//! Rewrites of TIR that keep its meaning.

@@ -1,0 +1,3 @@
+//! `ast::File`s to [`hir::Program`]: names, imports, the library.
+
+pub mod hir;

@@ -1,0 +1,1 @@
+//! Vector kernels, dispatched once by CPU features, called by pointer from generated code.

@@ -1,0 +1,1 @@
+//! A pool of spinning threads that take slices of work.

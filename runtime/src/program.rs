@@ -1,0 +1,130 @@
+//! What the trainer asks of a program: the boundary between the runtime and whatever it trains.
+//!
+//! The compiler implements [`Program`] twice: by machine code, in `f32`, and by the reference interpreter, in
+//! `f64`. The trainer, the evaluator and the run folder work with either.
+
+use ndarray::ArrayD;
+
+/// The number type of a batch field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Real numbers.
+    Real,
+    /// Integers: labels, indices.
+    Integer,
+}
+
+/// A field of a batch, as the program expects it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// As in the data set.
+    pub name: String,
+    /// The number type.
+    pub element: Element,
+    /// The shape of one sample.
+    pub shape: Vec<usize>,
+}
+
+/// Whether a tensor is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A free parameter.
+    Param,
+    /// A state of a layer or of a parameterisation.
+    State,
+    /// A state of an optimizer.
+    OptimizerState,
+}
+
+/// A tensor that lives as long as the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its path, as `net.fc1.w`.
+    pub name: String,
+    /// What it is.
+    pub role: Role,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+/// What a program is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The fields of the data that it reads.
+    pub fields: Vec<FieldInfo>,
+    /// Its lasting tensors, in the order of their indices.
+    pub tensors: Vec<TensorInfo>,
+    /// The terms of the objective: source texts.
+    pub terms: Vec<String>,
+    /// The reported numbers, by name.
+    pub reports: Vec<String>,
+}
+
+/// Which of its functions a program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// One step of training.
+    Train,
+    /// Evaluation of one batch.
+    Evaluate,
+}
+
+/// The place a batch field is copied to: row-major, one sample after the other.
+#[derive(Debug)]
+pub enum FieldMut<'a> {
+    /// Single precision.
+    F32(&'a mut [f32]),
+    /// Double precision.
+    F64(&'a mut [f64]),
+    /// Integers.
+    I32(&'a mut [i32]),
+}
+
+/// Where in the run a step is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clock {
+    /// Steps done before this one.
+    pub step: u64,
+    /// Epochs done before this step, with their fraction.
+    pub epoch: f64,
+    /// Share of the phase done before this step, 0 to 1.
+    pub progress: f64,
+}
+
+/// A program that can be trained.
+pub trait Program {
+    /// What it is made of.
+    fn description(&self) -> &Description;
+
+    /// Gives every tensor its start value.
+    fn init(&mut self, seed: u64);
+
+    /// Where field `index` of a batch of `samples` samples goes, before [`Program::train_step`] or [`Program::evaluate`].
+    fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_>;
+
+    /// One step on the batch in the fields. Returns the value of each term of the objective.
+    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64];
+
+    /// Adds the batch in the fields to the running evaluation.
+    fn evaluate(&mut self, samples: usize, clock: Clock);
+
+    /// Ends the running evaluation and returns the reported numbers; the next [`Program::evaluate`] starts a new one.
+    fn finish_evaluation(&mut self) -> Vec<f64>;
+
+    /// The value of a lasting tensor.
+    fn read(&self, tensor: usize) -> ArrayD<f64>;
+
+    /// Overwrites a lasting tensor.
+    ///
+    /// # Panics
+    ///
+    /// If the shape differs from the described one.
+    fn write(&mut self, tensor: usize, value: &ArrayD<f64>);
+
+    /// Parameters as the network sees them (by path), and the values of measures.
+    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)>;
+
+    /// Runs the batch in the fields of [`Entry::Train`] again and says which value of which layer is the first that is not
+    /// finite; `None` where all are.
+    fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String>;
+}

@@ -1,0 +1,1 @@
+//! Run folders: weights, history, report; written atomically.
