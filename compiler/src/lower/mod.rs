@@ -1,1 +1,9 @@
 //! One IR to the next: the only module that sees two of them.
+//!
+//! | function               | from → to                                            |
+//! |------------------------|------------------------------------------------------|
+//! | [`interface::of`]      | `model::Model` → what a runtime sees of the program   |
+//! | [`to_tir`]             | `model::Model` → `tir::Func`s, for one batch size     |
+
+pub mod interface;
+pub mod to_tir;

@@ -1,0 +1,140 @@
+//! `model::Model` to `tir::Func`s: axis names go, the batch size becomes a number, and every function that a run needs is
+//! written out.
+//!
+//! | function       | inputs                                             | results                                          |
+//! |----------------|----------------------------------------------------|--------------------------------------------------|
+//! | [`init`]       | `seed`                                             | every parameter and state by path                |
+//! | [`train_step`] | lasting tensors by path, fields, `seed`, clock     | their new values by path, `term.0`, `term.1`, …  |
+//! | [`objective`]  | the same                                           | `term.0`, …                                      |
+//! | [`gradient`]   | the same                                           | `objective`, `term.0`, …, `grad.<path>`          |
+//! | [`evaluate`]   | the same, and `samples`, the size of the split     | `partial.0`, …: what this batch adds, see [`cuts`] |
+//! | [`report`]     | `partial.0`, … of the whole split, `samples`, lasting tensors | `report.0`, …                         |
+//! | [`effective`]  | lasting tensors                                    | `effective.<path>`, `view.<group>.<n>`, `measure.<path>` |
+//! | [`predict`]    | lasting tensors, fields                            | `output.<model>`                                 |
+//!
+//! The clock is `step` (`i32[]`), `epoch` and `progress` (`f32[]`). A function takes only the inputs it reads.
+
+pub mod cuts;
+mod emit;
+
+use crate::diag::Sources;
+use crate::model::{ExprId, Model};
+use crate::tir::{Func, Op, Type, Value};
+
+use emit::Emitter;
+
+/// Draws every parameter and state.
+pub fn init(model: &Model, sources: &Sources) -> Func {
+    let mut emitter = Emitter::new("init", model, sources, 1);
+    let params = model.params.iter().map(|p| (&p.path, p.start));
+    for (path, start) in params.chain(model.states.iter().map(|s| (&s.path, s.start))) {
+        let value = emitter.emit(start);
+        emitter.result(path, value);
+    }
+    emitter.finish()
+}
+
+/// One step of training on a batch of `batch` samples.
+pub fn train_step(model: &Model, sources: &Sources, batch: usize) -> Func {
+    let mut emitter = Emitter::new(format!("train_step@{batch}"), model, sources, batch);
+    let _ = emit_objective(&mut emitter, model);
+    let params = model.params.iter().map(|p| (&p.path, p.update));
+    for (path, update) in params.chain(model.states.iter().map(|s| (&s.path, s.update))) {
+        if let Some(update) = update {
+            let value = emitter.emit(update);
+            emitter.result(path, value);
+        }
+    }
+    emitter.finish()
+}
+
+/// The terms of the objective.
+pub fn objective(model: &Model, sources: &Sources, batch: usize) -> Func {
+    let mut emitter = Emitter::new(format!("objective@{batch}"), model, sources, batch);
+    let _ = emit_objective(&mut emitter, model);
+    emitter.finish()
+}
+
+/// The objective and its derivative by every free parameter.
+pub fn gradient(model: &Model, sources: &Sources, batch: usize) -> Func {
+    let mut emitter = Emitter::new(format!("gradient@{batch}"), model, sources, batch);
+    let loss = emit_objective(&mut emitter, model);
+    emitter.result("objective", loss);
+    for (index, param) in model.params.iter().enumerate() {
+        let value = emitter.emit_gradient(index);
+        emitter.result(&format!("grad.{}", param.path), value);
+    }
+    emitter.finish()
+}
+
+/// What one batch of a split contributes to the reports.
+pub fn evaluate(model: &Model, sources: &Sources, batch: usize) -> Func {
+    let mut emitter = Emitter::new(format!("evaluate@{batch}"), model, sources, batch);
+    emitter.split_samples = true;
+    for (index, cut) in cuts::of(model).iter().enumerate() {
+        let value = emitter.emit(cut.expr);
+        emitter.result(&format!("partial.{index}"), value);
+    }
+    emitter.finish()
+}
+
+/// The reports, from what the batches of a split contributed.
+pub fn report(model: &Model, sources: &Sources) -> Func {
+    let mut emitter = Emitter::new("report", model, sources, 1);
+    emitter.split_samples = true;
+    for (index, cut) in cuts::of(model).iter().enumerate() {
+        emitter.replace_by_input(cut.expr, &format!("partial.{index}"));
+    }
+    let values: Vec<ExprId> = model.reports.iter().flat_map(|r| r.values.iter().map(|(_, id)| *id)).collect();
+    for (index, id) in values.into_iter().enumerate() {
+        let value = emitter.emit(id);
+        emitter.result(&format!("report.{index}"), value);
+    }
+    emitter.finish()
+}
+
+/// Parameters as the network sees them, group views and measures, in evaluation programs.
+pub fn effective(model: &Model, sources: &Sources) -> Func {
+    let mut emitter = Emitter::new("effective", model, sources, 1);
+    for param in &model.params {
+        let value = emitter.emit(param.effective_eval);
+        emitter.result(&format!("effective.{}", param.path), value);
+    }
+    for group in &model.groups {
+        for (index, view) in group.views.iter().enumerate() {
+            let value = emitter.emit(view.effective);
+            emitter.result(&format!("view.{}.{index}", group.name), value);
+        }
+    }
+    for measure in &model.measures {
+        let value = emitter.emit(measure.value);
+        emitter.result(&format!("measure.{}", measure.path), value);
+    }
+    emitter.finish()
+}
+
+/// What each model computes from data, in evaluation programs.
+pub fn predict(model: &Model, sources: &Sources, batch: usize) -> Func {
+    let mut emitter = Emitter::new(format!("predict@{batch}"), model, sources, batch);
+    for output in &model.outputs {
+        let value = emitter.emit(output.value);
+        emitter.result(&format!("output.{}", output.name), value);
+    }
+    emitter.finish()
+}
+
+/// Emits every term as a result, and their sum.
+fn emit_objective(emitter: &mut Emitter<'_>, model: &Model) -> Value {
+    let mut sum = None;
+    for (index, term) in model.terms.iter().enumerate() {
+        let value = emitter.emit(term.value);
+        emitter.result(&format!("term.{index}"), value);
+        sum = Some(match sum {
+            None => value,
+            Some(sum) => emitter.add(sum, value),
+        });
+    }
+    let loss = sum.unwrap_or_else(|| emitter.push(Op::Const(0.0), Type::f32([])));
+    emitter.objective = Some(loss);
+    loss
+}
