@@ -105,8 +105,8 @@ pub trait Program {
     /// One step on the batch in the fields. Returns the value of each term of the objective.
     fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64];
 
-    /// Adds the batch in the fields to the running evaluation.
-    fn evaluate(&mut self, samples: usize, clock: Clock);
+    /// Adds the batch in the fields to the running evaluation of a split that has `split` samples in all.
+    fn evaluate(&mut self, samples: usize, split: usize, clock: Clock);
 
     /// Ends the running evaluation and returns the reported numbers; the next [`Program::evaluate`] starts a new one.
     fn finish_evaluation(&mut self) -> Vec<f64>;
