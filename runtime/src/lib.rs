@@ -3,6 +3,7 @@
 //! It knows nothing of the compiler: it trains anything that implements [`program::Program`].
 
 pub mod data;
+pub mod float;
 pub mod kernels;
 pub mod pool;
 pub mod program;
