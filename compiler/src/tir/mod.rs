@@ -23,6 +23,10 @@
 //! input is that input's new value**: this is how a training step updates weights and states in place.
 //! All reads of an input see its value from before the step.
 
+pub mod parse;
+mod print;
+pub mod verify;
+
 use std::fmt;
 use std::sync::Arc;
 
