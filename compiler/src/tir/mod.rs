@@ -23,6 +23,7 @@
 //! input is that input's new value**: this is how a training step updates weights and states in place.
 //! All reads of an input see its value from before the step.
 
+pub mod build;
 pub mod parse;
 mod print;
 pub mod verify;
