@@ -24,6 +24,7 @@
 //! All reads of an input see its value from before the step.
 
 pub mod build;
+pub mod interp;
 pub mod parse;
 mod print;
 pub mod verify;
