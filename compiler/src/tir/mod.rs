@@ -23,6 +23,7 @@
 //! input is that input's new value**: this is how a training step updates weights and states in place.
 //! All reads of an input see its value from before the step.
 
+pub mod arbitrary;
 pub mod build;
 pub mod interp;
 pub mod parse;
@@ -267,9 +268,9 @@ impl Func {
 
     /// The inputs, by name, in program order.
     pub fn params(&self) -> impl Iterator<Item = (&Arc<str>, Value, &Type)> {
-        self.values().filter_map(|value| match &self.def(value).op {
-            Op::Param(name) => Some((name, value, self.ty(value))),
-            _ => None,
+        self.values().filter_map(|value| {
+            let def = self.def(value);
+            if let Op::Param(name) = &def.op { Some((name, value, &def.ty)) } else { None }
         })
     }
 

@@ -189,11 +189,11 @@ impl Plan {
     }
 
     fn freeze_value(&self, value: Value) -> Option<Frozen> {
-        let gradient_of = match &self.func.def(value).op {
-            Op::WithGradient(_, b) => Some(self.slot(*b).clone()),
-            Op::Quantile(..) => None,
-            _ => return None,
-        };
+        let op = &self.func.def(value).op;
+        let gradient_of = if let Op::WithGradient(_, b) = op { Some(self.slot(*b).clone()) } else { None };
+        if gradient_of.is_none() && !matches!(op, Op::Quantile(..)) {
+            return None;
+        }
         Some(Frozen { value: self.slot(value).clone(), gradient_of })
     }
 
