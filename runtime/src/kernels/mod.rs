@@ -1,1 +1,50 @@
-//! Vector kernels, dispatched once by CPU features, called by pointer from generated code.
+//! Vector kernels that compiled programs call by pointer: everything that the code generator, whose vectors are 128
+//! bits wide, would do slower.
+//!
+//! Elementwise routines work on blocks of [`LANES`] numbers. Each is written once, as a branch-free function of one
+//! number, and built for several instruction sets; [`Isa::best`] says which of them this machine has.
+
+pub mod gemm;
+pub mod lanes;
+mod math;
+mod math64;
+pub mod quantile;
+
+/// How many numbers an elementwise routine takes at once.
+pub const LANES: usize = 16;
+
+/// An instruction set that routines are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Isa {
+    /// Whatever the target has: nothing is asked for.
+    Portable,
+    /// 256-bit vectors and fused multiply-add.
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
+}
+
+impl Isa {
+    /// The widest one that this machine has.
+    pub fn best() -> Isa {
+        let has = Isa::available();
+        has.into_iter().max().unwrap_or(Isa::Portable)
+    }
+
+    /// All that this machine has, the plainest first.
+    pub fn available() -> Vec<Isa> {
+        let mut found = vec![Isa::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                found.push(Isa::Avx2);
+            }
+            let parts = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512vl")];
+            let wide = [is_x86_feature_detected!("avx512dq"), is_x86_feature_detected!("avx512bw")];
+            if found.contains(&Isa::Avx2) && parts.iter().chain(&wide).all(|part| *part) {
+                found.push(Isa::Avx512);
+            }
+        }
+        found
+    }
+}
