@@ -29,6 +29,7 @@ pub(crate) use dataset::{Column, Values};
 pub use dataset::{Dataset, Split};
 pub use error::{DataError, Fault};
 use error::{list, near_miss};
+pub(crate) use order::{Bits, shuffle};
 
 /// A reader of one source.
 type Open = fn(&Request, &[PathBuf]) -> Result<Dataset, DataError>;

@@ -1,25 +1,24 @@
 //! Orders that depend on a key only: the shuffle of an epoch, the choice of a test split, the numbers of a teacher.
 
-/// A counter-based generator of 64 random bits: a function of key and position (the finaliser of SplitMix64).
+use crate::random;
+
+/// A sequence of random numbers that can be entered anywhere: the generator of [`random`], keyed by a seed and a use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bits {
-    key: u64,
+    seed: u64,
+    usage: u64,
 }
 
 impl Bits {
-    /// The generator of a seed and a use of it; different uses are independent.
+    /// The numbers of a seed and a use of it; different uses are independent.
     pub(crate) fn new(seed: u64, usage: u64) -> Bits {
-        Bits { key: mix(mix(seed) ^ usage) }
+        Bits { seed, usage }
     }
 
-    /// The bits at a position.
-    pub(crate) fn at(self, position: u64) -> u64 {
-        mix(self.key.wrapping_add(position.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-    }
-
-    /// A number in [0, 1) with 53 random bits.
+    /// A number in [0, 1), a multiple of 2^-48.
     pub(crate) fn uniform(self, position: u64) -> f64 {
-        (self.at(position) >> 11) as f64 / (1_u64 << 53) as f64
+        let draw = |index| f64::from(random::uniform(self.seed as i32, (self.seed >> 32) as i32, self.usage, index));
+        draw(2 * position) + draw(2 * position + 1) / (1 << 24) as f64
     }
 
     /// A standard normal number, by the method of Box and Muller.
@@ -29,18 +28,10 @@ impl Bits {
     }
 }
 
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 /// Puts `order` into the random order of `bits`, from whatever order it is in (Fisher and Yates), in place.
 pub(crate) fn shuffle(order: &mut [usize], bits: Bits) {
     for last in (1..order.len()).rev() {
-        // The high half of the product is uniform on 0..=last up to 2^-64.
-        let pick = (u128::from(bits.at(last as u64)) * (last as u128 + 1)) >> 64;
+        let pick = bits.uniform(last as u64) * (last + 1) as f64;
         order.swap(last, pick as usize);
     }
 }

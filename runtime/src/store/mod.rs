@@ -1,1 +1,3 @@
-//! Run folders: weights, history, report; written atomically.
+//! The run folder.
+
+pub(crate) mod numbers;
