@@ -29,6 +29,7 @@ pub mod interp;
 pub mod parse;
 mod print;
 pub mod verify;
+pub mod zeros;
 
 use std::fmt;
 use std::sync::Arc;

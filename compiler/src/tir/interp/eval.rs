@@ -20,11 +20,11 @@ pub fn eval(func: &Func, def: &Def, get: Operands<'_>, out: &mut [f64]) {
         Op::Binary(function, a, b) => binary(*function, ty, flat(&get(*a)), flat(&get(*b)), out),
         Op::Select(c, a, b) => select([flat(&get(*c)), flat(&get(*a)), flat(&get(*b))], out),
         Op::Convert(a) => map(flat(&get(*a)), out, |x| convert(ty.dtype, x)),
-        Op::Broadcast(a, dims) => broadcast(get(*a), dims, ty, out),
+        Op::Broadcast(a, dims) => repeat(&get(*a), dims, view_mut(ty, out)),
         Op::Transpose(a, perm) => view_mut(ty, out).assign(&get(*a).permuted_axes(perm.as_slice())),
         Op::Reshape(a) | Op::WithGradient(a, _) => out.copy_from_slice(flat(&get(*a))),
-        Op::Reduce(how, a, axes) => reduce(*how, get(*a), axes, out),
-        Op::Contract(einsum, a, b) => contract(einsum, get(*a), get(*b), ty, out),
+        Op::Reduce(how, a, axes) => view_mut(ty, out).assign(&reduce(*how, &get(*a), axes)),
+        Op::Contract(einsum, a, b) => view_mut(ty, out).assign(&contract(einsum, &get(*a), &get(*b))),
         Op::Uniform { seed, step, site } => uniform(scalar(&get(*seed)), scalar(&get(*step)), *site, out),
         Op::Quantile(a, q) => out.fill(quantile(flat(&get(*a)), scalar(&get(*q)))),
         Op::Grad(..) => panic!("{} still asks for a derivative", func.name),
@@ -81,18 +81,22 @@ fn iota(ty: &Type, axis: usize, out: &mut [f64]) {
     out.iter_mut().enumerate().for_each(|(pos, out)| *out = (pos / inner % ty.shape[axis]) as f64);
 }
 
-fn broadcast(a: ArrayViewD<'_, f64>, dims: &[usize], ty: &Type, out: &mut [f64]) {
-    let aligned = (0..ty.rank()).fold(a, |a, dim| if dims.contains(&dim) { a } else { a.insert_axis(Axis(dim)) });
-    let repeated = aligned.broadcast(ty.shape.as_slice()).expect("a verified broadcast fits");
-    view_mut(ty, out).assign(&repeated);
+/// Writes `a` with its axis `i` as axis `dims[i]` of `out`, repeated along the others.
+pub fn repeat(a: &ArrayViewD<'_, f64>, dims: &[usize], mut out: ArrayViewMutD<'_, f64>) {
+    let new = (0..out.ndim()).filter(|dim| !dims.contains(dim));
+    let aligned = new.fold(a.view(), |a, dim| a.insert_axis(Axis(dim)));
+    let repeated = aligned.broadcast(out.raw_dim()).expect("a verified broadcast fits");
+    out.assign(&repeated);
 }
 
-fn reduce(how: Reduction, a: ArrayViewD<'_, f64>, axes: &[usize], out: &mut [f64]) {
-    let reduced = axes.iter().rev().fold(None, |done: Option<ArrayD<f64>>, axis| {
-        Some(reduce_axis(how, done.as_ref().map_or(a.view(), |done| done.view()), Axis(*axis)))
-    });
-    let elements = reduced.as_ref().map_or(a.view(), |reduced| reduced.view());
-    out.iter_mut().zip(elements).for_each(|(out, x)| *out = *x);
+/// `a` with the elements along `axes` combined.
+pub fn reduce(how: Reduction, a: &ArrayViewD<'_, f64>, axes: &[usize]) -> ArrayD<f64> {
+    let step = |a: Option<ArrayD<f64>>, axis: &usize| Some(reduce_axis(how, a.as_ref()?.view(), Axis(*axis)));
+    let first = |axis: &usize| reduce_axis(how, a.view(), Axis(*axis));
+    match axes.split_last() {
+        None => a.to_owned(),
+        Some((last, axes)) => axes.iter().rev().fold(Some(first(last)), step).expect("it starts with a value"),
+    }
 }
 
 fn reduce_axis(how: Reduction, a: ArrayViewD<'_, f64>, axis: Axis) -> ArrayD<f64> {
@@ -103,13 +107,13 @@ fn reduce_axis(how: Reduction, a: ArrayViewD<'_, f64>, axis: Axis) -> ArrayD<f64
     }
 }
 
-/// As a batch of matrix products: labels in both operands and the result are batches, labels in one operand and the
-/// result are rows or columns, the others are summed over.
-fn contract(einsum: &Einsum, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>, ty: &Type, out: &mut [f64]) {
-    let Einsum { lhs, rhs, out: kept } = einsum;
-    let batch = labels(lhs, |label| rhs.contains(label) && kept.contains(label));
+/// The sum of products, as a batch of matrix products: labels in both operands and the result are batches, labels in
+/// one operand and the result are rows or columns, the others are summed over.
+pub fn contract(einsum: &Einsum, a: &ArrayViewD<'_, f64>, b: &ArrayViewD<'_, f64>) -> ArrayD<f64> {
+    let Einsum { lhs, rhs, out } = einsum;
+    let batch = labels(lhs, |label| rhs.contains(label) && out.contains(label));
     let rows = labels(lhs, |label| !rhs.contains(label));
-    let summed = labels(lhs, |label| !kept.contains(label));
+    let summed = labels(lhs, |label| !out.contains(label));
     let cols = labels(rhs, |label| !lhs.contains(label));
     let (a, a_shape) = arrange(a, lhs, [&batch, &rows, &summed]);
     let (b, b_shape) = arrange(b, rhs, [&batch, &summed, &cols]);
@@ -117,11 +121,11 @@ fn contract(einsum: &Einsum, a: ArrayViewD<'_, f64>, b: ArrayViewD<'_, f64>, ty:
         a.to_shape(a_shape).expect("groups cover the axes").view(),
         b.to_shape(b_shape).expect("groups cover the axes").view(),
     );
+    let sizes_of_a = &a.shape()[..batch.len() + rows.len()];
+    let sizes = [sizes_of_a, &b.shape()[batch.len() + summed.len()..]].concat();
     let order = [batch, rows, cols].concat();
-    let sizes: Vec<usize> = order.iter().map(|label| ty.shape[position(kept, *label)]).collect();
-    let product = product.into_shape_with_order(sizes).expect("the product has the result's elements");
-    let perm: Vec<usize> = kept.iter().map(|label| position(&order, *label)).collect();
-    view_mut(ty, out).assign(&product.permuted_axes(perm));
+    let perm: Vec<usize> = out.iter().map(|label| position(&order, *label)).collect();
+    product.into_shape_with_order(sizes).expect("the product has the result's elements").permuted_axes(perm)
 }
 
 fn labels(list: &[u8], choose: impl Fn(&u8) -> bool) -> Vec<u8> {
@@ -133,11 +137,11 @@ fn position(list: &[u8], label: u8) -> usize {
 }
 
 /// The tensor with its axes in the order of `groups`, and the shape that has each group as one axis.
-fn arrange<'a>(a: ArrayViewD<'a, f64>, list: &[u8], groups: [&[u8]; 3]) -> (ArrayViewD<'a, f64>, [usize; 3]) {
+fn arrange<'a>(a: &ArrayViewD<'a, f64>, list: &[u8], groups: [&[u8]; 3]) -> (ArrayViewD<'a, f64>, [usize; 3]) {
     let size = |group: &[u8]| group.iter().map(|label| a.shape()[position(list, *label)]).product();
     let shape = groups.map(size);
     let perm: Vec<usize> = groups.concat().iter().map(|label| position(list, *label)).collect();
-    (a.permuted_axes(perm), shape)
+    (a.clone().permuted_axes(perm), shape)
 }
 
 /// A product of matrices for each index of the first axis.

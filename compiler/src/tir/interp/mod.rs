@@ -10,7 +10,7 @@
 //! nothing about its derivative. After [`Plan::freeze`] at a point x₀ it is evaluated as a(x₀) + b(x) − b(x₀) instead, and a
 //! quantile keeps its value at x₀: at x₀ nothing changes, and the derivative there is what `ad` must give.
 
-mod eval;
+pub(super) mod eval;
 mod slots;
 
 use std::collections::BTreeMap;

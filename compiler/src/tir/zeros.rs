@@ -1,0 +1,417 @@
+//! Which elements of a function's values can be non-zero, and which still matter to its results.
+//!
+//! Some inputs have elements that are zero and stay it: pruned weights. An element of any other value is a *zero* if it is zero
+//! whatever all other elements of the inputs are. An element *matters* if, while the zeros stay, a change of it could change a
+//! result. So the elements of the inputs that are zero or do not matter can be removed, all at once. A weight is
+//! *live* if it is non-zero and matters; the multiply-adds that are left are those of two non-zero numbers into an
+//! element that matters.
+//!
+//! Each op has one rule forward ([`Forward::rule`]) and one backward ([`Backward::rule`]). Patterns are tensors of 0 (zero, does not
+//! matter) and 1.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ndarray::{ArrayViewD, Zip};
+
+use super::build::inverse;
+use super::interp::Tensor;
+use super::interp::eval::{contract, reduce, repeat};
+use super::{Def, Einsum, Func, Op, Reduction, Type, Value};
+use crate::scalar::{Binary, Unary};
+
+/// What [`analyse`] finds, for each value of the function.
+#[derive(Clone, Debug)]
+pub struct Zeros {
+    /// 1 where an element can be non-zero.
+    pub non_zero: Vec<Tensor>,
+    /// 1 where a change of the element could change a result while the zeros stay.
+    pub matters: Vec<Tensor>,
+}
+
+/// What is left of a network when everything is removed that can no longer matter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Live {
+    /// For each input with a pattern: 1 where an element is non-zero and matters.
+    pub elements: BTreeMap<Arc<str>, Tensor>,
+    /// Multiplications followed by additions that are left in contractions.
+    pub multiply_adds: u64,
+}
+
+/// Analyses `func`: `non_zero` gives the inputs that have zeros, as their values or as patterns; all elements of the others are taken for non-zero.
+///
+/// # Panics
+///
+/// If a pattern has not the shape of its input.
+pub fn analyse(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Zeros {
+    let mut forward = Forward { func, given: non_zero, non_zero: Vec::with_capacity(func.defs.len()) };
+    for value in func.values() {
+        let pattern = forward.rule(func.def(value));
+        forward.non_zero.push(pattern);
+    }
+    let non_zero = forward.non_zero;
+    let zeros = func.defs.iter().map(|def| zeros(&def.ty)).collect();
+    let mut backward = Backward { func, non_zero: &non_zero, matters: zeros };
+    for (_, value) in &func.results {
+        backward.matters[value.0 as usize].fill(1.0);
+    }
+    func.values().rev().for_each(|value| backward.rule(value));
+    let matters = backward.matters;
+    Zeros { non_zero, matters }
+}
+
+/// What is left of `func` when elements of the inputs with patterns are removed until none is left that is zero or does
+/// not matter.
+pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
+    let mut given: BTreeMap<Arc<str>, Tensor> =
+        func.params().filter_map(|(name, ..)| Some((Arc::clone(name), non_zero(name)?))).collect();
+    loop {
+        let zeros = analyse(func, &|name| given.get(name).cloned());
+        let left: BTreeMap<Arc<str>, Tensor> = func
+            .params()
+            .filter(|(name, ..)| given.contains_key(*name))
+            .map(|(name, value, _)| (Arc::clone(name), zeros.live(value)))
+            .collect();
+        if left == given {
+            return Live { elements: left, multiply_adds: zeros.multiply_adds(func) };
+        }
+        given = left;
+    }
+}
+
+impl Zeros {
+    /// 1 where an element of `value` can be non-zero and matters.
+    pub fn live(&self, value: Value) -> Tensor {
+        let index = value.0 as usize;
+        &self.non_zero[index] * &self.matters[index]
+    }
+
+    /// How many products of two elements that can be non-zero are added to an element that matters, in all contractions.
+    pub fn multiply_adds(&self, func: &Func) -> u64 {
+        let of = |value: &Value| self.non_zero[value.0 as usize].view();
+        let counts = func.values().map(|value| {
+            let Op::Contract(einsum, a, b) = &func.def(value).op else { return 0 };
+            (contract(einsum, &of(a), &of(b)) * &self.matters[value.0 as usize]).sum() as u64
+        });
+        counts.sum()
+    }
+}
+
+fn zeros(ty: &Type) -> Tensor {
+    Tensor::zeros(ty.shape.as_slice())
+}
+
+fn ones(ty: &Type) -> Tensor {
+    Tensor::ones(ty.shape.as_slice())
+}
+
+/// Whether each element holds in either pattern.
+fn or(a: &Tensor, b: &Tensor) -> Tensor {
+    Zip::from(a).and(b).map_collect(|a, b| a.max(*b))
+}
+
+/// 1 where the element is not zero.
+fn is_non_zero(a: &Tensor) -> Tensor {
+    a.mapv(|x| f64::from(u8::from(x != 0.0)))
+}
+
+/// Walks from the inputs: where can a value be non-zero?
+struct Forward<'a> {
+    func: &'a Func,
+    given: &'a dyn Fn(&str) -> Option<Tensor>,
+    non_zero: Vec<Tensor>,
+}
+
+impl Forward<'_> {
+    fn of(&self, value: Value) -> &Tensor {
+        &self.non_zero[value.0 as usize]
+    }
+
+    fn view(&self, value: Value) -> ArrayViewD<'_, f64> {
+        self.of(value).view()
+    }
+
+    fn rule(&self, def: &Def) -> Tensor {
+        let ty = &def.ty;
+        match &def.op {
+            Op::Param(name) => self.param(name, ty),
+            Op::Const(number) => {
+                if *number == 0.0 {
+                    zeros(ty)
+                } else {
+                    ones(ty)
+                }
+            }
+            Op::Unary(function, a) => {
+                if keeps_zero(*function) {
+                    self.of(*a).clone()
+                } else {
+                    ones(ty)
+                }
+            }
+            Op::Binary(function, a, b) => self.binary(*function, *a, *b),
+            // A condition that never holds chooses the second.
+            Op::Select(c, a, b) => or(&(self.of(*c) * self.of(*a)), self.of(*b)),
+            Op::Convert(a) | Op::WithGradient(a, _) => self.of(*a).clone(),
+            Op::Broadcast(a, dims) => repeated(&self.view(*a), dims, ty),
+            Op::Transpose(a, perm) => self.view(*a).permuted_axes(perm.as_slice()).to_owned(),
+            Op::Reshape(a) => reshaped(self.of(*a), ty),
+            Op::Reduce(how, a, axes) => self.reduce(*how, *a, axes, ty),
+            Op::Contract(einsum, a, b) => is_non_zero(&contract(einsum, &self.view(*a), &self.view(*b))),
+            Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => ones(ty),
+        }
+    }
+
+    fn param(&self, name: &str, ty: &Type) -> Tensor {
+        let Some(given) = (self.given)(name) else { return ones(ty) };
+        assert_eq!(given.shape(), ty.shape, "the pattern of {name} has the shape of the input");
+        is_non_zero(&given)
+    }
+
+    fn binary(&self, function: Binary, a: Value, b: Value) -> Tensor {
+        let (a_non_zero, b_non_zero) = (self.of(a), self.of(b));
+        match function {
+            Binary::Mul | Binary::MulZ | Binary::And => a_non_zero * b_non_zero,
+            // 0 / 0 is no number.
+            Binary::Div => or(a_non_zero, &(1.0 - b_non_zero)),
+            Binary::Pow if self.is_positive(b) => a_non_zero.clone(),
+            Binary::Pow | Binary::Le | Binary::Ge | Binary::Eq => Tensor::ones(a_non_zero.raw_dim()),
+            Binary::Add | Binary::Sub | Binary::Min | Binary::Max => or(a_non_zero, b_non_zero),
+            Binary::Lt | Binary::Gt | Binary::Ne | Binary::Or => or(a_non_zero, b_non_zero),
+        }
+    }
+
+    fn is_positive(&self, value: Value) -> bool {
+        matches!(self.func.def(value).op, Op::Const(number) if number > 0.0)
+    }
+
+    fn reduce(&self, how: Reduction, a: Value, axes: &[usize], ty: &Type) -> Tensor {
+        let is_over_nothing = self.func.ty(a).is_empty();
+        match how {
+            Reduction::Max | Reduction::Min if is_over_nothing => ones(ty),
+            Reduction::Sum if is_over_nothing => zeros(ty),
+            Reduction::Sum | Reduction::Max | Reduction::Min => reduce(Reduction::Max, &self.view(a), axes),
+        }
+    }
+}
+
+/// Whether the function is 0 at 0.
+fn keeps_zero(function: Unary) -> bool {
+    match function {
+        Unary::Neg | Unary::Abs | Unary::Sign | Unary::Sqrt | Unary::Floor | Unary::Ceil => true,
+        Unary::Erf | Unary::ErfInv | Unary::Tanh | Unary::Sin => true,
+        Unary::Not | Unary::Exp | Unary::Log | Unary::Sigmoid | Unary::Cos => false,
+    }
+}
+
+fn repeated(a: &ArrayViewD<'_, f64>, dims: &[usize], ty: &Type) -> Tensor {
+    let mut out = zeros(ty);
+    repeat(a, dims, out.view_mut());
+    out
+}
+
+fn reshaped(a: &Tensor, ty: &Type) -> Tensor {
+    a.to_shape(ty.shape.as_slice()).expect("a verified reshape keeps the number of elements").to_owned()
+}
+
+/// Walks from the results: which operands matter to a value that does?
+struct Backward<'a> {
+    func: &'a Func,
+    non_zero: &'a [Tensor],
+    matters: Vec<Tensor>,
+}
+
+impl Backward<'_> {
+    fn non_zero(&self, value: Value) -> &Tensor {
+        &self.non_zero[value.0 as usize]
+    }
+
+    fn add(&mut self, value: Value, matters: &Tensor) {
+        Zip::from(&mut self.matters[value.0 as usize]).and(matters).for_each(|old, new| *old = old.max(*new));
+    }
+
+    fn rule(&mut self, value: Value) {
+        let def = self.func.def(value);
+        let matters = self.matters[value.0 as usize].clone();
+        match &def.op {
+            Op::Param(_) | Op::Const(_) | Op::Iota(_) => {}
+            Op::Unary(_, a) | Op::Convert(a) | Op::WithGradient(a, _) => self.add(*a, &matters),
+            Op::Binary(function, a, b) => self.binary(*function, [*a, *b], &matters),
+            Op::Select(c, a, b) => self.select([*c, *a, *b], &matters),
+            Op::Broadcast(a, dims) => self.broadcast(*a, dims, &matters),
+            Op::Transpose(a, perm) => self.add(*a, &matters.permuted_axes(inverse(perm))),
+            Op::Reshape(a) => self.add(*a, &reshaped(&matters, self.func.ty(*a))),
+            Op::Reduce(_, a, axes) => self.reduce(*a, axes, &matters),
+            Op::Contract(einsum, a, b) => self.contract(einsum, *a, *b, &matters),
+            Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => self.all_of(&def.op.operands(), &matters),
+        }
+    }
+
+    fn binary(&mut self, function: Binary, [a, b]: [Value; 2], matters: &Tensor) {
+        match function {
+            Binary::Mul | Binary::MulZ | Binary::And => {
+                let (a_matters, b_matters) = (matters * self.non_zero(b), matters * self.non_zero(a));
+                self.add(a, &a_matters);
+                self.add(b, &b_matters);
+            }
+            Binary::Add | Binary::Sub | Binary::Min | Binary::Max | Binary::Div | Binary::Pow | Binary::Or => {
+                self.add(a, matters);
+                self.add(b, matters);
+            }
+            Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge | Binary::Eq | Binary::Ne => {
+                self.add(a, matters);
+                self.add(b, matters);
+            }
+        }
+    }
+
+    /// Between two zeros the condition does not matter; where it never holds, the first does not.
+    fn select(&mut self, [c, a, b]: [Value; 3], matters: &Tensor) {
+        let c_matters = matters * or(self.non_zero(a), self.non_zero(b));
+        let a_matters = matters * self.non_zero(c);
+        self.add(c, &c_matters);
+        self.add(a, &a_matters);
+        self.add(b, matters);
+    }
+
+    fn broadcast(&mut self, a: Value, dims: &[usize], matters: &Tensor) {
+        let new: Vec<usize> = (0..matters.ndim()).filter(|dim| !dims.contains(dim)).collect();
+        // Over nothing the largest is minus infinity.
+        let any = reduce(Reduction::Max, &matters.view(), &new).mapv(|x| x.max(0.0));
+        self.add(a, &any);
+    }
+
+    fn reduce(&mut self, a: Value, axes: &[usize], matters: &Tensor) {
+        let ty = self.func.ty(a);
+        let kept: Vec<usize> = (0..ty.rank()).filter(|axis| !axes.contains(axis)).collect();
+        self.add(a, &repeated(&matters.view(), &kept, ty));
+    }
+
+    fn contract(&mut self, einsum: &Einsum, a: Value, b: Value, matters: &Tensor) {
+        let Einsum { lhs, rhs, out } = einsum.clone();
+        let to_a = Einsum { lhs: out.clone(), rhs: rhs.clone(), out: lhs.clone() };
+        let to_b = Einsum { lhs: out, rhs: lhs, out: rhs };
+        let a_matters = is_non_zero(&contract(&to_a, &matters.view(), &self.non_zero(b).view()));
+        let b_matters = is_non_zero(&contract(&to_b, &matters.view(), &self.non_zero(a).view()));
+        self.add(a, &a_matters);
+        self.add(b, &b_matters);
+    }
+
+    /// Every element of every operand matters if any of the result does.
+    fn all_of(&mut self, operands: &[Value], matters: &Tensor) {
+        if matters.iter().any(|x| *x > 0.0) {
+            operands.iter().for_each(|operand| self.matters[operand.0 as usize].fill(1.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr1, arr2};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tir::{arbitrary, interp, parse};
+
+    /// Three inputs, three hidden units, two outputs.
+    const NETWORK: &str = "func network {
+        %0 = param x : f32[1, 3]
+        %1 = param w1 : f32[3, 3]
+        %2 = param b1 : f32[3]
+        %3 = param w2 : f32[3, 2]
+        %4 = contract ij,jk->ik %0, %1 : f32[1, 3]
+        %5 = broadcast %2, [1] : f32[1, 3]
+        %6 = add %4, %5 : f32[1, 3]
+        %7 = const 0.0 : f32[1, 3]
+        %8 = gt %6, %7 : bool[1, 3]
+        %9 = select %8, %6, %7 : f32[1, 3]
+        %10 = contract ij,jk->ik %9, %3 : f32[1, 2]
+        return y = %10
+    }";
+
+    /// The first unit feeds nothing; the second has neither inputs nor bias; of the third one weight is gone.
+    #[test]
+    fn what_a_dead_unit_had_is_dead() {
+        let func = parse::func(NETWORK).expect("TIR");
+        let given = |name: &str| match name {
+            "w1" => Some(arr2(&[[0.5, 0.0, 0.5], [0.5, 0.0, 0.0], [0.5, 0.0, 0.5]]).into_dyn()),
+            "b1" => Some(arr1(&[0.5, 0.0, 0.5]).into_dyn()),
+            "w2" => Some(arr2(&[[0.0, 0.0], [0.5, 0.5], [0.5, 0.5]]).into_dyn()),
+            _ => None,
+        };
+        let live = live(&func, &given);
+        assert_eq!(live.elements["w1"], arr2(&[[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]]).into_dyn());
+        assert_eq!(live.elements["b1"], arr1(&[0.0, 0.0, 1.0]).into_dyn());
+        assert_eq!(live.elements["w2"], arr2(&[[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]]).into_dyn());
+        assert_eq!(live.multiply_adds, 4);
+    }
+
+    #[test]
+    fn a_dense_network_lives() {
+        let func = parse::func(NETWORK).expect("TIR");
+        let live = live(&func, &|name| (name == "w1").then(|| Tensor::ones(vec![3, 3])));
+        assert_eq!(live.elements["w1"], Tensor::ones(vec![3, 3]));
+        assert_eq!(live.multiply_adds, 9 + 6);
+    }
+
+    /// Evaluates at `inputs`; an empty result would hide everything.
+    fn results(func: &Func, inputs: &BTreeMap<Arc<str>, Tensor>) -> Vec<Tensor> {
+        let results = interp::run(func, &|name| inputs.get(name).cloned()).expect("every input");
+        results.into_values().collect()
+    }
+
+    /// A random function of sparse inputs and the inputs themselves.
+    fn sparse_case() -> impl Strategy<Value = (Func, BTreeMap<Arc<str>, Tensor>)> {
+        (prop::collection::vec(any::<u32>(), 0..80), any::<u32>(), any::<u64>()).prop_map(|(recipe, seed, zeros)| {
+            let mut func = arbitrary::func(&recipe);
+            func.results.truncate(1);
+            let mut inputs = arbitrary::inputs(&func, seed);
+            for name in ["x", "w", "b"] {
+                let tensor = inputs.get_mut(name).expect("an input of every random function");
+                tensor.iter_mut().enumerate().filter(|(i, _)| zeros >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
+            }
+            (func, inputs)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_zero_is_zero((func, inputs) in sparse_case()) {
+            let zeros = analyse(&func, &|name| ["x", "w", "b"].contains(&name).then(|| inputs[name].clone()));
+            let mut plan = interp::Plan::new(&func, interp::Keep::All);
+            plan.set_inputs(&|name| inputs.get(name).cloned()).expect("every input");
+            plan.run();
+            for value in func.values() {
+                for (x, can) in plan.value(value).iter().zip(&zeros.non_zero[value.0 as usize]) {
+                    prop_assert!(*can == 1.0 || *x == 0.0, "{value} of {func}");
+                }
+            }
+        }
+
+        #[test]
+        fn changing_what_does_not_matter_changes_nothing((func, inputs) in sparse_case()) {
+            let zeros = analyse(&func, &|name| ["x", "w", "b"].contains(&name).then(|| inputs[name].clone()));
+            let before = results(&func, &inputs);
+            for name in ["x", "w", "b", "s"] {
+                let (_, value, _) = func.params().find(|(n, ..)| &***n == name).expect("an input");
+                let matters = zeros.matters[value.0 as usize].iter().zip(&inputs[name]).enumerate();
+                for (index, _) in matters.filter(|(_, (matters, x))| **matters == 0.0 && **x != 0.0) {
+                    let mut changed = inputs.clone();
+                    let tensor = changed.get_mut(name).expect("an input");
+                    tensor.as_slice_mut().expect("contiguous")[index] += 0.7;
+                    prop_assert_eq!(&results(&func, &changed), &before, "element {} of {} in\n{}", index, name, func);
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_not_live_can_go_at_once((func, inputs) in sparse_case()) {
+            let live = live(&func, &|name| ["x", "w", "b"].contains(&name).then(|| inputs[name].clone()));
+            let mut pruned = inputs.clone();
+            for (name, kept) in &live.elements {
+                *pruned.get_mut(name).expect("an input") *= kept;
+            }
+            prop_assert_eq!(results(&func, &pruned), results(&func, &inputs));
+        }
+    }
+}
