@@ -35,6 +35,30 @@ impl Values {
             Values::F64(values) => values.len(),
         }
     }
+
+    /// The samples `rows`, each of `width` elements, in that order.
+    pub(crate) fn select(&self, rows: &[usize], width: usize) -> Values {
+        fn pick<T: Copy>(values: &[T], rows: &[usize], width: usize) -> Vec<T> {
+            rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect()
+        }
+        match self {
+            Values::U8(values) => Values::U8(pick(values, rows, width)),
+            Values::I32(values) => Values::I32(pick(values, rows, width)),
+            Values::F32(values) => Values::F32(pick(values, rows, width)),
+            Values::F64(values) => Values::F64(pick(values, rows, width)),
+        }
+    }
+
+    /// The first element that is infinite or not a number, and where it is.
+    pub(crate) fn not_finite(&self) -> Option<(usize, f64)> {
+        match self {
+            Values::U8(_) | Values::I32(_) => None,
+            Values::F32(values) => {
+                values.iter().position(|x| !x.is_finite()).map(|index| (index, f64::from(values[index])))
+            }
+            Values::F64(values) => values.iter().position(|x| !x.is_finite()).map(|index| (index, values[index])),
+        }
+    }
 }
 
 /// A field with its samples: row-major, those of the training split first.

@@ -21,6 +21,9 @@ mod files;
 mod idx;
 mod order;
 mod scale;
+mod split;
+mod synthetic;
+mod tensors;
 
 use std::path::PathBuf;
 
@@ -30,12 +33,20 @@ pub use dataset::{Dataset, Split};
 pub use error::{DataError, Fault};
 use error::{list, near_miss};
 pub(crate) use order::{Bits, shuffle};
+pub use tensors::{load, read_tensors};
 
 /// A reader of one source.
 type Open = fn(&Request, &[PathBuf]) -> Result<Dataset, DataError>;
 
 /// Every source by its name in a `data` declaration.
-const SOURCES: &[(&str, Open)] = &[("idx", idx::open), ("csv", csv::open), ("digits", digits::open)];
+const SOURCES: &[(&str, Open)] = &[
+    ("idx", idx::open),
+    ("csv", csv::open),
+    ("npy", tensors::open_npy),
+    ("npz", tensors::open_npz),
+    ("digits", digits::open),
+    ("synthetic", synthetic::open),
+];
 
 /// Opens what a `data` declaration asks for; files are looked up in each directory of `search` in turn.
 ///
