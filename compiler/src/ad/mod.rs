@@ -13,7 +13,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::tir::build::Builder;
+use crate::tir::build::{Build, Builder};
 use crate::tir::{DType, Def, Func, Op, Origin, Type, Value};
 
 /// `func` with each derivative that it asks for written out.

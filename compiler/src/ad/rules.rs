@@ -6,7 +6,7 @@
 
 use super::Sweep;
 use crate::scalar::{Binary, Unary};
-use crate::tir::build::{Builder, complement, inverse};
+use crate::tir::build::{Build, Builder, complement, inverse};
 use crate::tir::{DType, Einsum, Op, Reduction, Value};
 
 /// The operands that a cotangent can flow to.

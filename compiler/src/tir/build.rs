@@ -1,6 +1,7 @@
 //! Building a [`Func`] definition by definition, with the types of results worked out.
 //!
-//! Each method appends one definition whose operands must fit (as the verifier demands), and returns it.
+//! [`Build`] says how; a [`Builder`] appends to a function, and a pass that writes a function anew has a
+//! builder of its own. The operands that are given must fit, as the verifier demands.
 
 use std::sync::Arc;
 
@@ -16,83 +17,95 @@ pub struct Builder<'a> {
     pub origin: Option<Arc<Origin>>,
 }
 
-impl Builder<'_> {
-    /// The type of `value`.
-    pub fn ty(&self, value: Value) -> &Type {
-        self.func.ty(value)
+impl Build for Builder<'_> {
+    fn func(&self) -> &Func {
+        self.func
     }
 
-    /// The definition `op` of type `ty`.
-    pub fn push(&mut self, op: Op, ty: Type) -> Value {
+    fn push(&mut self, op: Op, ty: Type) -> Value {
         self.func.push(op, ty, self.origin.clone())
+    }
+}
+
+/// Makes definitions; each method returns a value of the definition that its name says.
+pub trait Build {
+    /// The function so far.
+    fn func(&self) -> &Func;
+
+    /// The definition `op` of type `ty`, or a value equal to it.
+    fn push(&mut self, op: Op, ty: Type) -> Value;
+
+    /// The type of `value`.
+    fn ty(&self, value: Value) -> &Type {
+        self.func().ty(value)
     }
 
     /// A tensor of type `ty`, all of whose elements are `number`.
-    pub fn constant(&mut self, number: f64, ty: Type) -> Value {
+    fn constant(&mut self, number: f64, ty: Type) -> Value {
         self.push(Op::Const(number), ty)
     }
 
     /// All elements `number`, of the type of `like`.
-    pub fn constant_like(&mut self, number: f64, like: Value) -> Value {
+    fn constant_like(&mut self, number: f64, like: Value) -> Value {
         let ty = self.ty(like).clone();
         self.constant(number, ty)
     }
 
     /// `f` of each element.
-    pub fn unary(&mut self, f: Unary, a: Value) -> Value {
+    fn unary(&mut self, f: Unary, a: Value) -> Value {
         let ty = self.ty(a).clone();
         self.push(Op::Unary(f, a), ty)
     }
 
     /// `f` of each pair of elements.
-    pub fn binary(&mut self, f: Binary, a: Value, b: Value) -> Value {
+    fn binary(&mut self, f: Binary, a: Value, b: Value) -> Value {
         let ty = binary_type(f, self.ty(a));
         self.push(Op::Binary(f, a, b), ty)
     }
 
     /// `a + b`.
-    pub fn add(&mut self, a: Value, b: Value) -> Value {
+    fn add(&mut self, a: Value, b: Value) -> Value {
         self.binary(Binary::Add, a, b)
     }
 
     /// `a * b`.
-    pub fn mul(&mut self, a: Value, b: Value) -> Value {
+    fn mul(&mut self, a: Value, b: Value) -> Value {
         self.binary(Binary::Mul, a, b)
     }
 
     /// `if_true` where `cond` holds, else `if_false`.
-    pub fn select(&mut self, cond: Value, if_true: Value, if_false: Value) -> Value {
+    fn select(&mut self, cond: Value, if_true: Value, if_false: Value) -> Value {
         let ty = self.ty(if_true).clone();
         self.push(Op::Select(cond, if_true, if_false), ty)
     }
 
     /// The same numbers as `dtype`.
-    pub fn convert(&mut self, a: Value, dtype: DType) -> Value {
+    fn convert(&mut self, a: Value, dtype: DType) -> Value {
         let ty = self.ty(a).with_dtype(dtype);
         self.push(Op::Convert(a), ty)
     }
 
     /// `a` repeated along new axes: its axis `i` is axis `dims[i]` of `shape`.
-    pub fn broadcast(&mut self, a: Value, dims: Vec<usize>, shape: Vec<usize>) -> Value {
+    fn broadcast(&mut self, a: Value, dims: Vec<usize>, shape: Vec<usize>) -> Value {
         let ty = Type::new(self.ty(a).dtype, shape);
         self.push(Op::Broadcast(a, dims), ty)
     }
 
     /// `a` with axis `perm[i]` as axis `i`.
-    pub fn transpose(&mut self, a: Value, perm: Vec<usize>) -> Value {
+    fn transpose(&mut self, a: Value, perm: Vec<usize>) -> Value {
         let shape: Vec<usize> = perm.iter().map(|axis| self.ty(a).shape[*axis]).collect();
         let ty = Type::new(self.ty(a).dtype, shape);
         self.push(Op::Transpose(a, perm), ty)
     }
 
     /// The elements of `a`, in order, under another shape.
-    pub fn reshape(&mut self, a: Value, shape: Vec<usize>) -> Value {
+    fn reshape(&mut self, a: Value, shape: Vec<usize>) -> Value {
         let ty = Type::new(self.ty(a).dtype, shape);
         self.push(Op::Reshape(a), ty)
     }
 
     /// The elements of `a` along `axes` combined.
-    pub fn reduce(&mut self, reduction: Reduction, a: Value, axes: Vec<usize>) -> Value {
+    fn reduce(&mut self, reduction: Reduction, a: Value, axes: Vec<usize>) -> Value {
         let kept = complement(&axes, self.ty(a).rank());
         let shape: Vec<usize> = kept.iter().map(|axis| self.ty(a).shape[*axis]).collect();
         let ty = Type::new(self.ty(a).dtype, shape);
@@ -100,7 +113,7 @@ impl Builder<'_> {
     }
 
     /// The sum of products of `a` and `b` that `einsum` says.
-    pub fn contract(&mut self, einsum: Einsum, a: Value, b: Value) -> Value {
+    fn contract(&mut self, einsum: Einsum, a: Value, b: Value) -> Value {
         let shape = einsum.out_shape(self.ty(a), self.ty(b));
         let ty = Type::new(self.ty(a).dtype, shape);
         self.push(Op::Contract(einsum, a, b), ty)

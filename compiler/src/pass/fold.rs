@@ -1,0 +1,43 @@
+//! `fold`: constant folding, in `f64`. A result that is not finite is not folded, so that it appears where the
+//! program makes it.
+
+use super::rewrite::{Rewriter, rewrite};
+use crate::tir::build::Build;
+use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+
+/// Runs the pass.
+pub fn run(func: &mut Func) {
+    rewrite(func, rule);
+}
+
+fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+    let number = fold(cx, op, ty)?;
+    let fits = ty.dtype != DType::I32 || (number.fract() == 0.0 && number.abs() < f64::from(i32::MAX));
+    (number.is_finite() && fits).then(|| cx.constant(number, ty.clone()))
+}
+
+/// The number that every element of `op` is.
+fn fold(cx: &Rewriter, op: &Op, ty: &Type) -> Option<f64> {
+    match op {
+        Op::Unary(f, a) => Some(f.apply(cx.number(*a)?)),
+        Op::Binary(f, a, b) => Some(f.apply(cx.number(*a)?, cx.number(*b)?)),
+        Op::Select(c, a, b) => cx.number(if cx.number(*c)? != 0.0 { *a } else { *b }),
+        Op::Convert(a) => Some(convert(cx.number(*a)?, ty.dtype)),
+        Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reshape(a) => cx.number(*a),
+        Op::Reduce(Reduction::Sum, a, _) => {
+            let combined = cx.ty(*a).len() / ty.len().max(1);
+            Some(cx.number(*a)? * combined as f64)
+        }
+        Op::Reduce(Reduction::Max | Reduction::Min, a, _) => cx.number(*a).filter(|_| !cx.ty(*a).is_empty()),
+        Op::Contract(..) | Op::Quantile(..) | Op::Uniform { .. } | Op::WithGradient(..) | Op::Grad(..) => None,
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) => None,
+    }
+}
+
+fn convert(number: f64, dtype: DType) -> f64 {
+    match dtype {
+        DType::F32 => number,
+        DType::I32 => number.trunc(),
+        DType::Bool => f64::from(u8::from(number != 0.0)),
+    }
+}

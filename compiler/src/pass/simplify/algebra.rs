@@ -1,0 +1,252 @@
+//! Laws about single elements.
+
+use crate::pass::rewrite::Rewriter;
+use crate::scalar::{Binary, Unary};
+use crate::tir::build::Build;
+use crate::tir::{DType, Op, Type, Value};
+
+pub fn unary(cx: &mut Rewriter, f: Unary, a: Value) -> Option<Value> {
+    match (f, cx.op(a).clone()) {
+        // --x = x, !!x = x
+        (Unary::Neg, Op::Unary(Unary::Neg, x)) | (Unary::Not, Op::Unary(Unary::Not, x)) => Some(x),
+        // -(x - y) = y - x
+        (Unary::Neg, Op::Binary(Binary::Sub, x, y)) => Some(cx.binary(Binary::Sub, y, x)),
+        // -(x c) = x (-c)
+        (Unary::Neg, Op::Binary(Binary::Mul, x, c)) if cx.number(c).is_some() => {
+            let minus_c = cx.unary_number(Unary::Neg, c);
+            Some(cx.mul(x, minus_c))
+        }
+        (Unary::Not, Op::Binary(Binary::Eq, x, y)) => Some(cx.binary(Binary::Ne, x, y)),
+        (Unary::Not, Op::Binary(Binary::Ne, x, y)) => Some(cx.binary(Binary::Eq, x, y)),
+        // |-x| = |x|
+        (Unary::Abs, Op::Unary(Unary::Neg, x)) => Some(cx.unary(Unary::Abs, x)),
+        (Unary::Abs, _) if cx.range(a).lo >= 0.0 => Some(a),
+        (_, _) => None,
+    }
+}
+
+pub fn binary(cx: &mut Rewriter, f: Binary, a: Value, b: Value) -> Option<Value> {
+    match f {
+        Binary::Add => add(cx, a, b),
+        Binary::Sub => sub(cx, a, b),
+        Binary::Mul => mul(cx, a, b),
+        Binary::MulZ => mulz(cx, a, b),
+        Binary::Div => div(cx, a, b),
+        Binary::Pow => pow(cx, a, b),
+        Binary::And => logical(cx, [a, b], 1.0),
+        Binary::Or => logical(cx, [a, b], 0.0),
+        Binary::Ne => ne(cx, a, b),
+        Binary::Min | Binary::Max => (a == b).then_some(a),
+        Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge | Binary::Eq => None,
+    }
+}
+
+fn add(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    if cx.is(a, 0.0) {
+        return Some(b);
+    }
+    if cx.is(b, 0.0) {
+        return Some(a);
+    }
+    // x + -y = x - y
+    if let Some(y) = cx.negated(b) {
+        return Some(cx.binary(Binary::Sub, a, y));
+    }
+    let x = cx.negated(a)?;
+    Some(cx.binary(Binary::Sub, b, x))
+}
+
+fn sub(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    if cx.is(b, 0.0) {
+        return Some(a);
+    }
+    if cx.is(a, 0.0) {
+        return Some(cx.unary(Unary::Neg, b));
+    }
+    // x - -y = x + y
+    let y = cx.negated(b)?;
+    Some(cx.add(a, y))
+}
+
+fn mul(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    // Numbers stand behind.
+    if cx.number(a).is_some() && cx.number(b).is_none() {
+        return Some(cx.mul(b, a));
+    }
+    if let Some(number) = cx.number(b) {
+        return mul_number(cx, a, b, number);
+    }
+    // (-x) y = -(x y), so that signs meet the additions below
+    if let Some(x) = cx.negated(a) {
+        return Some(cx.minus(Binary::Mul, x, b));
+    }
+    let y = cx.negated(b)?;
+    Some(cx.minus(Binary::Mul, a, y))
+}
+
+fn mul_number(cx: &mut Rewriter, a: Value, b: Value, number: f64) -> Option<Value> {
+    if number == 0.0 && cx.range(a).tame {
+        return Some(b);
+    }
+    if number == 1.0 {
+        return Some(a);
+    }
+    if number == -1.0 {
+        return Some(cx.unary(Unary::Neg, a));
+    }
+    // (-x) c = x (-c)
+    if let Some(x) = cx.negated(a) {
+        let minus_b = cx.unary_number(Unary::Neg, b);
+        return Some(cx.mul(x, minus_b));
+    }
+    // (x c) d = x (c d)
+    let Op::Binary(Binary::Mul, x, c) = *cx.op(a) else { return None };
+    let product = cx.constant_like(cx.number(c)? * number, a);
+    Some(cx.mul(x, product))
+}
+
+/// The first operand is a cotangent, the second a slope.
+fn mulz(cx: &mut Rewriter, ct: Value, slope: Value) -> Option<Value> {
+    if cx.is(ct, 0.0) {
+        return Some(ct);
+    }
+    // 0 times a number that is no number is 0 by definition, so a slope of 0 does the rest.
+    if cx.is(slope, 0.0) && cx.range(ct).tame {
+        return Some(slope);
+    }
+    let never_zero = cx.number(ct).is_some_and(|ct| ct != 0.0) || cx.range(ct).is_positive();
+    if never_zero || cx.range(slope).tame {
+        return Some(cx.mul(ct, slope));
+    }
+    if let Some(x) = cx.negated(ct) {
+        return Some(cx.minus(Binary::MulZ, x, slope));
+    }
+    let y = cx.negated(slope)?;
+    Some(cx.minus(Binary::MulZ, ct, y))
+}
+
+fn div(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    // x / c = x (1/c) where 1/c is exact: for powers of two
+    if let Some(number) = cx.number(b)
+        && number.is_normal()
+        && number.recip().is_normal()
+        && number.abs().log2().fract() == 0.0
+    {
+        let reciprocal = cx.constant_like(number.recip(), b);
+        return Some(cx.mul(a, reciprocal));
+    }
+    let x = cx.negated(a)?;
+    Some(cx.minus(Binary::Div, x, b))
+}
+
+fn pow(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    let exponent = cx.number(b)?;
+    // x^-n = 1 / x^n
+    if [-0.5, -1.0, -2.0].contains(&exponent) {
+        let positive = cx.constant_like(-exponent, b);
+        let power = cx.binary(Binary::Pow, a, positive);
+        let one = cx.constant_like(1.0, a);
+        return Some(cx.binary(Binary::Div, one, power));
+    }
+    if exponent == 0.5 {
+        return Some(cx.unary(Unary::Sqrt, a));
+    }
+    if exponent == 1.5 {
+        let root = cx.unary(Unary::Sqrt, a);
+        return Some(cx.mul(a, root));
+    }
+    if exponent == 0.0 {
+        return Some(cx.constant_like(1.0, a));
+    }
+    let is_small = exponent.fract() == 0.0 && (1.0..=4.0).contains(&exponent);
+    is_small.then(|| power(cx, a, exponent as u32))
+}
+
+/// `x^n` by squaring.
+fn power(cx: &mut Rewriter, x: Value, n: u32) -> Value {
+    if n == 1 {
+        return x;
+    }
+    let half = power(cx, x, n / 2);
+    let even = cx.mul(half, half);
+    if n.is_multiple_of(2) { even } else { cx.mul(even, x) }
+}
+
+/// `neutral` leaves the other operand, its opposite decides.
+fn logical(cx: &mut Rewriter, [a, b]: [Value; 2], neutral: f64) -> Option<Value> {
+    if a == b || cx.is(b, neutral) {
+        return Some(a);
+    }
+    if cx.is(a, neutral) {
+        return Some(b);
+    }
+    [a, b].into_iter().find(|value| cx.is(*value, 1.0 - neutral))
+}
+
+fn ne(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    // convert(c) != 0 is c
+    if let Op::Convert(cond) = *cx.op(a)
+        && cx.ty(cond).dtype == DType::Bool
+        && cx.is(b, 0.0)
+    {
+        return Some(cond);
+    }
+    None
+}
+
+pub fn select(cx: &mut Rewriter, [cond, a, b]: [Value; 3], ty: &Type) -> Option<Value> {
+    if a == b {
+        return Some(a);
+    }
+    if let Some(cond) = cx.number(cond) {
+        return Some(if cond != 0.0 { a } else { b });
+    }
+    if let Op::Unary(Unary::Not, cond) = *cx.op(cond) {
+        return Some(cx.select(cond, b, a));
+    }
+    // where(c, where(c, x, y), z) = where(c, x, z), and so for the other side
+    if let Op::Select(inner, x, _) = *cx.op(a)
+        && inner == cond
+    {
+        return Some(cx.select(cond, x, b));
+    }
+    if let Op::Select(inner, _, y) = *cx.op(b)
+        && inner == cond
+    {
+        return Some(cx.select(cond, a, y));
+    }
+    let is_truth = cx.is(a, 1.0) && cx.is(b, 0.0);
+    is_truth.then(|| if ty.dtype == DType::Bool { cond } else { cx.convert(cond, ty.dtype) })
+}
+
+pub fn convert(cx: &mut Rewriter, a: Value, ty: &Type) -> Option<Value> {
+    if cx.ty(a).dtype == ty.dtype {
+        return Some(a);
+    }
+    // A bool keeps its value through numbers of either type.
+    if let Op::Convert(inner) = *cx.op(a)
+        && cx.ty(inner).dtype == DType::Bool
+    {
+        return Some(cx.convert(inner, ty.dtype));
+    }
+    None
+}
+
+impl Rewriter {
+    /// `x`, if `value` is `-x`.
+    fn negated(&self, value: Value) -> Option<Value> {
+        if let Op::Unary(Unary::Neg, x) = *self.op(value) { Some(x) } else { None }
+    }
+
+    /// `-(a f b)`
+    fn minus(&mut self, f: Binary, a: Value, b: Value) -> Value {
+        let result = self.binary(f, a, b);
+        self.unary(Unary::Neg, result)
+    }
+
+    /// `f` of a constant.
+    fn unary_number(&mut self, f: Unary, constant: Value) -> Value {
+        let number = self.number(constant).expect("the caller has seen that it is one");
+        self.constant_like(f.apply(number), constant)
+    }
+}

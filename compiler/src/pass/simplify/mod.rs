@@ -1,0 +1,35 @@
+//! `simplify`: the laws of algebra.
+//!
+//! A law is used where both sides are equal for all tame numbers (see [`super::facts`]), up to the rounding of
+//! the last digits: `x * 0` is 0 only where `x` is known to be tame, and a quotient by a constant becomes a
+//! product only where the reciprocal is exact. Work is done before it is repeated along new axes, and factors that
+//! a sum does not run over stand in front of it.
+
+mod algebra;
+mod shapes;
+mod sums;
+
+use super::rewrite::{Rewriter, rewrite};
+use crate::tir::{Func, Op, Type, Value};
+
+/// Runs the pass.
+pub fn run(func: &mut Func) {
+    rewrite(func, rule);
+}
+
+fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+    let specific = match op {
+        Op::Unary(f, a) => algebra::unary(cx, *f, *a),
+        Op::Binary(f, a, b) => algebra::binary(cx, *f, *a, *b),
+        Op::Select(c, a, b) => algebra::select(cx, [*c, *a, *b], ty),
+        Op::Convert(a) => algebra::convert(cx, *a, ty),
+        Op::Iota(axis) => shapes::iota(cx, *axis, ty),
+        Op::Broadcast(a, dims) => shapes::broadcast(cx, *a, dims, ty),
+        Op::Transpose(a, perm) => shapes::transpose(cx, *a, perm, ty),
+        Op::Reshape(a) => shapes::reshape(cx, *a, ty),
+        Op::Reduce(by, a, axes) => sums::reduce(cx, *by, *a, axes, ty),
+        Op::Param(_) | Op::Const(_) | Op::Contract(..) | Op::Uniform { .. } => None,
+        Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
+    };
+    specific.or_else(|| shapes::work_before_repeating(cx, op, ty))
+}

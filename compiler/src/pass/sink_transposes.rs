@@ -1,0 +1,207 @@
+//! `sink-transposes`: moves transposes and reshapes toward the results.
+//!
+//! A parameterisation works on a view `[G, M]` of a weight: the view is a transpose and a reshape, and its result goes
+//! back by the opposite ones. Elementwise work and reductions of a view are moved before the view, so that the two
+//! meet and cancel (in `simplify`) and the work is done in the order in which the weight lies in memory. A view moves
+//! below an op only if the op's other operands need no view of their own for that. A contraction writes its result
+//! in any order of axes.
+
+use super::contract;
+use super::rewrite::{Rewriter, elementwise, rewrite, with_operands};
+use crate::tir::build::{Build, complement, inverse};
+use crate::tir::{Einsum, Func, Op, Reduction, Type, Value};
+
+/// Runs the pass.
+pub fn run(func: &mut Func) {
+    rewrite(func, rule);
+    contract::run(func);
+}
+
+fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+    if elementwise(op).is_some() {
+        return sink_elementwise(cx, op, ty);
+    }
+    match op {
+        Op::Transpose(a, perm) => transpose(cx, *a, perm, ty),
+        Op::Reshape(a) => reshape(cx, *a, ty),
+        Op::Reduce(by, a, axes) => reduce(cx, *by, *a, axes),
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
+        Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
+        Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => None,
+    }
+}
+
+/// A view of a value: the same elements in another order or under another shape.
+#[derive(Clone, Debug, PartialEq)]
+enum View {
+    /// Axis `i` is axis `perm[i]` of the value.
+    Transpose(Vec<usize>),
+    /// Row-major order is kept; this is the shape of the value.
+    Reshape(Vec<usize>),
+}
+
+/// `f(view x, y)` is `view f(x, unview y)`.
+fn sink_elementwise(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+    let operands = elementwise(op)?;
+    let view = operands.iter().find_map(|operand| view_of(cx, *operand))?;
+    if !operands.iter().all(|operand| can_unview(cx, *operand, &view)) {
+        return None;
+    }
+    let operands: Vec<Value> = operands.iter().map(|operand| unview(cx, *operand, &view)).collect();
+    let shape = cx.ty(operands[0]).shape.clone();
+    let value = cx.push(with_operands(op, &operands), Type::new(ty.dtype, shape));
+    Some(apply(cx, value, view, ty))
+}
+
+fn view_of(cx: &Rewriter, value: Value) -> Option<View> {
+    if let Op::Transpose(_, perm) = cx.op(value) {
+        return Some(View::Transpose(perm.clone()));
+    }
+    if let Op::Reshape(x) = cx.op(value) {
+        return Some(View::Reshape(cx.ty(*x).shape.clone()));
+    }
+    None
+}
+
+fn apply(cx: &mut Rewriter, value: Value, view: View, ty: &Type) -> Value {
+    match view {
+        View::Transpose(perm) => cx.transpose(value, perm),
+        View::Reshape(_) => cx.reshape(value, ty.shape.clone()),
+    }
+}
+
+/// Whether `value` is known behind `view` without any work.
+fn can_unview(cx: &Rewriter, value: Value, view: &View) -> bool {
+    if cx.number(value).is_some() || view_of(cx, value).as_ref() == Some(view) {
+        return true;
+    }
+    match (view, cx.op(value)) {
+        (View::Transpose(_), Op::Contract(..)) => cx.used_once(value),
+        (View::Transpose(perm), Op::Broadcast(_, dims)) => dims.iter().map(|dim| perm[*dim]).is_sorted(),
+        (View::Reshape(shape), Op::Broadcast(_, dims)) => split(dims, &cx.ty(value).shape, shape).is_some(),
+        (_, _) => false,
+    }
+}
+
+/// `value` behind `view`: what gives `value` when it is viewed.
+fn unview(cx: &mut Rewriter, value: Value, view: &View) -> Value {
+    match (view, cx.op(value).clone()) {
+        (View::Transpose(perm), Op::Const(number)) => {
+            let shape = inverse(perm).iter().map(|axis| cx.ty(value).shape[*axis]).collect::<Vec<_>>();
+            cx.constant(number, Type::new(cx.ty(value).dtype, shape))
+        }
+        (View::Reshape(shape), Op::Const(number)) => {
+            let ty = Type::new(cx.ty(value).dtype, shape.clone());
+            cx.constant(number, ty)
+        }
+        (_, Op::Transpose(x, _) | Op::Reshape(x)) => x,
+        (View::Transpose(perm), Op::Contract(..)) => cx.transpose(value, inverse(perm)),
+        (View::Transpose(perm), Op::Broadcast(x, dims)) => {
+            let shape = inverse(perm).iter().map(|axis| cx.ty(value).shape[*axis]).collect();
+            cx.broadcast(x, dims.iter().map(|dim| perm[*dim]).collect(), shape)
+        }
+        (View::Reshape(shape), Op::Broadcast(x, dims)) => {
+            let kept = split(&dims, &cx.ty(value).shape, shape).expect("the caller has asked");
+            let inner = kept.iter().map(|axis| shape[*axis]).collect::<Vec<_>>();
+            let x = if cx.ty(x).shape == inner { x } else { cx.reshape(x, inner) };
+            if kept.len() == shape.len() { x } else { cx.broadcast(x, kept, shape.clone()) }
+        }
+        (_, op) => unreachable!("{op} is not known behind a view"),
+    }
+}
+
+/// The axes of the shape `from` that hold the same elements as `axes` of its reshape `to`, if there are such.
+fn split(axes: &[usize], to: &[usize], from: &[usize]) -> Option<Vec<usize>> {
+    let mut kept = vec![];
+    for block in blocks(to, from) {
+        let wide = |axis: &usize| to[*axis] != 1;
+        let [inside, all] = [
+            block.to.clone().filter(wide).filter(|axis| axes.contains(axis)).count(),
+            block.to.clone().filter(wide).count(),
+        ];
+        if inside == all && all > 0 {
+            kept.extend(block.from);
+        } else if inside > 0 {
+            return None;
+        }
+    }
+    Some(kept)
+}
+
+/// Neighbouring axes of two shapes that hold the same elements.
+struct Block {
+    to: std::ops::Range<usize>,
+    from: std::ops::Range<usize>,
+}
+
+/// Cuts two shapes of one size into the smallest blocks whose sizes agree. Axes of size 1 belong to some block.
+fn blocks(to: &[usize], from: &[usize]) -> Vec<Block> {
+    let mut blocks = vec![];
+    let mut block = Block { to: 0..0, from: 0..0 };
+    while block.to.end < to.len() || block.from.end < from.len() {
+        let [left, right] = [size(to, &block.to), size(from, &block.from)];
+        let from_is_done = block.from.end == from.len();
+        if block.to.end < to.len() && (left <= right || from_is_done) {
+            block.to.end += 1;
+        } else {
+            block.from.end += 1;
+        }
+        if size(to, &block.to) == size(from, &block.from) {
+            let next = Block { to: block.to.end..block.to.end, from: block.from.end..block.from.end };
+            blocks.push(std::mem::replace(&mut block, next));
+        }
+    }
+    blocks
+}
+
+fn size(shape: &[usize], axes: &std::ops::Range<usize>) -> usize {
+    shape[axes.clone()].iter().product()
+}
+
+fn transpose(cx: &mut Rewriter, a: Value, perm: &[usize], ty: &Type) -> Option<Value> {
+    if perm.is_sorted() {
+        return Some(a);
+    }
+    if let Op::Transpose(x, inner) = cx.op(a).clone() {
+        return Some(cx.transpose(x, perm.iter().map(|axis| inner[*axis]).collect()));
+    }
+    // Written in this order from the start.
+    if let Op::Contract(einsum, x, y) = cx.op(a).clone()
+        && cx.used_once(a)
+    {
+        let out = perm.iter().map(|axis| einsum.out[*axis]).collect();
+        return Some(cx.push(Op::Contract(Einsum { out, ..einsum }, x, y), ty.clone()));
+    }
+    None
+}
+
+fn reshape(cx: &mut Rewriter, a: Value, ty: &Type) -> Option<Value> {
+    if cx.ty(a).shape == ty.shape {
+        return Some(a);
+    }
+    if let Op::Reshape(x) = *cx.op(a) { Some(cx.reshape(x, ty.shape.clone())) } else { None }
+}
+
+/// A reduction of a view is a view of a reduction along the axes where the same elements are.
+fn reduce(cx: &mut Rewriter, by: Reduction, a: Value, axes: &[usize]) -> Option<Value> {
+    if let Op::Transpose(x, perm) = cx.op(a).clone() {
+        return Some(reduce_transposed(cx, by, x, &perm, axes));
+    }
+    let Op::Reshape(x) = *cx.op(a) else { return None };
+    let [to, from] = [cx.ty(a).shape.clone(), cx.ty(x).shape.clone()];
+    let under = split(axes, &to, &from)?;
+    let kept: Vec<usize> = complement(axes, to.len()).iter().map(|axis| to[*axis]).collect();
+    let reduced = cx.reduce(by, x, under);
+    Some(cx.reshape(reduced, kept))
+}
+
+fn reduce_transposed(cx: &mut Rewriter, by: Reduction, x: Value, perm: &[usize], axes: &[usize]) -> Value {
+    let mut under: Vec<usize> = axes.iter().map(|axis| perm[*axis]).collect();
+    under.sort_unstable();
+    let left = complement(&under, perm.len());
+    let kept = complement(axes, perm.len());
+    let position = |axis: &usize| left.iter().position(|l| *l == perm[*axis]).expect("it is not reduced");
+    let order: Vec<usize> = kept.iter().map(position).collect();
+    let reduced = cx.reduce(by, x, under);
+    cx.transpose(reduced, order)
+}
