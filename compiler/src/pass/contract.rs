@@ -68,11 +68,13 @@ fn without_own_sums(cx: &mut Rewriter, factor: Factor, other: &[u8], out: &[u8])
     Factor { value: cx.reduce(Reduction::Sum, factor.value, axes), labels }
 }
 
-/// A contraction of what is repeated along some axes: of less, and the result repeated instead.
+/// A contraction of what is repeated along some axes: of less, and the result repeated instead. One that sums over
+/// nothing is elementwise.
 fn narrow(cx: &mut Rewriter, einsum: &Einsum, operands: [Value; 2], ty: &Type) -> Option<Value> {
     let x = relabelled(strip_constant(cx, operands[0]), &einsum.lhs);
     let y = relabelled(strip_constant(cx, operands[1]), &einsum.rhs);
-    if x.labels.len() == einsum.lhs.len() && y.labels.len() == einsum.rhs.len() {
+    let sums = einsum.lhs.iter().any(|label| !einsum.out.contains(label));
+    if sums && x.labels.len() == einsum.lhs.len() && y.labels.len() == einsum.rhs.len() {
         return None;
     }
     // A label that was summed over and that neither factor varies along any more counts how often they repeat.
@@ -136,11 +138,12 @@ fn spread(cx: &mut Rewriter, factor: Factor, out: &[u8], shape: &[usize]) -> Val
     if dims.len() == out.len() { value } else { cx.broadcast(value, dims, shape.to_vec()) }
 }
 
-/// A contraction reads its operands in any order of axes: it needs no transpose of them.
+/// A contraction reads its operands in any order of axes: it needs no transpose of them. Its labels become canonical.
 fn relabel(cx: &mut Rewriter, einsum: &Einsum, operands: [Value; 2]) -> Option<Value> {
     let [(a, lhs), (b, rhs)] = [(operands[0], &einsum.lhs), (operands[1], &einsum.rhs)];
     let [(x, lhs), (y, rhs)] = [untransposed(cx, a, lhs), untransposed(cx, b, rhs)];
-    ([x, y] != operands).then(|| cx.contract(Einsum { lhs, rhs, out: einsum.out.clone() }, x, y))
+    let relabelled = Einsum { lhs, rhs, out: einsum.out.clone() }.canonical();
+    ([x, y] != operands || relabelled != *einsum).then(|| cx.contract(relabelled, x, y))
 }
 
 fn untransposed(cx: &Rewriter, value: Value, labels: &[u8]) -> (Value, Vec<u8>) {

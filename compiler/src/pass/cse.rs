@@ -1,5 +1,5 @@
-//! `cse`: common subexpression elimination. Definitions of equal ops on equal operands are one; the operands of
-//! ops that do not care for their order are put in program order first.
+//! `cse`: common subexpression elimination. Definitions of equal ops on equal operands are one, in whatever order
+//! the operands stand where the order does not matter.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -16,9 +16,8 @@ pub fn run(func: &mut Func) {
         for operand in def.op.operands_mut() {
             *operand = map[operand.0 as usize];
         }
-        order_operands(&mut def.op);
         let next = Value(defs.len() as u32);
-        let value = *seen.entry(Key { op: def.op.clone(), ty: def.ty.clone() }).or_insert(next);
+        let value = *seen.entry(Key { op: ordered(&def.op), ty: def.ty.clone() }).or_insert(next);
         if value == next {
             defs.push(def);
         }
@@ -30,13 +29,15 @@ pub fn run(func: &mut Func) {
     }
 }
 
-fn order_operands(op: &mut Op) {
+/// `op` with its operands in program order, if their order does not matter.
+fn ordered(op: &Op) -> Op {
     if let Op::Binary(f, a, b) = op
         && is_commutative(*f)
-        && *b < *a
+        && b < a
     {
-        std::mem::swap(a, b);
+        return Op::Binary(*f, *b, *a);
     }
+    op.clone()
 }
 
 /// Whether the order of operands changes nothing, not even for what is not a number. (`min` and `max` return

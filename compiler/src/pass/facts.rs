@@ -5,6 +5,7 @@
 //! sum or a product of tame numbers overflows is left out of account, and so is an input that is not finite.
 
 use crate::scalar::{Binary, Unary};
+use crate::tir::build::complement;
 use crate::tir::{DType, Func, Op, Reduction, Value};
 
 /// Bounds of the elements of a value. Bools count as 0 and 1.
@@ -24,6 +25,16 @@ const SAFE: f64 = 1e-30;
 /// `exp` of anything this small is finite, in `f32` too.
 const SAFE_EXPONENT: f64 = 80.0;
 
+/// Whether `max` is the largest element of `a` along some axes, repeated along them.
+fn is_max_of(func: &Func, max: Value, a: Value) -> bool {
+    if let Op::Broadcast(max, dims) = &func.def(max).op
+        && let Op::Reduce(Reduction::Max, of, axes) = &func.def(*max).op
+    {
+        return *of == a && *dims == complement(axes, func.ty(a).rank());
+    }
+    false
+}
+
 const ANY: Range = Range { lo: f64::NEG_INFINITY, hi: f64::INFINITY, tame: true };
 const WILD: Range = Range { tame: false, ..ANY };
 const TRUTH: Range = Range { lo: 0.0, hi: 1.0, tame: true };
@@ -39,6 +50,9 @@ impl Range {
             Op::Uniform { .. } => TRUTH,
             Op::Unary(f, a) => at(a).unary(*f),
             Op::Binary(Binary::Mul | Binary::MulZ, a, b) if a == b => at(a).square(),
+            Op::Binary(Binary::Sub, a, b) if is_max_of(func, *b, *a) => {
+                Range { hi: 0.0, ..at(a).binary(Binary::Sub, at(b)) }
+            }
             Op::Binary(f, a, b) => at(a).binary(*f, at(b)),
             Op::Select(_, a, b) => at(a).union(at(b)),
             Op::Convert(a) if func.ty(*a).dtype == DType::Bool => TRUTH,

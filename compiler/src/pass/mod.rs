@@ -71,6 +71,7 @@ pub const O1: &[Pass] = &[
     // Behind `contract`, because a contraction swallows the transposes around it.
     SINK_TRANSPOSES,
     // What has met now cancels.
+    DCE,
     FOLD,
     SIMPLIFY,
     CSE,

@@ -33,7 +33,7 @@ pub fn rewrite(func: &mut Func, rule: Rule) {
         }
         cx.origin.clone_from(&def.origin);
         let value = cx.push(op, def.ty.clone());
-        cx.uses[value.0 as usize] += uses;
+        cx.add_uses(value, uses);
         map.push(value);
     }
     func.defs = cx.func.defs;
@@ -62,6 +62,13 @@ impl Rewriter {
             ranges: Vec::with_capacity(capacity),
             uses: Vec::with_capacity(capacity),
         }
+    }
+
+    /// A definition that `value` takes the place of has so many uses. If `value` had been there already, the definition
+    /// was most likely one of its uses, which is gone.
+    fn add_uses(&mut self, value: Value, uses: u32) {
+        let slot = &mut self.uses[value.0 as usize];
+        *slot = if *slot == 0 { uses } else { *slot + uses - uses.min(1) };
     }
 
     /// What computes `value`.

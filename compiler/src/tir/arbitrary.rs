@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::build::Builder;
+use super::build::{Build, Builder};
 use super::interp::Tensor;
 use super::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
 use crate::scalar::{Binary, Unary};

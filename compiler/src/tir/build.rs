@@ -121,6 +121,20 @@ pub trait Build {
 }
 
 impl Einsum {
+    /// The same contraction with the labels `a`, `b`, … in the order in which they first occur.
+    pub fn canonical(&self) -> Einsum {
+        let mut seen: Vec<u8> = vec![];
+        let mut letter = |label: &u8| {
+            let position = seen.iter().position(|l| l == label).unwrap_or_else(|| {
+                seen.push(*label);
+                seen.len() - 1
+            });
+            b'a' + position as u8
+        };
+        let mut letters = |labels: &[u8]| labels.iter().map(&mut letter).collect();
+        Einsum { lhs: letters(&self.lhs), rhs: letters(&self.rhs), out: letters(&self.out) }
+    }
+
     /// The shape of the result for operands of these types.
     pub fn out_shape(&self, lhs: &Type, rhs: &Type) -> Vec<usize> {
         let left = self.lhs.iter().zip(&lhs.shape);

@@ -48,6 +48,10 @@ fn add(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
     if cx.is(b, 0.0) {
         return Some(a);
     }
+    if a == b {
+        let two = cx.constant_like(2.0, a);
+        return Some(cx.mul(a, two));
+    }
     // x + -y = x - y
     if let Some(y) = cx.negated(b) {
         return Some(cx.binary(Binary::Sub, a, y));
@@ -76,12 +80,27 @@ fn mul(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
     if let Some(number) = cx.number(b) {
         return mul_number(cx, a, b, number);
     }
-    // (-x) y = -(x y), so that signs meet the additions below
+    factors_out(cx, Binary::Mul, a, b)
+}
+
+/// Signs and numbers stand behind products, where they meet others and the additions below.
+fn factors_out(cx: &mut Rewriter, f: Binary, a: Value, b: Value) -> Option<Value> {
+    // (-x) y = -(x y), and so for y
     if let Some(x) = cx.negated(a) {
-        return Some(cx.minus(Binary::Mul, x, b));
+        return Some(cx.minus(f, x, b));
     }
-    let y = cx.negated(b)?;
-    Some(cx.minus(Binary::Mul, a, y))
+    if let Some(y) = cx.negated(b) {
+        return Some(cx.minus(f, a, y));
+    }
+    // (x c) y = (x y) c, and so for y
+    let ([x, y], number) = match (cx.times_number(a), cx.times_number(b)) {
+        (Some((x, number)), _) => ([x, b], number),
+        (None, Some((y, number))) => ([a, y], number),
+        (None, None) => return None,
+    };
+    let product = cx.binary(f, x, y);
+    let number = cx.constant_like(number, product);
+    Some(cx.mul(product, number))
 }
 
 fn mul_number(cx: &mut Rewriter, a: Value, b: Value, number: f64) -> Option<Value> {
@@ -94,15 +113,49 @@ fn mul_number(cx: &mut Rewriter, a: Value, b: Value, number: f64) -> Option<Valu
     if number == -1.0 {
         return Some(cx.unary(Unary::Neg, a));
     }
-    // (-x) c = x (-c)
-    if let Some(x) = cx.negated(a) {
-        let minus_b = cx.unary_number(Unary::Neg, b);
-        return Some(cx.mul(x, minus_b));
+    let absorbed = cx.absorbs(a).then(|| absorb(cx, a, number));
+    absorbed.or_else(|| absorb_in_repeated(cx, a, number))
+}
+
+/// `value * number`, for a value that [`Rewriter::absorbs`] it.
+fn absorb(cx: &mut Rewriter, value: Value, number: f64) -> Value {
+    match *cx.op(value) {
+        // (-x) c = x (-c)
+        Op::Unary(Unary::Neg, x) => {
+            let minus = cx.constant_like(-number, x);
+            cx.mul(x, minus)
+        }
+        // (c / y) d = (c d) / y
+        Op::Binary(Binary::Div, c, y) => {
+            let product = absorb(cx, c, number);
+            cx.binary(Binary::Div, product, y)
+        }
+        // (x c) d = x (c d)
+        Op::Binary(f, x, c) => {
+            let product = absorb(cx, c, number);
+            cx.binary(f, x, product)
+        }
+        Op::Select(cond, a, b) => {
+            let [a, b] = [a, b].map(|value| absorb(cx, value, number));
+            cx.select(cond, a, b)
+        }
+        ref op => {
+            let Op::Const(constant) = *op else { unreachable!("{op} absorbs nothing") };
+            cx.constant_like(constant * number, value)
+        }
     }
-    // (x c) d = x (c d)
-    let Op::Binary(Binary::Mul, x, c) = *cx.op(a) else { return None };
-    let product = cx.constant_like(cx.number(c)? * number, a);
-    Some(cx.mul(x, product))
+}
+
+/// (x repeat y) c = x repeat (y c): there are fewer products to make.
+fn absorb_in_repeated(cx: &mut Rewriter, value: Value, number: f64) -> Option<Value> {
+    let Op::Binary(f @ (Binary::Mul | Binary::MulZ), x, y) = *cx.op(value) else { return None };
+    let repeated = [x, y].into_iter().find(|value| matches!(cx.op(*value), Op::Broadcast(..)))?;
+    if !cx.used_once(value) {
+        return None;
+    }
+    let number = cx.constant_like(number, repeated);
+    let scaled = cx.mul(repeated, number);
+    Some(if repeated == x { cx.binary(f, scaled, y) } else { cx.binary(f, x, scaled) })
 }
 
 /// The first operand is a cotangent, the second a slope.
@@ -118,11 +171,7 @@ fn mulz(cx: &mut Rewriter, ct: Value, slope: Value) -> Option<Value> {
     if never_zero || cx.range(slope).tame {
         return Some(cx.mul(ct, slope));
     }
-    if let Some(x) = cx.negated(ct) {
-        return Some(cx.minus(Binary::MulZ, x, slope));
-    }
-    let y = cx.negated(slope)?;
-    Some(cx.minus(Binary::MulZ, ct, y))
+    factors_out(cx, Binary::MulZ, ct, slope)
 }
 
 fn div(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
@@ -135,8 +184,14 @@ fn div(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
         let reciprocal = cx.constant_like(number.recip(), b);
         return Some(cx.mul(a, reciprocal));
     }
-    let x = cx.negated(a)?;
-    Some(cx.minus(Binary::Div, x, b))
+    if let Some(x) = cx.negated(a) {
+        return Some(cx.minus(Binary::Div, x, b));
+    }
+    // (x c) / y = (x / y) c
+    let (x, number) = cx.times_number(a)?;
+    let quotient = cx.binary(Binary::Div, x, b);
+    let number = cx.constant_like(number, quotient);
+    Some(cx.mul(quotient, number))
 }
 
 fn pow(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
@@ -215,6 +270,13 @@ pub fn select(cx: &mut Rewriter, [cond, a, b]: [Value; 3], ty: &Type) -> Option<
     {
         return Some(cx.select(cond, a, y));
     }
+    // where(c, -x, 0) = -where(c, x, 0)
+    if cx.is(b, 0.0)
+        && let Some(x) = cx.negated(a)
+    {
+        let chosen = cx.select(cond, x, b);
+        return Some(cx.unary(Unary::Neg, chosen));
+    }
     let is_truth = cx.is(a, 1.0) && cx.is(b, 0.0);
     is_truth.then(|| if ty.dtype == DType::Bool { cond } else { cx.convert(cond, ty.dtype) })
 }
@@ -236,6 +298,25 @@ impl Rewriter {
     /// `x`, if `value` is `-x`.
     fn negated(&self, value: Value) -> Option<Value> {
         if let Op::Unary(Unary::Neg, x) = *self.op(value) { Some(x) } else { None }
+    }
+
+    /// `x` and a number, if `value` is their product.
+    fn times_number(&self, value: Value) -> Option<(Value, f64)> {
+        let Op::Binary(Binary::Mul, x, number) = *self.op(value) else { return None };
+        self.number(number).map(|number| (x, number))
+    }
+
+    /// Whether a factor can be multiplied into `value` for nothing.
+    fn absorbs(&self, value: Value) -> bool {
+        match *self.op(value) {
+            Op::Const(_) | Op::Unary(Unary::Neg, _) => true,
+            Op::Binary(Binary::Mul, _, c) | Op::Binary(Binary::Div, c, _) if self.number(c).is_some() => true,
+            Op::Binary(Binary::Mul | Binary::MulZ, _, y) => self.used_once(value) && self.absorbs(y),
+            Op::Select(_, a, b) => self.used_once(value) && self.absorbs(a) && self.absorbs(b),
+            Op::Unary(..) | Op::Binary(..) | Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) => false,
+            Op::Param(_) | Op::Iota(_) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => false,
+            Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => false,
+        }
     }
 
     /// `-(a f b)`

@@ -4,25 +4,30 @@
 //! back by the opposite ones. Elementwise work and reductions of a view are moved before the view, so that the two
 //! meet and cancel (in `simplify`) and the work is done in the order in which the weight lies in memory. A view moves
 //! below an op only if the op's other operands need no view of their own for that. A contraction writes its result
-//! in any order of axes.
+//! in any order of axes: one that meets a view elsewhere is first written as a view of the contraction in that order (see [`orient`]).
 
-use super::contract;
+mod orient;
+
 use super::rewrite::{Rewriter, elementwise, rewrite, with_operands};
+use super::{contract, dce};
 use crate::tir::build::{Build, complement, inverse};
 use crate::tir::{Einsum, Func, Op, Reduction, Type, Value};
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
-    rewrite(func, rule);
+    orient::run(func);
+    rewrite(func, sink);
+    dce::run(func);
+    rewrite(func, swallow);
     contract::run(func);
 }
 
-fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+fn sink(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
     if elementwise(op).is_some() {
         return sink_elementwise(cx, op, ty);
     }
     match op {
-        Op::Transpose(a, perm) => transpose(cx, *a, perm, ty),
+        Op::Transpose(a, perm) => transpose(cx, *a, perm),
         Op::Reshape(a) => reshape(cx, *a, ty),
         Op::Reduce(by, a, axes) => reduce(cx, *by, *a, axes),
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
@@ -79,6 +84,8 @@ fn can_unview(cx: &Rewriter, value: Value, view: &View) -> bool {
         (View::Transpose(_), Op::Contract(..)) => cx.used_once(value),
         (View::Transpose(perm), Op::Broadcast(_, dims)) => dims.iter().map(|dim| perm[*dim]).is_sorted(),
         (View::Reshape(shape), Op::Broadcast(_, dims)) => split(dims, &cx.ty(value).shape, shape).is_some(),
+        // One number has no order; toward fewer axes, so that this ends.
+        (View::Reshape(shape), _) => cx.ty(value).len() == 1 && shape.len() < cx.ty(value).rank(),
         (_, _) => false,
     }
 }
@@ -94,7 +101,7 @@ fn unview(cx: &mut Rewriter, value: Value, view: &View) -> Value {
             let ty = Type::new(cx.ty(value).dtype, shape.clone());
             cx.constant(number, ty)
         }
-        (_, Op::Transpose(x, _) | Op::Reshape(x)) => x,
+        (View::Transpose(_), Op::Transpose(x, _)) => x,
         (View::Transpose(perm), Op::Contract(..)) => cx.transpose(value, inverse(perm)),
         (View::Transpose(perm), Op::Broadcast(x, dims)) => {
             let shape = inverse(perm).iter().map(|axis| cx.ty(value).shape[*axis]).collect();
@@ -106,7 +113,8 @@ fn unview(cx: &mut Rewriter, value: Value, view: &View) -> Value {
             let x = if cx.ty(x).shape == inner { x } else { cx.reshape(x, inner) };
             if kept.len() == shape.len() { x } else { cx.broadcast(x, kept, shape.clone()) }
         }
-        (_, op) => unreachable!("{op} is not known behind a view"),
+        (View::Reshape(shape), _) => cx.reshape(value, shape.clone()),
+        (View::Transpose(_), op) => unreachable!("{op} is not known behind a transpose"),
     }
 }
 
@@ -158,16 +166,19 @@ fn size(shape: &[usize], axes: &std::ops::Range<usize>) -> usize {
     shape[axes.clone()].iter().product()
 }
 
-fn transpose(cx: &mut Rewriter, a: Value, perm: &[usize], ty: &Type) -> Option<Value> {
+fn transpose(cx: &mut Rewriter, a: Value, perm: &[usize]) -> Option<Value> {
     if perm.is_sorted() {
         return Some(a);
     }
-    if let Op::Transpose(x, inner) = cx.op(a).clone() {
-        return Some(cx.transpose(x, perm.iter().map(|axis| inner[*axis]).collect()));
-    }
-    // Written in this order from the start.
-    if let Op::Contract(einsum, x, y) = cx.op(a).clone()
-        && cx.used_once(a)
+    let Op::Transpose(x, inner) = cx.op(a).clone() else { return None };
+    Some(cx.transpose(x, perm.iter().map(|axis| inner[*axis]).collect()))
+}
+
+/// What is still a transpose of a contraction is the contraction, written in that order from the start.
+fn swallow(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
+    if let Op::Transpose(a, perm) = op
+        && let Op::Contract(einsum, x, y) = cx.op(*a).clone()
+        && cx.used_once(*a)
     {
         let out = perm.iter().map(|axis| einsum.out[*axis]).collect();
         return Some(cx.push(Op::Contract(Einsum { out, ..einsum }, x, y), ty.clone()));
