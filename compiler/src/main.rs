@@ -1,3 +1,7 @@
-//! The `spnc` binary.
+//! The `spnc` binary: all of it is in [`spnc::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    spnc::cli::main()
+}

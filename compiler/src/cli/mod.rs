@@ -1,1 +1,63 @@
-//! The command line.
+//! The command line: the only part of the compiler that touches files, the clock and the terminal.
+//!
+//! A file for each command; what they share is `source` (a program and its settings), `front` (text to model),
+//! `world` (data and files as the program sees them) and `exit` (how a command ends).
+
+mod completions;
+mod exit;
+mod explain;
+mod opt;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Compiles and trains .spnet programs: sparse neural networks, described in text.
+#[derive(Debug, Parser)]
+#[command(name = "spnc", version, after_help = EXAMPLES, arg_required_else_help = true, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spnc run examples/quickstart.spnet            train, and say what became zero
+  spnc check model.spnet                        every mistake, and nothing else
+  spnc emit model.spnet --stage grad            the gradient as IR, line by line
+  spnc explain E0301                            what a code means
+
+Exit status:
+  0 done; 1 errors in the program, its data or files; 2 wrong command line; 3 ran, but a budget was
+  missed; 4 numbers went bad (NaN, infinity); 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Opt(opt::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Opt(args) => opt::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    result.err().map_or(ExitCode::SUCCESS, ExitCode::from)
+}
+
+/// The command line as clap sees it, for completions and tests.
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

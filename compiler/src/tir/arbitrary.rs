@@ -49,7 +49,7 @@ fn number(dtype: DType, position: u32, seed: u32) -> f64 {
     let magnitude = f64::from(2 * mixed + 1) * 3.0 / 8192.0;
     match dtype {
         DType::F32 => {
-            if position % 3 == 0 {
+            if position.is_multiple_of(3) {
                 -magnitude
             } else {
                 magnitude
@@ -223,7 +223,9 @@ impl Maker<'_> {
             Binary::Mul | Binary::MulZ => self.func.unary(Unary::Tanh, b),
             // Ties would be kinks.
             Binary::Min | Binary::Max => self.func.constant_like(0.3137, b),
-            _ => b,
+            Binary::Add | Binary::Sub | Binary::Div | Binary::Pow => b,
+            Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge => b,
+            Binary::Eq | Binary::Ne | Binary::And | Binary::Or => b,
         };
         let _ = self.func.binary(function, a, b);
         self.note(false);
