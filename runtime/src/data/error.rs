@@ -18,6 +18,8 @@ pub enum Fault {
     Value,
     /// No such column or array, or two of the same name.
     Name,
+    /// A file or folder that cannot be written.
+    Unwritable,
 }
 
 impl Fault {
@@ -30,11 +32,12 @@ impl Fault {
             Fault::Disagreement => "E0903",
             Fault::Value => "E0904",
             Fault::Name => "E0905",
+            Fault::Unwritable => "E0909",
         }
     }
 }
 
-/// A mistake in data. Displays as one line without its help.
+/// A mistake in data or in files of a run. Displays as one line without its help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: expected {expected}, found {found}")]
 pub struct DataError {
@@ -71,6 +74,11 @@ impl DataError {
     /// The code of the diagnostic.
     pub fn code(&self) -> &'static str {
         self.fault.code()
+    }
+
+    /// Writing `place` failed below us.
+    pub(crate) fn unwritable(place: &Path, error: &io::Error) -> DataError {
+        DataError::new(Fault::Unwritable, quoted(place), "a place that can be written to", error.to_string())
     }
 
     /// Reading `place` failed below us.

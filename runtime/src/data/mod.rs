@@ -28,10 +28,11 @@ mod tensors;
 use std::path::PathBuf;
 
 pub use args::{Arg, Request};
+pub(crate) use dataset::hex;
 pub(crate) use dataset::{Column, Values};
 pub use dataset::{Dataset, Split};
 pub use error::{DataError, Fault};
-use error::{list, near_miss};
+pub(crate) use error::{list, near_miss, quoted};
 pub(crate) use order::{Bits, shuffle};
 pub use tensors::{load, read_tensors};
 

@@ -55,24 +55,25 @@ fn encode(tensor: &ArrayD<f64>) -> (Dtype, Vec<u8>) {
     }
 }
 
-/// Makes temporary files that others may read as any file, not only their owner.
+/// Makes temporary files and folders with `mode` less what the system takes away, not for their owner only.
 #[cfg(unix)]
-fn builder() -> tempfile::Builder<'static, 'static> {
+pub(super) fn builder(mode: u32) -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
-    let _ = builder.permissions(std::fs::Permissions::from_mode(0o666));
+    let _ = builder.permissions(std::fs::Permissions::from_mode(mode));
     builder
 }
 
+/// Makes temporary files and folders.
 #[cfg(not(unix))]
-fn builder() -> tempfile::Builder<'static, 'static> {
+pub(super) fn builder(_mode: u32) -> tempfile::Builder<'static, 'static> {
     tempfile::Builder::new()
 }
 
 /// Writes beside `path` and moves it there when it is whole.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = builder().tempfile_in(dir)?;
+    let mut file = builder(0o666).tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     let _ = file.persist(path).map_err(|error| error.error)?;

@@ -34,19 +34,21 @@ pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Tensors, DataError> {
     Ok(tensors)
 }
 
+/// The element types that are read.
+const KINDS: [(Dtype, Kind); 11] = [
+    (Dtype::BOOL, Kind::Bool),
+    (Dtype::U8, Kind::U8),
+    (Dtype::I8, Kind::I8),
+    (Dtype::U16, Kind::U16),
+    (Dtype::I16, Kind::I16),
+    (Dtype::U32, Kind::U32),
+    (Dtype::I32, Kind::I32),
+    (Dtype::U64, Kind::U64),
+    (Dtype::I64, Kind::I64),
+    (Dtype::F32, Kind::F32),
+    (Dtype::F64, Kind::F64),
+];
+
 fn element(dtype: Dtype) -> Option<Kind> {
-    Some(match dtype {
-        Dtype::BOOL => Kind::Bool,
-        Dtype::U8 => Kind::U8,
-        Dtype::I8 => Kind::I8,
-        Dtype::U16 => Kind::U16,
-        Dtype::I16 => Kind::I16,
-        Dtype::U32 => Kind::U32,
-        Dtype::I32 => Kind::I32,
-        Dtype::U64 => Kind::U64,
-        Dtype::I64 => Kind::I64,
-        Dtype::F32 => Kind::F32,
-        Dtype::F64 => Kind::F64,
-        _ => return None,
-    })
+    KINDS.iter().find(|(known, _)| *known == dtype).map(|&(_, kind)| kind)
 }

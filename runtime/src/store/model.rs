@@ -1,0 +1,119 @@
+//! The tensors of a program, out of it and into it.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use ndarray::ArrayD;
+
+use crate::data::{DataError, Fault, list, near_miss, quoted, read_tensors};
+use crate::program::{Program, Role, TensorInfo};
+
+/// The tensors of a program by path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Model {
+    /// Parameters as they are trained.
+    pub free: IndexMap<String, ArrayD<f64>>,
+    /// Parameters as the network sees them.
+    pub effective: IndexMap<String, ArrayD<f64>>,
+    /// States of layers, parameterisations and optimizers.
+    pub states: IndexMap<String, ArrayD<f64>>,
+}
+
+const FREE: &str = "free/";
+const EFFECTIVE: &str = "effective/";
+const STATE: &str = "state/";
+
+impl Model {
+    /// Takes the tensors of `program`.
+    pub fn of(program: &mut dyn Program) -> Model {
+        let infos = program.description().tensors.clone();
+        let mut model = Model::default();
+        for (index, info) in infos.iter().enumerate() {
+            let part = match info.role {
+                Role::Param => &mut model.free,
+                Role::State | Role::OptimizerState => &mut model.states,
+            };
+            let _ = part.insert(info.name.clone(), program.read(index));
+        }
+        let effective = program.effective().into_iter();
+        model.effective = effective.filter(|(name, _)| model.free.contains_key(name)).collect();
+        model
+    }
+
+    /// All tensors under the names that they have in `model.safetensors`.
+    pub(super) fn named(&self) -> IndexMap<String, ArrayD<f64>> {
+        [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)]
+            .into_iter()
+            .flat_map(|(prefix, part)| part.iter().map(move |(name, value)| (format!("{prefix}{name}"), value.clone())))
+            .collect()
+    }
+
+    /// The opposite of [`Model::named`]; fails with a name that has none of the prefixes.
+    pub(super) fn from_named(named: IndexMap<String, ArrayD<f64>>) -> Result<Model, String> {
+        let mut model = Model::default();
+        for (name, value) in named {
+            let (part, name) = if let Some(path) = name.strip_prefix(FREE) {
+                (&mut model.free, path)
+            } else if let Some(path) = name.strip_prefix(EFFECTIVE) {
+                (&mut model.effective, path)
+            } else if let Some(path) = name.strip_prefix(STATE) {
+                (&mut model.states, path)
+            } else {
+                return Err(name);
+            };
+            let _ = part.insert(name.to_owned(), value);
+        }
+        Ok(model)
+    }
+}
+
+/// Start values by path, from an npz or safetensors file or from a run folder. Of the model of a run these are its free
+/// parameters.
+///
+/// # Errors
+///
+/// What is wrong with the file.
+pub fn read_start_values(path: &Path) -> Result<IndexMap<String, ArrayD<f64>>, DataError> {
+    let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    let tensors = read_tensors(&file)?;
+    if tensors.contains_key("") {
+        let error = DataError::new(Fault::Name, quoted(&file), "tensors with names", "one without");
+        return Err(error.help("save it with `numpy.savez`, named by the path of its parameter"));
+    }
+    match Model::from_named(tensors) {
+        Ok(model) => Ok(model.free),
+        Err(_) => read_tensors(&file),
+    }
+}
+
+/// Overwrites lasting tensors of `program` by the start values of the same path.
+///
+/// # Errors
+///
+/// When a value belongs to no tensor or has another shape; nothing is overwritten then.
+pub fn apply_start_values(program: &mut dyn Program, values: &IndexMap<String, ArrayD<f64>>) -> Result<(), DataError> {
+    let infos = program.description().tensors.clone();
+    let targets = values.iter().map(|(name, value)| find(&infos, name, value)).collect::<Result<Vec<_>, _>>()?;
+    for (target, value) in targets.into_iter().zip(values.values()) {
+        program.write(target, value);
+    }
+    Ok(())
+}
+
+fn find(infos: &[TensorInfo], name: &str, value: &ArrayD<f64>) -> Result<usize, DataError> {
+    let place = format!("the start value `{name}`");
+    let names = || infos.iter().map(|info| info.name.as_str());
+    let Some(index) = names().position(|known| known == name) else {
+        let expected = format!("a tensor of the program ({})", list(names()));
+        let error = DataError::new(Fault::Name, place, expected, "none of this name");
+        return Err(match near_miss(name, names()) {
+            Some(near) => error.help(format!("name it `{near}`")),
+            None => error,
+        });
+    };
+    if infos[index].shape != value.shape() {
+        let (expected, found) = (format!("shape {:?}", infos[index].shape), format!("{:?}", value.shape()));
+        return Err(DataError::new(Fault::Disagreement, place, expected, found));
+    }
+    Ok(index)
+}

@@ -1,0 +1,84 @@
+//! What `report.json` says about a run.
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use crate::train::Tally;
+
+/// A run in numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The version of spnc.
+    pub version: String,
+    /// The file name of the program.
+    pub program: String,
+    /// The SHA-256 of its text.
+    pub program_hash: String,
+    /// The hash of its data, [`Dataset::hash`](crate::data::Dataset::hash); empty without data.
+    pub data_hash: String,
+    /// The seed.
+    pub seed: u64,
+    /// Constants set from outside, and how the run was made: evaluator, threads, limit, ….
+    pub settings: IndexMap<String, String>,
+    /// Epochs done, with their fraction.
+    pub epochs: f64,
+    /// Steps done.
+    pub steps: u64,
+    /// Whether it was stopped before its plan was done.
+    pub interrupted: bool,
+    /// How long it took.
+    pub seconds: Seconds,
+    /// The reported numbers at the end, by name; what is not a number is `null`.
+    #[serde(with = "super::numbers")]
+    pub metrics: IndexMap<String, f64>,
+    /// Zeros at the end, tensor by tensor.
+    pub sparsity: Vec<Sparsity>,
+    /// Budgets, asked and reached.
+    pub budgets: Vec<BudgetReport>,
+}
+
+/// Durations in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// From text to machine code.
+    pub compile: f64,
+    /// From the first step to the last evaluation.
+    pub train: f64,
+}
+
+/// The zeros of a tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sparsity {
+    /// Its path.
+    pub tensor: String,
+    /// Its elements.
+    pub weights: Tally,
+    /// The share of them that is not zero.
+    pub density: f64,
+    /// Its groups, once for each named group that it is in.
+    pub groups: Vec<GroupReport>,
+}
+
+/// The zero groups of a tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupReport {
+    /// The name of the group and how it was cut, as `neurons by In`.
+    pub name: String,
+    /// Its groups.
+    pub groups: Tally,
+}
+
+/// A budget.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetReport {
+    /// As `params(net) <= 15%`.
+    pub text: String,
+    /// The share asked for.
+    pub asked: f64,
+    /// The share that exact zeros leave: what counts.
+    pub counted: f64,
+    /// The share that the penalty saw.
+    pub model: f64,
+    /// Whether the counted share is within what was asked.
+    pub met: bool,
+}

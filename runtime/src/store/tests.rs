@@ -1,0 +1,193 @@
+use std::fs;
+use std::path::Path;
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, array};
+use proptest::prelude::*;
+
+use super::*;
+use crate::data::Fault;
+use crate::program::{Clock, Description, Entry, FieldMut, Program, Role, TensorInfo};
+use crate::train::{EpochRecord, Tally, TermValue};
+
+/// Two tensors and nothing to do.
+struct Holder {
+    description: Description,
+    tensors: Vec<ArrayD<f64>>,
+}
+
+impl Holder {
+    fn new() -> Holder {
+        let info = |name: &str, role| TensorInfo { name: name.into(), role, shape: vec![2] };
+        let tensors = vec![info("net.w", Role::Param), info("optimizer.net.w.velocity", Role::OptimizerState)];
+        let description = Description { tensors, ..Description::default() };
+        Holder { description, tensors: vec![array![1.5, 0.1].into_dyn(), array![0.0, 1e300].into_dyn()] }
+    }
+}
+
+impl Program for Holder {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn init(&mut self, _seed: u64) {}
+
+    fn field(&mut self, _entry: Entry, _samples: usize, _index: usize) -> FieldMut<'_> {
+        FieldMut::F64(&mut [])
+    }
+
+    fn train_step(&mut self, _samples: usize, _clock: Clock) -> &[f64] {
+        &[]
+    }
+
+    fn evaluate(&mut self, _samples: usize, _split: usize, _clock: Clock) {}
+
+    fn finish_evaluation(&mut self) -> Vec<f64> {
+        vec![]
+    }
+
+    fn read(&self, tensor: usize) -> ArrayD<f64> {
+        self.tensors[tensor].clone()
+    }
+
+    fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {
+        self.tensors[tensor].assign(value);
+    }
+
+    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
+        vec![("net.w".into(), array![1.5, 0.0].into_dyn()), ("mask.density".into(), ArrayD::zeros(vec![]))]
+    }
+
+    fn explain_non_finite(&mut self, _samples: usize, _clock: Clock) -> Option<String> {
+        None
+    }
+}
+
+fn run() -> Run {
+    let record = EpochRecord {
+        epoch: 1,
+        step: 23,
+        samples: 1437,
+        seconds: 0.25,
+        objective: 1.5,
+        terms: vec![TermValue { text: "cross_entropy(net(x), \"y\")".into(), value: 1.5 }],
+        reports: IndexMap::from([("accuracy".into(), 0.75), ("strange".into(), f64::INFINITY)]),
+        zeros: Tally { total: 2, zeros: 1 },
+    };
+    let sparsity = Sparsity {
+        tensor: "net.w".into(),
+        weights: Tally { total: 2, zeros: 1 },
+        density: 0.5,
+        groups: vec![GroupReport { name: "neurons by In".into(), groups: Tally { total: 2, zeros: 1 } }],
+    };
+    let budget = BudgetReport { text: "params(net) <= 15%".into(), asked: 0.15, counted: 0.5, model: 0.25, met: false };
+    let report = Report {
+        version: "0.1.0".into(),
+        program: "quickstart.spnet".into(),
+        program_hash: hash("text"),
+        data_hash: String::new(),
+        seed: u64::MAX,
+        settings: IndexMap::from([("lambda".into(), "1e-4".into())]),
+        epochs: 1.0,
+        steps: 23,
+        interrupted: false,
+        seconds: Seconds { compile: 0.125, train: 0.5 },
+        metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
+        sparsity: vec![sparsity],
+        budgets: vec![budget],
+    };
+    Run { model: Model::of(&mut Holder::new()), history: vec![record.clone(), record], report }
+}
+
+fn sources() -> Vec<(String, String)> {
+    vec![("quickstart.spnet".into(), "model net = Net\n".into()), ("../own/part.spnet".into(), "\n".into())]
+}
+
+fn saved(base: &Path) -> std::path::PathBuf {
+    Folder::claim(base, "quickstart").expect("claimed").save(&run(), &sources()).expect("saved")
+}
+
+#[test]
+fn a_run_is_read_back_as_it_was() {
+    let base = tempfile::tempdir().expect("a directory");
+    let folder = saved(&base.path().join("runs"));
+    let mut back = read(&folder).expect("whole");
+    for record in &mut back.history {
+        assert!(record.reports["strange"].is_nan(), "what is not finite comes back as not a number");
+        record.reports["strange"] = f64::INFINITY;
+    }
+    assert_eq!(back, run());
+    assert_eq!(back.report.metrics.keys().collect::<Vec<_>>(), ["b", "a"], "in their order");
+    assert_eq!(fs::read_to_string(folder.join("quickstart.spnet")).expect("copied"), "model net = Net\n");
+    assert!(folder.join("own/part.spnet").exists());
+    let left: Vec<_> = fs::read_dir(base.path().join("runs")).expect("there").collect();
+    assert_eq!(left.len(), 1, "nothing else is left behind");
+}
+
+#[test]
+fn folders_are_numbered_and_never_shared() {
+    let base = tempfile::tempdir().expect("a directory");
+    let name = |folder: &Folder| folder.path().file_name().expect("named").to_owned();
+    let (first, second) = (Folder::claim(base.path(), "x").expect("ok"), Folder::claim(base.path(), "x").expect("ok"));
+    assert_eq!((name(&first), name(&second)), ("x-1".into(), "x-2".into()));
+    drop(first);
+    assert!(!base.path().join("x-1").exists(), "an unused folder goes away");
+    assert_eq!(name(&Folder::claim(base.path(), "x").expect("ok")), "x-1");
+}
+
+#[test]
+fn a_folder_with_files_is_not_taken() {
+    let base = tempfile::tempdir().expect("a directory");
+    let folder = saved(base.path());
+    assert_eq!(Folder::claim_at(&folder).expect_err("in use").fault, Fault::Unwritable);
+    let empty = base.path().join("mine");
+    let _ = Folder::claim_at(&empty).expect("new").save(&run(), &[]).expect("saved");
+    assert!(read(&empty).is_ok());
+    let file = base.path().join("file");
+    fs::write(&file, "").expect("written");
+    assert_eq!(Folder::claim_at(&file).expect_err("a file").fault, Fault::Unwritable);
+}
+
+#[test]
+fn start_values_come_from_runs_and_from_plain_files() {
+    let base = tempfile::tempdir().expect("a directory");
+    let folder = saved(base.path());
+    let values = read_start_values(&folder).expect("whole");
+    assert_eq!(values.keys().collect::<Vec<_>>(), ["net.w"]);
+    let plain = base.path().join("start.npz");
+    write_npz(&plain, &values).expect("written");
+    assert_eq!(read_start_values(&plain), Ok(values));
+}
+
+#[test]
+fn start_values_must_fit() {
+    let mut holder = Holder::new();
+    let value = |name: &str, value: ArrayD<f64>| IndexMap::from([(name.to_owned(), value)]);
+    apply_start_values(&mut holder, &value("net.w", array![7.0, 8.0].into_dyn())).expect("fits");
+    assert_eq!(holder.tensors[0], array![7.0, 8.0].into_dyn());
+    let error = apply_start_values(&mut holder, &value("net.v", array![1.0, 2.0].into_dyn())).expect_err("unknown");
+    assert_eq!(error.help.as_deref(), Some("name it `net.w`"));
+    let error = apply_start_values(&mut holder, &value("net.w", array![1.0].into_dyn())).expect_err("too short");
+    assert_eq!(error.to_string(), "the start value `net.w`: expected shape [2], found [1]");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_damaged_folder_is_refused_without_panic(file in 0..3_usize, at in any::<prop::sample::Index>(), byte: u8) {
+        let base = tempfile::tempdir().expect("a directory");
+        let folder = saved(base.path());
+        let path = folder.join(["model.safetensors", "history.jsonl", "report.json"][file]);
+        let mut bytes = fs::read(&path).expect("just written");
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        fs::write(&path, &bytes).expect("written");
+        let _ = read(&folder);
+        fs::write(&path, &bytes[..at]).expect("written");
+        // A history may end after any line.
+        prop_assert!(read(&folder).is_err() || file == 1 || at + 1 == bytes.len());
+        fs::remove_file(&path).expect("removed");
+        prop_assert_eq!(read(&folder).expect_err("missing").fault, Fault::Missing);
+    }
+}
