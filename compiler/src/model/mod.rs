@@ -452,6 +452,17 @@ pub struct Plan {
     pub seed: u64,
 }
 
+/// Why the world outside does not give what it is asked for: the facts of a diagnostic but its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code of the diagnostic: `E09` and two digits.
+    pub code: &'static str,
+    /// One line.
+    pub title: String,
+    /// A way out.
+    pub help: Option<String>,
+}
+
 /// What elaboration asks of the world outside: files are opened by `cli`, with the runtime's readers.
 pub trait World {
     /// The fields of a data set.
@@ -459,14 +470,14 @@ pub trait World {
     /// # Errors
     ///
     /// What is wrong with it, in words for the user, and a way out where there is one.
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, (String, Option<String>)>;
+    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal>;
 
     /// A tensor of a file.
     ///
     /// # Errors
     ///
     /// As for [`World::data`].
-    fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, (String, Option<String>)>;
+    fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal>;
 }
 
 impl Graph {
