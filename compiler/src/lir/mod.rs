@@ -59,6 +59,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub mod interp;
+pub mod parse;
+pub mod print;
+pub mod verify;
+
+pub use parse::parse;
+pub use print::print;
+pub use verify::verify;
+
 use crate::scalar::{Binary, Unary};
 
 /// An index into [`Module::buffers`], printed `@3`.
@@ -391,6 +400,17 @@ impl Call {
             Call::Run(run) => (module.kernel(run.kernel).extent(), run.chunk),
             Call::Gemm(gemm) => (gemm.extent(), gemm.chunk),
             Call::Quantile(_) => (1, 1),
+        }
+    }
+}
+
+impl Call {
+    /// All places that it reaches memory from.
+    pub fn places(&self) -> Vec<Place> {
+        match self {
+            Call::Run(run) => run.args.clone(),
+            Call::Gemm(gemm) => vec![gemm.a.place, gemm.b.place, gemm.c.place],
+            Call::Quantile(quantile) => vec![quantile.from, quantile.share, quantile.to, quantile.work],
         }
     }
 }

@@ -10,6 +10,7 @@ mod dce;
 mod drop_surrogates;
 mod facts;
 mod fold;
+pub mod fuse;
 mod rewrite;
 mod simplify;
 mod sink_transposes;

@@ -1,0 +1,366 @@
+//! Checks LIR. What holds for every valid module:
+//!
+//! - **Arena.** Every buffer has elements, begins at a multiple of 64 bytes and lies inside the arena. Lasting tensors
+//!   come first and overlap with nothing; inputs and outputs overlap with nothing. Scratch buffers of one function overlap only
+//!   if no step needs both.
+//! - **Steps.** Every call has positions to do and none of them beyond [`Step::slices`](super::Step::slices). In a step of several calls,
+//!   what one slice writes no other slice touches.
+//! - **Runs.** One arg for each param, of its type; every access of every phase lies inside its buffer. Args
+//!   overlap only if neither is stored to.
+//! - **Products.** Factors and result lie inside their buffers; the result has no element twice and overlaps with neither factor.
+//! - **Kernels.** Every dimension has at least two positions or is the only one; strides are as many as loops; params, dimensions and
+//!   values exist; values are visible where they are used, and of the right type. A param that is stored to is
+//!   reached with the same strides everywhere along rows, within a phase with the same strides altogether, and
+//!   no two points of a phase reach the same element. Chunks along lanes are multiples of 16.
+
+use std::ops::Range;
+
+use super::{
+    BufferId, Call, Cut, DType, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, ParamId, Phase, Place, Role, Run,
+    Step, Value,
+};
+use crate::scalar::{Binary, Unary};
+
+/// All that is wrong with a module: one sentence each.
+pub fn verify(module: &Module) -> Result<(), Vec<String>> {
+    let mut errors = vec![];
+    check_arena(module, &mut errors);
+    for (index, kernel) in module.kernels.iter().enumerate() {
+        let mut found = vec![];
+        check_kernel(kernel, &mut found);
+        errors.extend(found.into_iter().map(|error| format!("k{index}: {error}")));
+    }
+    if errors.is_empty() {
+        for func in &module.funcs {
+            let mut found = vec![];
+            check_func(module, func, &mut found);
+            errors.extend(found.into_iter().map(|error| format!("{:?}: {error}", func.name)));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn require(errors: &mut Vec<String>, holds: bool, error: impl FnOnce() -> String) {
+    if !holds {
+        errors.push(error());
+    }
+}
+
+fn bytes(module: &Module, id: BufferId) -> Range<usize> {
+    let buffer = module.buffer(id);
+    buffer.offset..buffer.offset + 4 * buffer.len
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+fn check_arena(module: &Module, errors: &mut Vec<String>) {
+    let mut scratch = false;
+    let mut fixed: Vec<Range<usize>> = vec![];
+    for (index, buffer) in module.buffers.iter().enumerate() {
+        let range = bytes(module, BufferId(index as u32));
+        require(errors, buffer.offset.is_multiple_of(64), || format!("@{index} is not aligned"));
+        require(errors, buffer.len > 0 && range.end <= module.arena, || format!("@{index} is not inside the arena"));
+        let first = buffer.role != Role::Lasting || !scratch;
+        require(errors, first, || format!("@{index} is lasting and comes after others"));
+        scratch |= buffer.role != Role::Lasting;
+        if buffer.role != Role::Scratch {
+            fixed.push(range);
+        }
+    }
+    fixed.sort_by_key(|range| range.start);
+    let end = fixed.last().map_or(0, |range| range.end);
+    require(errors, fixed.windows(2).all(|pair| !overlap(&pair[0], &pair[1])), || "tensors with a name overlap".into());
+    let low = module.buffers.iter().find(|b| b.role == Role::Scratch && b.offset < end);
+    require(errors, low.is_none(), || "scratch overlaps with a tensor that has a name".into());
+}
+
+fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
+    for (index, step) in func.steps.iter().enumerate() {
+        let mut found = vec![];
+        step.calls.iter().for_each(|call| check_call(module, step, call, &mut found));
+        if found.is_empty() {
+            check_slices(module, step, &mut found);
+        }
+        errors.extend(found.into_iter().map(|error| format!("step {index}: {error}")));
+    }
+    check_lives(module, func, errors);
+}
+
+/// Scratch that overlaps must not be needed by steps that overlap.
+fn check_lives(module: &Module, func: &Func, errors: &mut Vec<String>) {
+    let mut lives: Vec<(BufferId, usize, usize)> = vec![];
+    for (number, step) in func.steps.iter().enumerate() {
+        for Place { buffer, .. } in step.calls.iter().flat_map(Call::places) {
+            match lives.iter_mut().find(|(id, _, _)| *id == buffer) {
+                Some(life) => life.2 = number,
+                None => lives.push((buffer, number, number)),
+            }
+        }
+    }
+    for (index, a) in lives.iter().enumerate() {
+        for b in &lives[..index] {
+            let meet = a.1 <= b.2 && b.1 <= a.2 && overlap(&bytes(module, a.0), &bytes(module, b.0));
+            require(errors, !meet, || format!("{} and {} share memory that both need", a.0, b.0));
+        }
+    }
+}
+
+fn check_call(module: &Module, step: &Step, call: &Call, errors: &mut Vec<String>) {
+    let (extent, chunk) = call.cut(module);
+    let covered = chunk > 0 && extent > 0 && extent.div_ceil(chunk) <= step.slices;
+    require(errors, covered, || format!("{extent} positions by {chunk} are not {} slices", step.slices));
+    match call {
+        Call::Run(run) => check_run(module, run, errors),
+        Call::Gemm(gemm) => check_gemm(module, gemm, errors),
+        Call::Quantile(q) => {
+            for (place, len) in [(q.from, q.len), (q.work, q.len), (q.share, 1), (q.to, 1)] {
+                check_inside(module, place, len - 1, DType::F32, errors);
+            }
+        }
+    }
+}
+
+/// The element `last` after a place must be in the buffer, which must hold this type.
+fn check_inside(module: &Module, place: Place, last: usize, dtype: DType, errors: &mut Vec<String>) {
+    let buffer = module.buffer(place.buffer);
+    let inside = place.start + last < buffer.len;
+    require(errors, inside, || {
+        format!("element {} of {} is beyond its {}", place.start + last, place.buffer, buffer.len)
+    });
+    require(errors, buffer.dtype == dtype, || format!("{} holds {}, not {dtype}", place.buffer, buffer.dtype));
+}
+
+/// The largest position that strides reach in a box.
+fn reach(sizes: &[usize], strides: &[usize]) -> usize {
+    sizes.iter().zip(strides).map(|(size, stride)| (size - 1) * stride).sum()
+}
+
+/// Whether no two points of the box are at the same place: each stride passes all that the smaller ones reach.
+fn distinct(sizes: &[usize], strides: &[usize]) -> bool {
+    let mut dims: Vec<(usize, usize)> =
+        strides.iter().copied().zip(sizes.iter().copied()).filter(|(_, size)| *size > 1).collect();
+    dims.sort_unstable();
+    let mut reached = 0;
+    dims.into_iter().all(|(stride, size)| {
+        let beyond = stride > reached;
+        reached += stride * (size - 1);
+        beyond
+    })
+}
+
+fn check_run(module: &Module, run: &Run, errors: &mut Vec<String>) {
+    let kernel = module.kernel(run.kernel);
+    require(errors, run.args.len() == kernel.params.len(), || format!("{} has other params", run.kernel));
+    let grain = kernel.lanes == Lanes::Rows && kernel.rows.len() == 1 && run.chunk < kernel.extent();
+    require(errors, !grain || run.chunk.is_multiple_of(16), || "a slice ends within a vector".into());
+    for phase in &kernel.phases {
+        let sizes = [&kernel.rows[..], &phase.inner].concat();
+        for (param, strides) in accesses(phase) {
+            if let Some(place) = run.args.get(param.0 as usize) {
+                check_inside(module, *place, reach(&sizes, strides), kernel.params[param.0 as usize].dtype, errors);
+            }
+        }
+    }
+    for (index, stored) in run.args.iter().enumerate().filter(|(index, _)| is_stored(kernel, *index)) {
+        let clash = run.args.iter().enumerate().any(|(other, place)| {
+            other != index && overlap(&bytes(module, place.buffer), &bytes(module, stored.buffer))
+        });
+        require(errors, !clash, || format!("p{index} is stored to and overlaps with another"));
+    }
+}
+
+fn is_stored(kernel: &Kernel, param: usize) -> bool {
+    kernel.phases.iter().flat_map(|phase| &phase.stores).any(|store| store.param.0 as usize == param)
+}
+
+/// All loads and stores of a phase.
+fn accesses(phase: &Phase) -> Vec<(ParamId, &[usize])> {
+    let loads = phase.defs.iter().filter_map(|def| match &def.inst {
+        Inst::Load(param, strides) => Some((*param, &strides[..])),
+        _ => None,
+    });
+    loads.chain(phase.stores.iter().map(|store| (store.param, &store.strides[..]))).collect()
+}
+
+fn check_gemm(module: &Module, gemm: &Gemm, errors: &mut Vec<String>) {
+    let Gemm { m, n, k, stack, .. } = *gemm;
+    require(errors, m * n * k * stack > 0, || "a product of nothing".into());
+    for (matrix, rows, cols) in [(&gemm.a, m, k), (&gemm.b, k, n), (&gemm.c, m, n)] {
+        let Matrix { place, row, col, stack: next } = *matrix;
+        check_inside(module, place, reach(&[stack, rows, cols], &[next, row, col]), DType::F32, errors);
+    }
+    let c = &gemm.c;
+    require(errors, distinct(&[stack, m, n], &[c.stack, c.row, c.col]), || "the product has an element twice".into());
+    for factor in [&gemm.a, &gemm.b] {
+        let clash = overlap(&bytes(module, factor.place.buffer), &bytes(module, c.place.buffer));
+        require(errors, !clash, || "a product overlaps with its factor".into());
+    }
+}
+
+/// In a step of several calls, what a slice writes no other slice may touch.
+fn check_slices(module: &Module, step: &Step, errors: &mut Vec<String>) {
+    for (index, call) in step.calls.iter().enumerate() {
+        for other in &step.calls[..index] {
+            for (i, j) in (0..step.slices).flat_map(|i| (0..step.slices).map(move |j| (i, j))).filter(|(i, j)| i != j) {
+                let (a, b) = (touched(module, call, i), touched(module, other, j));
+                let clash = a.iter().any(|a| b.iter().any(|b| (a.1 || b.1) && overlap(&a.0, &b.0)));
+                require(errors, !clash, || format!("slices {i} and {j} may touch the same element"));
+            }
+        }
+    }
+}
+
+/// The bytes that a slice of a call lies between, and whether they are written.
+fn touched(module: &Module, call: &Call, slice: usize) -> Vec<(Range<usize>, bool)> {
+    let (extent, chunk) = call.cut(module);
+    let range = (slice * chunk).min(extent)..((slice + 1) * chunk).min(extent);
+    if range.is_empty() {
+        return vec![];
+    }
+    let span = |place: Place, sizes: &[usize], strides: &[usize], cut: Option<usize>| {
+        let mut sizes = sizes.to_vec();
+        let mut first = bytes(module, place.buffer).start + 4 * place.start;
+        if let Some(cut) = cut {
+            sizes[cut] = range.len();
+            first += 4 * range.start * strides[cut];
+        }
+        first..first + 4 * (reach(&sizes, strides) + 1)
+    };
+    match call {
+        Call::Run(run) => {
+            let kernel = module.kernel(run.kernel);
+            let cut = (!kernel.rows.is_empty()).then_some(0);
+            let of_phase = |phase: &Phase| {
+                let sizes = [&kernel.rows[..], &phase.inner].concat();
+                let accesses = accesses(phase).into_iter();
+                let spans = accesses.map(|(param, strides)| {
+                    let param = param.0 as usize;
+                    (span(run.args[param], &sizes, strides, cut), is_stored(kernel, param))
+                });
+                spans.collect::<Vec<_>>()
+            };
+            kernel.phases.iter().flat_map(of_phase).collect()
+        }
+        Call::Gemm(Gemm { m, n, k, stack, a, b, c, cut, .. }) => {
+            let span = |matrix: &Matrix, rows: usize, cols: usize, by_rows: bool, by_cols: bool| {
+                let cut = match cut {
+                    Cut::Stack => Some(0),
+                    Cut::Rows => by_rows.then_some(1),
+                    Cut::Cols => by_cols.then_some(2),
+                };
+                span(matrix.place, &[*stack, rows, cols], &[matrix.stack, matrix.row, matrix.col], cut)
+            };
+            let factors = [span(a, *m, *k, true, false), span(b, *k, *n, false, true)].map(|span| (span, false));
+            factors.into_iter().chain([(span(c, *m, *n, true, true), true)]).collect()
+        }
+        Call::Quantile(q) => {
+            let all = [(q.from, q.len, false), (q.share, 1, false), (q.to, 1, true), (q.work, q.len, true)];
+            all.map(|(place, len, written)| (span(place, &[len], &[1], None), written)).to_vec()
+        }
+    }
+}
+
+fn check_kernel(kernel: &Kernel, errors: &mut Vec<String>) {
+    let starts = kernel.phase_starts();
+    for (number, (phase, start)) in kernel.phases.iter().zip(&starts).enumerate() {
+        let context = Context { kernel, phase, number, start: *start };
+        let sizes = [&kernel.rows[..], &phase.inner].concat();
+        require(errors, sizes.iter().all(|size| *size > 0), || format!("phase {number} has no points"));
+        for (index, def) in phase.defs.iter().enumerate() {
+            if let Err(error) = context.check_def(def, index) {
+                errors.push(format!("%{}: {error}", *start as usize + index));
+            }
+        }
+        for store in &phase.stores {
+            let dtype = kernel.params.get(store.param.0 as usize).map(|param| param.dtype);
+            let value = context.dtype(store.value, phase.defs.len());
+            require(errors, store.strides.len() == sizes.len(), || format!("store {}: strides", store.param));
+            require(errors, value.is_ok() && value.ok() == dtype, || format!("store {}: type", store.param));
+        }
+        if errors.is_empty() {
+            check_stored(kernel, phase, &sizes, errors);
+        }
+    }
+}
+
+/// Params that are stored to are reached in one way only.
+fn check_stored(kernel: &Kernel, phase: &Phase, sizes: &[usize], errors: &mut Vec<String>) {
+    let n_rows = kernel.rows.len();
+    for store in &phase.stores {
+        require(errors, distinct(sizes, &store.strides), || format!("{} has an element twice", store.param));
+    }
+    for (param, strides) in accesses(phase).into_iter().filter(|(param, _)| is_stored(kernel, param.0 as usize)) {
+        let here = phase.stores.iter().filter(|store| store.param == param);
+        require(errors, here.into_iter().all(|s| s.strides == strides), || format!("{param} is reached in two ways"));
+        let all = kernel.phases.iter().flat_map(|phase| &phase.stores).filter(|store| store.param == param);
+        let mut rows = all.map(|store| &store.strides[..n_rows]);
+        require(errors, rows.all(|rows| *rows == strides[..n_rows]), || format!("{param} is reached along other rows"));
+    }
+}
+
+/// A phase, and what its values may refer to.
+struct Context<'a> {
+    kernel: &'a Kernel,
+    phase: &'a Phase,
+    number: usize,
+    start: u32,
+}
+
+impl Context<'_> {
+    /// The type of an operand of the definition `index`, if it is visible there.
+    fn dtype(&self, value: Value, index: usize) -> Result<DType, String> {
+        if value.0 >= self.start + index as u32 {
+            return Err(format!("{value} comes later"));
+        }
+        let (def, phase) = self.kernel.def(value);
+        let fold = matches!(def.inst, Inst::Fold(..));
+        match phase == self.number {
+            true if fold => Err(format!("{value} is known after the phase only")),
+            false if !fold && !self.kernel.phases[phase].inner.is_empty() => {
+                Err(format!("{value} varies within the row"))
+            }
+            _ => Ok(def.dtype),
+        }
+    }
+
+    fn check_def(&self, def: &Def, index: usize) -> Result<(), String> {
+        let n_loops = self.kernel.rows.len() + self.phase.inner.len();
+        let operands: Result<Vec<DType>, String> =
+            def.inst.operands().into_iter().map(|value| self.dtype(value, index)).collect();
+        let types = operands?;
+        let holds = match &def.inst {
+            Inst::Load(param, strides) => {
+                let dtype = self.kernel.params.get(param.0 as usize).map(|param| param.dtype);
+                strides.len() == n_loops && dtype == Some(def.dtype)
+            }
+            Inst::Const(_) | Inst::Convert(_) => true,
+            Inst::Index(dim) => *dim < n_loops && def.dtype == DType::I32,
+            Inst::Unary(unary, _) => unary_fits(*unary, types[0], def.dtype),
+            Inst::Binary(binary, ..) => types[0] == types[1] && binary_fits(*binary, types[0], def.dtype),
+            Inst::Select(..) => types == [DType::Bool, def.dtype, def.dtype],
+            Inst::Uniform { strides, .. } => strides.len() == n_loops && types == [DType::I32, DType::I32],
+            Inst::Fold(..) => types[0] == def.dtype && !self.phase.inner.is_empty() && def.dtype != DType::Bool,
+        };
+        if holds { Ok(()) } else { Err("has the wrong type or strides".into()) }
+    }
+}
+
+fn unary_fits(unary: Unary, operand: DType, result: DType) -> bool {
+    let expected = match unary {
+        Unary::Not => operand == DType::Bool,
+        Unary::Neg | Unary::Abs | Unary::Sign => operand != DType::Bool,
+        Unary::Sqrt | Unary::Exp | Unary::Log | Unary::Erf | Unary::ErfInv | Unary::Tanh => operand == DType::F32,
+        Unary::Sigmoid | Unary::Sin | Unary::Cos | Unary::Floor | Unary::Ceil => operand == DType::F32,
+    };
+    expected && operand == result
+}
+
+fn binary_fits(binary: Binary, operand: DType, result: DType) -> bool {
+    match binary {
+        Binary::And | Binary::Or => operand == DType::Bool && result == DType::Bool,
+        _ if binary.is_predicate() => result == DType::Bool,
+        _ => operand == result && operand != DType::Bool,
+    }
+}

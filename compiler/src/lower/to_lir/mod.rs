@@ -1,0 +1,227 @@
+//! TIR → LIR: loop nests, calls and memory for a planned function.
+//!
+//! `pass::fuse` says what is computed together; here each group becomes a kernel ([`nest`]) or a call, cut into slices
+//! ([`slices`]), over buffers that share the arena ([`arena`]).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::lir::{self, BufferId, Call, Gemm, Matrix, Place, Quantile, Role, Run, Step};
+use crate::pass::fuse::{self, Cluster, Kind, Phase, Plan, Product, product};
+use crate::tir::{self, Value};
+
+mod arena;
+mod collapse;
+mod nest;
+mod slices;
+
+#[cfg(test)]
+mod tests;
+
+/// Lowers functions without derivatives into one program. The `lasting` tensors are shared by all functions: an input
+/// with such a name reads it and a result with such a name updates it in place.
+pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
+    let mut program = Program { module: lir::Module::default(), known: HashMap::new() };
+    for (name, ty) in lasting {
+        let _ = program.buffer(name, Role::Lasting, ty);
+    }
+    let names: BTreeSet<&str> = lasting.iter().map(|(name, _)| &**name).collect();
+    for func in funcs {
+        let lowered = FuncLowering::new(&mut program, fuse::plan(func, &names)).lower();
+        program.module.funcs.push(lowered);
+    }
+    arena::plan(&mut program.module);
+    program.module
+}
+
+/// The element type in memory.
+fn dtype(dtype: tir::DType) -> lir::DType {
+    match dtype {
+        tir::DType::F32 => lir::DType::F32,
+        tir::DType::I32 => lir::DType::I32,
+        tir::DType::Bool => lir::DType::Bool,
+    }
+}
+
+/// What all functions share.
+struct Program {
+    module: lir::Module,
+    /// Kernels by their text, to find equal ones.
+    known: HashMap<String, lir::KernelId>,
+}
+
+impl Program {
+    fn buffer(&mut self, name: &str, role: Role, ty: &tir::Type) -> BufferId {
+        let buffer = lir::Buffer { name: name.into(), role, dtype: dtype(ty.dtype), len: ty.len().max(1), offset: 0 };
+        self.module.buffers.push(buffer);
+        BufferId(self.module.buffers.len() as u32 - 1)
+    }
+
+    fn kernel(&mut self, kernel: lir::Kernel) -> lir::KernelId {
+        let next = lir::KernelId(self.module.kernels.len() as u32);
+        let id = *self.known.entry(lir::print::kernel(&kernel)).or_insert(next);
+        if id == next {
+            self.module.kernels.push(kernel);
+        }
+        id
+    }
+}
+
+/// The lowering of one function.
+struct FuncLowering<'a> {
+    program: &'a mut Program,
+    plan: Plan,
+    inputs: Vec<BufferId>,
+    outputs: Vec<BufferId>,
+    /// The buffer of each input value.
+    params: HashMap<Value, BufferId>,
+    /// Where each node's value is in memory, and where else it is stored.
+    homes: Vec<Vec<BufferId>>,
+    /// What is copied at the end: from, to.
+    copies: Vec<(BufferId, BufferId)>,
+    steps: Vec<Step>,
+}
+
+impl<'a> FuncLowering<'a> {
+    fn new(program: &'a mut Program, plan: Plan) -> FuncLowering<'a> {
+        let homes = vec![vec![]; plan.nodes.len()];
+        let (inputs, outputs, params) = (vec![], vec![], HashMap::new());
+        FuncLowering { program, plan, inputs, outputs, params, homes, copies: vec![], steps: vec![] }
+    }
+
+    fn lower(mut self) -> lir::Func {
+        self.place_inputs();
+        self.place_nodes();
+        for (cluster, phases) in std::mem::take(&mut self.plan.clusters) {
+            let call = self.call(&cluster, &phases);
+            self.push(call);
+        }
+        for (from, to) in std::mem::take(&mut self.copies) {
+            let call = self.copy(from, to);
+            self.push(call);
+        }
+        let name = std::mem::take(&mut self.plan.func.name);
+        lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps: self.steps }
+    }
+
+    fn push(&mut self, call: Call) {
+        let (extent, chunk) = call.cut(&self.program.module);
+        self.steps.push(Step { slices: extent.div_ceil(chunk), calls: vec![call] });
+    }
+
+    fn place_inputs(&mut self) {
+        let func = &self.plan.func;
+        let params: Vec<_> = func.params().map(|(name, value, ty)| (name.clone(), value, ty.clone())).collect();
+        for (name, value, ty) in params {
+            let buffer = self.program.module.lasting(&name).unwrap_or_else(|| {
+                self.inputs.push(self.program.buffer(&name, Role::Input, &ty));
+                self.inputs[self.inputs.len() - 1]
+            });
+            let _ = self.params.insert(value, buffer);
+        }
+    }
+
+    /// Gives every node that must be in memory its buffers.
+    fn place_nodes(&mut self) {
+        let results: Vec<(Arc<str>, tir::Type)> = self
+            .plan
+            .func
+            .results
+            .iter()
+            .map(|(name, value)| (name.clone(), self.plan.func.ty(*value).clone()))
+            .collect();
+        let needed = needed(&self.plan);
+        let mut buffers = vec![];
+        for (name, ty) in results {
+            let lasting = self.program.module.lasting(&name);
+            buffers.push(lasting.unwrap_or_else(|| {
+                self.outputs.push(self.program.buffer(&name, Role::Output, &ty));
+                self.outputs[self.outputs.len() - 1]
+            }));
+        }
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            let mut homes: Vec<BufferId> = node.results.iter().map(|result| buffers[*result]).collect();
+            if homes.is_empty() && needed[index] {
+                let ty = self.plan.func.ty(node.value);
+                homes.push(self.program.buffer(&node.value.to_string(), Role::Scratch, ty));
+            }
+            let extra = if node.is_nest() { vec![] } else { homes.split_off(1) };
+            let late = node.late.iter().map(|result| buffers[*result]);
+            self.copies.extend(extra.into_iter().chain(late).map(|to| (homes[0], to)));
+            self.homes[index] = homes;
+        }
+    }
+
+    /// Where an input or a node's value is.
+    fn place(&self, value: Value) -> Place {
+        let node = || self.plan.node_of[value.0 as usize].and_then(|node| self.homes[node].first());
+        let buffer = self.params.get(&value).or_else(node).expect("what is read has a place");
+        Place { buffer: *buffer, start: 0 }
+    }
+
+    fn call(&mut self, cluster: &Cluster, phases: &[Phase]) -> Call {
+        let node = &self.plan.nodes[cluster.members[0]];
+        match &node.kind {
+            Kind::Product(product) => Call::Gemm(self.gemm(product)),
+            Kind::Quantile => Call::Quantile(self.quantile(node.value)),
+            Kind::Map | Kind::Copy | Kind::Fold(_) | Kind::Dot => {
+                let memory = nest::Memory { params: &self.params, homes: &self.homes };
+                let (kernel, args) = nest::build(&self.plan, cluster, phases, &memory);
+                self.run(kernel, args)
+            }
+        }
+    }
+
+    fn run(&mut self, kernel: lir::Kernel, args: Vec<BufferId>) -> Call {
+        let chunk = slices::of_kernel(&kernel);
+        let args = args.into_iter().map(|buffer| Place { buffer, start: 0 }).collect();
+        Call::Run(Run { kernel: self.program.kernel(kernel), args, chunk })
+    }
+
+    fn gemm(&self, product: &Product) -> Gemm {
+        let matrix = |m: &product::Matrix| Matrix { place: self.place(m.base), row: m.row, col: m.col, stack: m.stack };
+        let (cut, chunk) = slices::of_product(product);
+        let Product { m, n, k, stack, .. } = *product;
+        let [a, b, c] = [&product.a, &product.b, &product.c].map(matrix);
+        Gemm { m, n, k, stack, a, b, c, add: false, cut, chunk }
+    }
+
+    fn quantile(&mut self, value: Value) -> Quantile {
+        let tir::Op::Quantile(from, share) = self.plan.func.def(value).op else {
+            panic!("a quantile node is a quantile")
+        };
+        let [from, share] = [from, share].map(|operand| product::base(&self.plan.func, operand));
+        let ty = self.plan.func.ty(from).clone();
+        let work = self.program.buffer(&format!("{value}.work"), Role::Scratch, &ty);
+        let work = Place { buffer: work, start: 0 };
+        let [from, share, to] = [from, share, value].map(|v| self.place(v));
+        Quantile { from, len: ty.len(), share, to, work }
+    }
+
+    fn copy(&mut self, from: BufferId, to: BufferId) -> Call {
+        let lir::Buffer { dtype, len, .. } = *self.program.module.buffer(from);
+        self.run(nest::copy(dtype, len), vec![from, to])
+    }
+}
+
+/// For each node whether it must be in memory: somebody reads it who does not stand beside it.
+fn needed(plan: &Plan) -> Vec<bool> {
+    let mut needed: Vec<bool> = plan.nodes.iter().map(|node| !node.late.is_empty() || !node.is_nest()).collect();
+    for (cluster, phases) in &plan.clusters {
+        let phase_of = |node: usize| phases.iter().position(|phase| phase.members.contains(&node));
+        for reader in &cluster.members {
+            for read in &plan.nodes[*reader].reads {
+                let Some(node) = plan.node_of[read.base.0 as usize] else { continue };
+                let kept = match phase_of(node) {
+                    Some(phase) => {
+                        let varies = !phases[phase].inner.is_empty() && !plan.nodes[node].folds();
+                        varies && phase_of(*reader) != Some(phase)
+                    }
+                    None => true,
+                };
+                needed[node] |= kept;
+            }
+        }
+    }
+    needed
+}

@@ -1,0 +1,259 @@
+//! Which nodes share a loop nest.
+//!
+//! Nodes join the nest of what they read, or of others that read the same memory, as long as the nest keeps one set of
+//! *rows*: axes that every member has and no member combines. A nest that combines anything has exactly the
+//! axes of its results for rows; elementwise members may have more axes, which are then looped over within a row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::nodes::Node;
+use super::order::{self, Order};
+use crate::tir::Value;
+
+/// Nests beyond this number of points must keep enough rows for threads to share.
+const LARGE: usize = 16384;
+
+/// So many rows.
+const ENOUGH_ROWS: usize = 32;
+
+/// Nests of more members than this would run out of registers and instruction cache.
+const MOST_MEMBERS: usize = 32;
+
+/// Nodes that are computed together.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Cluster {
+    /// Indices of nodes, in an order in which they can be computed; a single one that is not a nest is a call.
+    pub members: Vec<usize>,
+    /// The sizes of all axes that members have.
+    pub dims: Vec<usize>,
+    /// The axes that are rows (indices into `dims`).
+    pub rows: BTreeSet<usize>,
+    /// For each member, which of `dims` the axes of its space are.
+    pub axes: Vec<Vec<usize>>,
+}
+
+/// Puts the nodes in clusters, in an order in which these can run.
+pub fn group(nodes: &[Node], node_of: &[Option<usize>], order: &Order) -> Vec<Cluster> {
+    let mut grouping = Grouping { nodes, node_of, order, clusters: vec![], cluster_of: vec![usize::MAX; nodes.len()] };
+    for node in order.sorted() {
+        grouping.place(node);
+    }
+    grouping.in_order()
+}
+
+impl Cluster {
+    /// The members with their axes.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &[usize])> {
+        self.members.iter().copied().zip(self.axes.iter().map(Vec::as_slice))
+    }
+
+    /// The axes of a member.
+    pub fn axes_of(&self, node: usize) -> Option<&[usize]> {
+        self.iter().find(|(member, _)| *member == node).map(|(_, axes)| axes)
+    }
+
+    fn points(&self, dims: &BTreeSet<usize>) -> usize {
+        dims.iter().map(|dim| self.dims[*dim]).product()
+    }
+
+    /// The cluster with one more member.
+    fn with(&self, node: usize, axes: Vec<Option<usize>>, space: &[usize]) -> Cluster {
+        let mut cluster = self.clone();
+        let mut enter = |(axis, size): (Option<usize>, &usize)| {
+            axis.unwrap_or_else(|| {
+                cluster.dims.push(*size);
+                cluster.dims.len() - 1
+            })
+        };
+        let axes = axes.into_iter().zip(space).map(&mut enter).collect();
+        cluster.members.push(node);
+        cluster.axes.push(axes);
+        cluster
+    }
+}
+
+struct Grouping<'a> {
+    nodes: &'a [Node],
+    node_of: &'a [Option<usize>],
+    order: &'a Order,
+    clusters: Vec<Cluster>,
+    cluster_of: Vec<usize>,
+}
+
+/// Which dimension each axis of a node is, as far as it is known.
+#[derive(Clone)]
+struct Links {
+    axes: Vec<Option<usize>>,
+    any: bool,
+}
+
+/// An axis of a member as others see it: the dimension it is, and how far it steps through some memory.
+struct Step {
+    dim: usize,
+    stride: usize,
+}
+
+impl Links {
+    /// Identifies the axes of a node (of this space) that step as far as a member's do through the same memory; `None` if
+    /// not every step has its axis, or it is taken.
+    fn link(&self, space: &[usize], ours: &[usize], theirs: &[Step], dims: &[usize]) -> Option<Links> {
+        let mut links = Links { axes: self.axes.clone(), any: true };
+        let mut found = 0;
+        for (axis, stride) in ours.iter().enumerate().filter(|(_, stride)| **stride > 0) {
+            let dim = theirs.iter().find(|step| step.stride == *stride && dims[step.dim] == space[axis])?.dim;
+            let elsewhere = links.axes.iter().position(|known| *known == Some(dim)).is_some_and(|a| a != axis);
+            if elsewhere || links.axes[axis].is_some_and(|known| known != dim) {
+                return None;
+            }
+            links.axes[axis] = Some(dim);
+            found += 1;
+        }
+        (found == theirs.len()).then_some(links)
+    }
+}
+
+/// The axes that step at all.
+fn steps(dims: &[usize], strides: &[usize]) -> Vec<Step> {
+    let all = dims.iter().zip(strides).map(|(dim, stride)| Step { dim: *dim, stride: *stride });
+    all.filter(|step| step.stride > 0).collect()
+}
+
+impl Grouping<'_> {
+    fn place(&mut self, node: usize) {
+        let joined = self.candidates(node).into_iter().find_map(|c| Some((c, self.join(node, c)?)));
+        let (index, cluster) = joined.unwrap_or_else(|| (self.clusters.len(), self.alone(node)));
+        match self.clusters.get_mut(index) {
+            Some(old) => *old = cluster,
+            None => self.clusters.push(cluster),
+        }
+        self.cluster_of[node] = index;
+    }
+
+    fn alone(&self, node: usize) -> Cluster {
+        let space = &self.nodes[node].space;
+        let mut cluster = Cluster::default().with(node, vec![None; space.len()], space);
+        cluster.rows = (0..self.nodes[node].kept).collect();
+        cluster
+    }
+
+    /// Nests that the node could join, the best first: those of what it reads, then those that read the same.
+    fn candidates(&self, node: usize) -> Vec<usize> {
+        let this = &self.nodes[node];
+        if !this.is_nest() {
+            return vec![];
+        }
+        let producers = this.reads.iter().filter_map(|read| self.node_of[read.base.0 as usize]);
+        let producers: BTreeSet<usize> = producers.map(|p| self.cluster_of[p]).collect();
+        let bases: BTreeSet<Value> = this.reads.iter().map(|read| read.base).collect();
+        let shares =
+            |c: &Cluster| c.members.iter().any(|m| self.nodes[*m].reads.iter().any(|r| bases.contains(&r.base)));
+        let small = |c: &Cluster| this.kept == 0 && c.rows.is_empty() && this.points() <= LARGE;
+        let others = self.clusters.iter().enumerate().rev().filter(|(_, c)| shares(c) || small(c)).map(|(c, _)| c);
+        let mut all: Vec<usize> = producers.iter().rev().copied().collect();
+        all.extend(others.filter(|c| !producers.contains(c)));
+        all.retain(|c| self.clusters[*c].members.iter().all(|m| self.nodes[*m].is_nest()));
+        all
+    }
+
+    /// The cluster with the node in it, if that is possible and of use.
+    fn join(&self, node: usize, index: usize) -> Option<Cluster> {
+        let cluster = &self.clusters[index];
+        let outside = self.order.before[node].iter().map(|before| self.cluster_of[*before]);
+        let outside: BTreeSet<usize> = outside.filter(|c| *c != index).collect();
+        if cluster.members.len() >= MOST_MEMBERS || outside.iter().any(|c| self.needs(*c, index)) {
+            return None;
+        }
+        let links = self.links(node, cluster)?;
+        let related = links.any || self.nodes[node].kept == 0;
+        let mut joined = cluster.with(node, links.axes, &self.nodes[node].space);
+        joined.rows = self.rows(&joined)?;
+        (related && self.keeps_rows(&joined) && self.overwrites_in_place(&joined)).then_some(joined)
+    }
+
+    /// Which axes of the node are which dimensions, from what it reads; `None` if it reads a member anywhere but at
+    /// its own position.
+    fn links(&self, node: usize, cluster: &Cluster) -> Option<Links> {
+        let Node { space, reads, .. } = &self.nodes[node];
+        let mut links = Links { axes: vec![None; space.len()], any: false };
+        for read in reads {
+            let member = self.node_of[read.base.0 as usize];
+            if let Some((member, axes)) = member.and_then(|m| Some((m, cluster.axes_of(m)?))) {
+                let theirs = steps(axes, &self.nodes[member].own_strides());
+                links = links.link(space, &read.strides, &theirs, &cluster.dims)?;
+            }
+        }
+        for (member, axes) in cluster.iter() {
+            for theirs in self.nodes[member].reads.iter() {
+                let steps = steps(axes, &theirs.strides);
+                for ours in reads.iter().filter(|ours| ours.base == theirs.base && !steps.is_empty()) {
+                    links = links.link(space, &ours.strides, &steps, &cluster.dims).unwrap_or(links);
+                }
+            }
+        }
+        Some(links)
+    }
+
+    /// The rows that a cluster with these members has, if it can be one nest.
+    fn rows(&self, cluster: &Cluster) -> Option<BTreeSet<usize>> {
+        let kept = |(node, axes): (usize, &[usize])| -> BTreeSet<usize> {
+            axes[..self.nodes[node].kept].iter().copied().collect()
+        };
+        let folds = cluster.iter().find(|(node, _)| self.nodes[*node].folds());
+        let rows = match folds {
+            Some(fold) => kept(fold),
+            None => cluster.iter().map(kept).reduce(|a, b| a.intersection(&b).copied().collect())?,
+        };
+        let fits = |(node, axes): (usize, &[usize])| match self.nodes[node].folds() {
+            true => kept((node, axes)) == rows,
+            false => rows.is_subset(&kept((node, axes))),
+        };
+        let uniform = folds.is_some() || !rows.is_empty() || cluster.iter().all(|member| kept(member).is_empty());
+        (uniform && cluster.iter().all(fits)).then_some(rows)
+    }
+
+    /// Whether there are rows enough for the threads.
+    fn keeps_rows(&self, cluster: &Cluster) -> bool {
+        let total = cluster.members.iter().map(|node| self.nodes[*node].points()).max().unwrap_or(1);
+        total <= LARGE || cluster.points(&cluster.rows) >= ENOUGH_ROWS
+    }
+
+    /// Whether each input that a member overwrites is read only at the position where it is written.
+    fn overwrites_in_place(&self, cluster: &Cluster) -> bool {
+        let steps = |axes: &[usize], strides: &[usize]| -> BTreeMap<usize, usize> {
+            axes.iter().copied().zip(strides.iter().copied()).filter(|(_, stride)| *stride > 0).collect()
+        };
+        let reads = |input: Value, at: &BTreeMap<usize, usize>| {
+            let all = cluster.iter().flat_map(|(node, axes)| self.nodes[node].reads.iter().map(move |r| (r, axes)));
+            all.filter(|(read, _)| read.base == input).all(|(read, axes)| steps(axes, &read.strides) == *at)
+        };
+        cluster.iter().all(|(node, axes)| {
+            let at = steps(axes, &self.nodes[node].own_strides());
+            self.order.overwrites[node].iter().all(|input| reads(*input, &at))
+        })
+    }
+
+    /// For each cluster, those that come directly before it.
+    fn before(&self, cluster: usize) -> BTreeSet<usize> {
+        let members = self.clusters[cluster].members.iter();
+        let before = members.flat_map(|m| &self.order.before[*m]).map(|node| self.cluster_of[*node]);
+        before.filter(|c| *c != cluster).collect()
+    }
+
+    /// Whether `cluster` comes after `other`, directly or not, or is the same.
+    fn needs(&self, cluster: usize, other: usize) -> bool {
+        let mut seen = BTreeSet::from([cluster]);
+        let mut open = vec![cluster];
+        while let Some(next) = open.pop() {
+            if next == other {
+                return true;
+            }
+            open.extend(self.before(next).into_iter().filter(|c| seen.insert(*c)));
+        }
+        false
+    }
+
+    fn in_order(self) -> Vec<Cluster> {
+        let before: Vec<BTreeSet<usize>> = (0..self.clusters.len()).map(|c| self.before(c)).collect();
+        order::sort(&before).into_iter().map(|c| self.clusters[c].clone()).collect()
+    }
+}
