@@ -5,6 +5,7 @@ pub mod cli;
 pub mod codegen;
 pub mod diag;
 pub mod elaborate;
+pub mod exec;
 pub mod lir;
 pub mod lower;
 pub mod model;

@@ -1,0 +1,122 @@
+//! What both evaluators leave to the interpreter: start values, and the end of an evaluation.
+
+use ndarray::ArrayD;
+
+use super::Built;
+use crate::lower::interface::Interface;
+use crate::model::Reduction;
+use crate::tir::interp::{Keep, Plan, Tensor};
+
+/// The part of a program that always runs in the interpreter.
+#[derive(Debug)]
+pub struct Host {
+    /// Names, shapes, constants.
+    pub interface: Interface,
+    /// The run's seed, as programs see it.
+    pub seed: i32,
+    init: Plan,
+    report: Plan,
+    partials: Vec<Vec<f64>>,
+    split: usize,
+    fresh: bool,
+}
+
+impl Host {
+    /// The host part of a program.
+    pub fn new(built: &Built) -> Host {
+        let shapes = built.interface.partials.len();
+        Host {
+            interface: built.interface.clone(),
+            seed: 0,
+            init: Plan::new(&built.init, Keep::Results),
+            report: Plan::new(&built.report, Keep::Results),
+            partials: vec![vec![]; shapes],
+            split: 0,
+            fresh: true,
+        }
+    }
+
+    /// The start values of all lasting tensors, in the order of their indices. Programs see the lower 32 bits of the seed.
+    pub fn init(&mut self, seed: u64) -> Vec<Tensor> {
+        self.seed = seed as u32 as i32;
+        let scalar = ArrayD::from_elem(vec![], f64::from(self.seed));
+        let literals = &self.interface.literals;
+        let given = |name: &str| match name {
+            "seed" => Some(scalar.clone()),
+            _ => literal(literals, name),
+        };
+        self.init.set_inputs(&given).expect("starts depend on the seed and on constants only");
+        self.init.run();
+        let tensors = self.interface.description.tensors.iter();
+        tensors.map(|t| self.init.result(&t.name).expect("every tensor has a start").to_owned()).collect()
+    }
+
+    /// The constant tensor with this name.
+    pub fn literal(&self, name: &str) -> Option<Tensor> {
+        literal(&self.interface.literals, name)
+    }
+
+    /// Adds what a batch contributes: `partial(i, to)` appends the elements of partial result `i` to `to`.
+    pub fn accumulate(&mut self, split: usize, mut partial: impl FnMut(usize, &mut Vec<f64>)) {
+        self.split = split;
+        let mut batch = vec![];
+        for (index, cut) in self.interface.partials.iter().enumerate() {
+            batch.clear();
+            partial(index, &mut batch);
+            let total = &mut self.partials[index];
+            if self.fresh {
+                total.clone_from(&batch);
+            } else {
+                total.iter_mut().zip(&batch).for_each(|(total, x)| *total = combine(cut.by, *total, *x));
+            }
+        }
+        self.fresh = false;
+    }
+
+    /// The reported numbers; `tensor` gives lasting tensors by name.
+    pub fn finish(&mut self, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Vec<f64> {
+        self.fresh = true;
+        self.write_partials();
+        let names: Vec<_> = self.report.func().params().map(|(name, ..)| name.clone()).collect();
+        for name in names.iter().filter(|name| !name.starts_with("partial.")) {
+            let value = match &**name {
+                "samples" => ArrayD::from_elem(vec![], self.split as f64),
+                "seed" => ArrayD::from_elem(vec![], f64::from(self.seed)),
+                "step" | "epoch" | "progress" => ArrayD::from_elem(vec![], 0.0),
+                name => {
+                    tensor(name).or_else(|| self.literal(name)).expect("reports read lasting tensors and constants")
+                }
+            };
+            write(&mut self.report, name, value.iter().copied());
+        }
+        self.report.run();
+        let scalar =
+            |i: usize| self.report.result(&format!("report.{i}")).map(|v| v.iter().copied().next().unwrap_or(f64::NAN));
+        (0..self.interface.description.reports.len()).map(|i| scalar(i).expect("every report is a result")).collect()
+    }
+
+    fn write_partials(&mut self) {
+        for (index, total) in self.partials.iter().enumerate() {
+            write(&mut self.report, &format!("partial.{index}"), total.iter().copied());
+        }
+    }
+}
+
+/// Writes an input, if the function takes it.
+pub fn write(plan: &mut Plan, name: &str, values: impl Iterator<Item = f64>) {
+    if let Some(slot) = plan.input(name) {
+        slot.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
+    }
+}
+
+fn literal(literals: &[(std::sync::Arc<str>, Tensor)], name: &str) -> Option<Tensor> {
+    literals.iter().find(|(n, _)| &**n == name).map(|(_, value)| value.clone())
+}
+
+fn combine(by: Reduction, a: f64, b: f64) -> f64 {
+    match by {
+        Reduction::Sum => a + b,
+        Reduction::Max => a.max(b),
+        Reduction::Min => a.min(b),
+    }
+}

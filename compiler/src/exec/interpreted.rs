@@ -1,0 +1,141 @@
+//! A program run by the reference interpreter, in `f64`.
+
+use std::collections::BTreeMap;
+
+use ndarray::ArrayD;
+use spnc_runtime::program::{Clock, Description, Entry, FieldMut, Program};
+
+use super::Built;
+use super::blame;
+use super::host::{Host, write};
+use crate::tir::interp::{Keep, Plan, Tensor};
+
+/// A program run by the reference interpreter.
+#[derive(Debug)]
+pub struct Interpreted {
+    host: Host,
+    tensors: Vec<Tensor>,
+    train: BTreeMap<usize, Plan>,
+    evaluate: BTreeMap<usize, Plan>,
+    effective: Plan,
+    terms: Vec<f64>,
+    /// Where a field goes that no function reads.
+    unread: Vec<f64>,
+}
+
+impl Interpreted {
+    /// Makes a program ready to run; its tensors are zero until [`Program::init`].
+    pub fn new(built: &Built) -> Interpreted {
+        let plans = |funcs: &[(usize, crate::tir::Func)]| {
+            funcs.iter().map(|(n, func)| (*n, Plan::new(func, Keep::Results))).collect()
+        };
+        let description = &built.interface.description;
+        Interpreted {
+            host: Host::new(built),
+            tensors: description.tensors.iter().map(|t| ArrayD::zeros(t.shape.as_slice())).collect(),
+            train: plans(&built.train),
+            evaluate: plans(&built.evaluate),
+            effective: Plan::new(&built.effective, Keep::Results),
+            terms: vec![0.0; description.terms.len()],
+            unread: vec![],
+        }
+    }
+}
+
+impl Program for Interpreted {
+    fn description(&self) -> &Description {
+        &self.host.interface.description
+    }
+
+    fn init(&mut self, seed: u64) {
+        self.tensors = self.host.init(seed);
+    }
+
+    fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
+        let plans = match entry {
+            Entry::Train => &mut self.train,
+            Entry::Evaluate => &mut self.evaluate,
+        };
+        let plan = plans.get_mut(&samples).expect("the batch size was announced");
+        match plan.input(&self.host.interface.field_names[index]) {
+            Some(slot) => FieldMut::F64(slot),
+            None => {
+                let sample: usize = self.host.interface.description.fields[index].shape.iter().product();
+                self.unread.resize(samples * sample, 0.0);
+                FieldMut::F64(&mut self.unread)
+            }
+        }
+    }
+
+    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64] {
+        let plan = self.train.get_mut(&samples).expect("the batch size was announced");
+        prepare(plan, &self.host, &self.tensors, clock);
+        plan.run();
+        for (tensor, info) in self.tensors.iter_mut().zip(&self.host.interface.description.tensors) {
+            if let Some(new) = plan.result(&info.name) {
+                tensor.assign(&new);
+            }
+        }
+        for (index, term) in self.terms.iter_mut().enumerate() {
+            *term = plan.result(&format!("term.{index}")).map_or(0.0, |value| value.sum());
+        }
+        &self.terms
+    }
+
+    fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
+        let plan = self.evaluate.get_mut(&samples).expect("the batch size was announced");
+        prepare(plan, &self.host, &self.tensors, clock);
+        write(plan, "samples", std::iter::once(split as f64));
+        plan.run();
+        self.host.accumulate(split, |index, to| {
+            to.extend(plan.result(&format!("partial.{index}")).expect("every partial result is one").iter());
+        });
+    }
+
+    fn finish_evaluation(&mut self) -> Vec<f64> {
+        let (infos, tensors) = (self.host.interface.description.tensors.clone(), &self.tensors);
+        self.host.finish(&|name| infos.iter().position(|t| t.name == name).map(|i| tensors[i].clone()))
+    }
+
+    fn read(&self, tensor: usize) -> ArrayD<f64> {
+        self.tensors[tensor].clone()
+    }
+
+    fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {
+        self.tensors[tensor].assign(value);
+    }
+
+    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
+        let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+        prepare(&mut self.effective, &self.host, &self.tensors, clock);
+        self.effective.run();
+        self.effective.results().map(|(name, value)| (name.to_string(), value.to_owned())).collect()
+    }
+
+    fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String> {
+        let trained = self.train.get_mut(&samples).expect("the batch size was announced");
+        let mut plan = Plan::new(trained.func(), Keep::All);
+        for name in &self.host.interface.field_names {
+            if let Some(given) = trained.input(name) {
+                write(&mut plan, name, given.iter().copied());
+            }
+        }
+        prepare(&mut plan, &self.host, &self.tensors, clock);
+        plan.run();
+        blame::first_bad(&plan, f64::MAX)
+    }
+}
+
+/// Gives a function everything but the fields: lasting tensors, constants, seed and clock.
+pub fn prepare(plan: &mut Plan, host: &Host, tensors: &[Tensor], clock: Clock) {
+    for (info, tensor) in host.interface.description.tensors.iter().zip(tensors) {
+        write(plan, &info.name, tensor.iter().copied());
+    }
+    for (name, value) in &host.interface.literals {
+        write(plan, name, value.iter().copied());
+    }
+    write(plan, "seed", std::iter::once(f64::from(host.seed)));
+    write(plan, "step", std::iter::once(clock.step as f64));
+    write(plan, "epoch", std::iter::once(clock.epoch));
+    write(plan, "progress", std::iter::once(clock.progress));
+}

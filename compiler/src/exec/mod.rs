@@ -1,0 +1,17 @@
+//! Programs that run: the two implementations of [`spnc_runtime::program::Program`].
+//!
+//! | type            | runs                              | numbers |
+//! |-----------------|-----------------------------------|---------|
+//! | [`Compiled`]    | machine code, on a pool of threads | `f32`  |
+//! | [`Interpreted`] | the reference interpreter          | `f64`  |
+//!
+//! Both are made from the same optimised functions ([`Built`]). Start values and the closing arithmetic of reports come from the
+//! interpreter in either case ([`host`]), so two evaluators differ in the steps and in nothing else.
+
+mod blame;
+mod build;
+mod host;
+mod interpreted;
+
+pub use build::{BatchSizes, Built, optimised};
+pub use interpreted::Interpreted;
