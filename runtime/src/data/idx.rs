@@ -250,6 +250,23 @@ mod tests {
         }
 
         #[test]
+        fn damage_to_a_packed_file_is_refused_or_harmless(at in any::<prop::sample::Index>(), byte: u8, cut: bool) {
+            let whole = idx(&[4, 3, 3], |i| (i * i) as u8);
+            let mut packed = GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packed.write_all(&whole).expect("packed");
+            let mut bytes = packed.finish().expect("packed");
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if cut { bytes.truncate(at) }
+            let dir = tempfile::tempdir().expect("a directory");
+            let path = dir.path().join("x.gz");
+            fs::write(&path, bytes).expect("written");
+            let mut out = Vec::new();
+            let read = Source::open(&path).and_then(|mut source| read(&mut source, 3, &mut out));
+            prop_assert!(read.is_err() || out == whole[16..], "other pixels were read");
+        }
+
+        #[test]
         fn a_file_cut_or_lengthened_anywhere_is_refused(cut in 0_usize..23, extra in 1_usize..9) {
             let whole = idx(&[2, 2, 2], |i| i as u8);
             prop_assert!(read(&mut source(whole[..cut.min(whole.len() - 1)].to_vec()), 3, &mut Vec::new()).is_err());
