@@ -8,6 +8,7 @@
 //! the origin of the value that they belong to, marked as a cotangent. Gradients of gradients need nothing
 //! special: a loss may depend on a gradient that stands above it.
 
+pub mod check;
 mod rules;
 
 use std::collections::BTreeMap;

@@ -139,10 +139,14 @@ fn absorb(cx: &mut Rewriter, value: Value, number: f64) -> Value {
             let [a, b] = [a, b].map(|value| absorb(cx, value, number));
             cx.select(cond, a, b)
         }
-        ref op => {
-            let Op::Const(constant) = *op else { unreachable!("{op} absorbs nothing") };
-            cx.constant_like(constant * number, value)
+        Op::Const(constant) => cx.constant_like(constant * number, value),
+        Op::Unary(..) | Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Param(_) | Op::Iota(_) => {
+            unreachable!("{value} absorbs nothing")
         }
+        Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) => {
+            unreachable!("{value} absorbs nothing")
+        }
+        Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} absorbs nothing"),
     }
 }
 

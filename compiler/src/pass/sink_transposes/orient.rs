@@ -49,9 +49,10 @@ fn wanted(func: &Func) -> Vec<Option<Vec<usize>>> {
 fn views(func: &Func) -> Vec<Option<Vec<usize>>> {
     let mut views: Vec<Option<Vec<usize>>> = Vec::with_capacity(func.defs.len());
     for def in &func.defs {
-        let view = match &def.op {
-            Op::Transpose(_, perm) => Some(perm.clone()),
-            op => elementwise(op).and_then(|operands| operands.iter().find_map(|o| views[o.0 as usize].clone())),
+        let view = if let Op::Transpose(_, perm) = &def.op {
+            Some(perm.clone())
+        } else {
+            elementwise(&def.op).and_then(|operands| operands.iter().find_map(|o| views[o.0 as usize].clone()))
         };
         views.push(view);
     }
