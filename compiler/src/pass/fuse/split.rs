@@ -3,7 +3,7 @@
 //! A reduction of many elements to few has no independent rows to hand out. It becomes a reduction of the
 //! inner axes, which has, and a short one of what is left: the total of a weight matrix is the sum of the sums of its rows.
 
-use crate::tir::{Def, Func, Op, Reduction, Type, Value};
+use crate::tir::{Def, Einsum, Func, Op, Reduction, Type, Value};
 
 /// Below this number of elements a reduction is not worth cutting.
 const LONG: usize = 4096;
@@ -22,6 +22,7 @@ pub fn run(func: &Func) -> Func {
         }
         map.push(match def.op.clone() {
             Op::Reduce(reduction, operand, axes) => cut(&mut out, def, reduction, operand, &axes),
+            Op::Contract(einsum, lhs, rhs) => cut_contraction(&mut out, def, einsum, lhs, rhs),
             op => out.push(op, def.ty, def.origin),
         });
     }
@@ -40,6 +41,20 @@ fn cut(out: &mut Func, def: Def, reduction: Reduction, operand: Value, axes: &[u
         Some(first) if axes.len() > 1 => keep_one(out, def, reduction, operand, axes, first),
         _ => fold_axis(out, def, reduction, operand, axes),
     }
+}
+
+/// Appends the contraction, or one that keeps another label and the sum over that.
+fn cut_contraction(out: &mut Func, def: Def, mut einsum: Einsum, lhs: Value, rhs: Value) -> Value {
+    let sizes: Vec<(u8, usize)> = einsum.lhs.iter().copied().zip(out.ty(lhs).shape.iter().copied()).collect();
+    let total: usize = sizes.iter().map(|(_, size)| size).product();
+    let kept = sizes.into_iter().find(|(label, size)| *size >= ENOUGH_ROWS && !einsum.out.contains(label));
+    let Some((label, size)) = kept.filter(|_| total >= LONG && def.ty.len() == 1) else {
+        return out.push(def.op, def.ty, def.origin);
+    };
+    einsum.out.insert(0, label);
+    let ty = Type::new(def.ty.dtype, [&[size], &def.ty.shape[..]].concat());
+    let rows = out.push(Op::Contract(einsum, lhs, rhs), ty, def.origin.clone());
+    out.push(Op::Reduce(Reduction::Sum, rows, vec![0]), def.ty, def.origin)
 }
 
 /// Reduces all axes but one, then that one.
