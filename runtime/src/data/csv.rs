@@ -62,7 +62,8 @@ fn build(args: &Args<'_>, table: &Table) -> Result<Dataset, DataError> {
     let rows: Vec<usize> = train.iter().chain(&test).copied().collect();
     let mut x = Vec::with_capacity(roles.features.len());
     for &column in &roles.features {
-        x.push(table.numbers(column, &rows)?);
+        let without = format!("mend the cell, or leave the column out with `drop: \"{}\"`", table.names[column]);
+        x.push(table.numbers(column, &rows).map_err(|error| error.help(without))?);
     }
     let mut y = roles.target.map(|column| table.numbers(column, &rows)).transpose()?;
     let known = if args.word("statistics", &["all", "train"])? == Some("train") { train.len() } else { rows.len() };

@@ -56,10 +56,13 @@ fn read_split(
 fn member(folder: &Path, name: &str) -> Result<PathBuf, DataError> {
     let dotted = name.replacen("-idx", ".idx", 1);
     let search = [folder.to_owned()];
-    files::locate(name, &search).or_else(|error| files::locate(&dotted, &search).map_err(|_| error)).map_err(|error| {
+    let found = files::locate(name, &search).or_else(|error| files::locate(&dotted, &search).map_err(|_| error));
+    found.map_err(|error| {
+        let needed = || TRAIN.into_iter().chain(TEST);
         match &error.help {
-            Some(help) if help.starts_with("there is") => error,
-            Some(_) | None => error.help(format!("the folder needs {}", list(TRAIN.into_iter().chain(TEST)))),
+            // A misspelt file is worth naming, another one of the four is not.
+            Some(help) if help.starts_with("there is") && !needed().any(|name| help.contains(name)) => error,
+            Some(_) | None => error.help(format!("the folder needs {}", list(needed()))),
         }
     })
 }
@@ -71,14 +74,14 @@ fn read(source: &mut Source, rank: u8, out: &mut Vec<u8>) -> Result<Vec<usize>, 
     let header = 4 + 4 * u64::from(rank);
     let size = shape.iter().try_fold(1_u64, |size, &axis| size.checked_mul(axis as u64)).unwrap_or(u64::MAX);
     if size > source.at_most.saturating_sub(header) {
-        return Err(truncated(place, &shape, None));
+        return Err(truncated(place, &shape, &format!("at most {}", source.at_most.saturating_sub(header))));
     }
     out.reserve_exact(size as usize);
     let start = out.len();
     let io = |error| DataError::io(place, &error);
     let read = source.reader.by_ref().take(size.saturating_add(1)).read_to_end(out).map_err(io)? as u64;
     if read < size {
-        return Err(truncated(place, &shape, Some(read)));
+        return Err(truncated(place, &shape, &read.to_string()));
     }
     if read > size {
         let error = DataError::new(Fault::Damaged, place, format!("{size} bytes for shape {shape:?}"), "more");
@@ -88,12 +91,9 @@ fn read(source: &mut Source, rank: u8, out: &mut Vec<u8>) -> Result<Vec<usize>, 
     Ok(shape)
 }
 
-fn truncated(place: &str, shape: &[usize], read: Option<u64>) -> DataError {
-    let found = match read {
-        Some(bytes) => format!("{bytes} bytes"),
-        None => "fewer".to_owned(),
-    };
-    let error = DataError::new(Fault::Damaged, place, format!("the bytes of shape {shape:?}"), found);
+fn truncated(place: &str, shape: &[usize], found: &str) -> DataError {
+    let expected = format!("as many bytes as shape {shape:?} has");
+    let error = DataError::new(Fault::Damaged, place, expected, found);
     error.help("the file is truncated: fetch it again")
 }
 

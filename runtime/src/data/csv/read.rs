@@ -75,9 +75,7 @@ impl Table {
             "" => "an empty cell".to_owned(),
             _ => format!("`{}`", cell.chars().take(40).collect::<String>()),
         };
-        let error = DataError::new(Fault::Value, self.place(row, column), "a finite number", found);
-        let name = &self.names[column];
-        error.help(format!("mend the cell, or leave the column out with `drop: \"{name}\"`"))
+        DataError::new(Fault::Value, self.place(row, column), "a finite number", found)
     }
 
     fn check_width(&self) -> Result<(), DataError> {

@@ -105,8 +105,9 @@ fn parse(place: &str, bytes: &[u8], named_safetensors: bool) -> Result<Tensors, 
     } else {
         let start = bytes.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
         let found = if bytes.is_empty() { "an empty file".to_owned() } else { format!("one that starts with {start}") };
-        let error = DataError::new(Fault::Damaged, place, "an npy, npz or safetensors file", found);
-        Err(error.help("a safetensors file must have that ending"))
+        let error =
+            DataError::new(Fault::Damaged, place, "an npy or npz file, or a safetensors file of that ending", found);
+        Err(error.help("write it with `numpy.save` or `numpy.savez`"))
     }
 }
 
