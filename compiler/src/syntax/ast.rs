@@ -442,6 +442,16 @@ pub enum BinaryOp {
     Or,
 }
 
+impl Expr {
+    /// The name that it is, if it is one.
+    pub fn as_name(&self) -> Option<Name> {
+        if let ExprKind::Name(text) = &self.kind {
+            return Some(Name { text: text.clone(), span: self.span });
+        }
+        None
+    }
+}
+
 impl BinaryOp {
     /// What it looks like.
     pub fn text(self) -> &'static str {

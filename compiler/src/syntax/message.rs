@@ -9,7 +9,7 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 
 use super::grammar::Rule;
 use super::parse::DECLARATIONS;
-use crate::diag::{Diagnostic, FileId, Span};
+use crate::diag::{Diagnostic, FileId, Span, near_miss};
 
 /// Words with a meaning inside of declarations.
 const WORDS: [&str; 31] = [
@@ -105,14 +105,6 @@ pub fn word(text: &str) -> &str {
     &text[..end]
 }
 
-/// The entry of `known` that `word` most likely is a misspelling of.
-pub fn near_miss<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distance = |other: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &other.to_lowercase());
-    let allowed = |other: &str| (word.len().min(other.len()) / 3).max(1);
-    let close = known.iter().filter(|other| distance(other) <= allowed(other) && word.len() > 1);
-    close.min_by_key(|other| distance(other)).copied()
-}
-
 fn span(file: FileId, at: usize, len: usize) -> Span {
     Span { file, start: at as u32, end: (at + len) as u32 }
 }
@@ -130,7 +122,7 @@ fn unknown_declaration(file: FileId, text: &str, at: usize) -> Diagnostic {
     let label = "expected a declaration";
     let diagnostic =
         Diagnostic::new("E0101", format!("{name} does not start a declaration"), span(file, at, len), label);
-    diagnostic.help(match near_miss(word(&text[at..]), &DECLARATIONS) {
+    diagnostic.help(match near_miss(word(&text[at..]), DECLARATIONS) {
         Some(near) => format!("did you mean `{near}`?"),
         None if text[at..].starts_with("///") || text[at..].is_empty() => "write the declaration below it".to_string(),
         None => format!("declarations start with {}", list(&DECLARATIONS.map(|word| format!("`{word}`")))),
@@ -182,7 +174,7 @@ fn way_out(text: &str, at: usize, expected: &[String]) -> String {
         return "write digits on both sides of the point: `0.5`, `1.0`".to_string();
     }
     for written in [before, here] {
-        if let Some(near) = near_miss(written, &all).filter(|_| !all.contains(&written)) {
+        if let Some(near) = near_miss(written, all.iter().copied()).filter(|_| !all.contains(&written)) {
             return format!("did you mean `{near}` instead of `{written}`?");
         }
     }

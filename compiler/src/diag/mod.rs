@@ -4,6 +4,10 @@
 //! A message is lower-case, without a full stop, says what was expected and what was found, and carries at
 //! most one `help`, which must be a thing that can be typed.
 
+mod near;
+
+pub use near::near_miss;
+
 /// A source file, as an index into [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub u16);

@@ -1,0 +1,58 @@
+//! The words the compiler knows. Everything else is library text.
+
+use super::hir::Builtin;
+
+/// The primitive functions.
+#[rustfmt::skip]
+pub const PRIMITIVES: [&str; 35] = [
+    // Elementwise.
+    "exp", "log", "sqrt", "abs", "sign", "erf", "erfinv", "tanh", "sigmoid", "sin", "cos", "floor", "ceil", "where", "clamp", "float", "int",
+    // Elementwise for two tensors, else reductions.
+    "min", "max",
+    // Reductions.
+    "sum", "mean", "var", "std", "argmax", "quantile",
+    // Products, shapes, indices.
+    "matmul", "reshape", "transpose", "one_hot", "full_like",
+    // Draws.
+    "uniform", "normal", "bernoulli",
+    // Numbers from files.
+    "load",
+    // Layers in a row.
+    "chain",
+];
+
+/// Functions that the language has, but this compiler not yet.
+pub const FUTURE: [&str; 16] = [
+    "conv2d",
+    "conv_transpose2d",
+    "max_pool",
+    "avg_pool",
+    "global_pool",
+    "concat",
+    "slice",
+    "gather",
+    "top_k",
+    "cumsum",
+    "scan",
+    "pad",
+    "resize",
+    "join",
+    "random_crop",
+    "random_flip",
+];
+
+/// The word's meaning, if it has one.
+pub fn builtin(word: &str) -> Option<Builtin> {
+    match word {
+        "training" => Some(Builtin::Training),
+        "step" => Some(Builtin::Step),
+        "epoch" => Some(Builtin::Epoch),
+        "progress" => Some(Builtin::Progress),
+        _ => PRIMITIVES.into_iter().find(|prim| *prim == word).map(Builtin::Prim),
+    }
+}
+
+/// Every word with a meaning.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    PRIMITIVES.into_iter().chain(["training", "step", "epoch", "progress"])
+}

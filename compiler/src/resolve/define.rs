@@ -1,0 +1,204 @@
+//! Definitions, declarations and plans to HIR.
+
+use super::errors::NameError;
+use super::hir::{
+    Data, Decl, DeclKind, Def, DefKind, ExprKind, Fn, GroupExpr, Layer, LocalKind, Program, Quantity, Symbol, Train,
+};
+use super::lookup::{Lower, Place, hir_name};
+use super::modules::{ItemId, is_declaration, item_name};
+use super::sets::SetValues;
+use super::{Resolver, hir};
+use crate::diag::Span;
+use crate::syntax::ast;
+
+const ONE_PHASE: &str = "train in one phase: `epochs = 20` and `optimizer = …` directly in `train { … }`";
+
+impl<'a> Resolver<'a> {
+    /// The program: the main file, the modules of the user, and what they need of the library.
+    pub(super) fn program(&mut self, values: SetValues) -> Program {
+        let main = self.main();
+        self.number_items(main);
+        for module in 0..self.modules.len() {
+            if !self.modules[module].path.starts_with("std.") {
+                self.number_items(module);
+            }
+        }
+        let decls = self.decls(main);
+        let mut defs = vec![];
+        while let Some(&item) = self.ids.get_index(defs.len()) {
+            defs.push(self.def(item, &values));
+        }
+        Program { defs, decls }
+    }
+
+    /// Gives every definition of a module its number.
+    fn number_items(&mut self, module: usize) {
+        let items: Vec<usize> = self.modules[module].own().map(|(item, _)| item).collect();
+        for item in items {
+            let _ = self.def_id(ItemId { module, item });
+        }
+    }
+
+    fn decls(&mut self, module: usize) -> Vec<Decl> {
+        let file = self.modules[module].file.clone();
+        let mut lower = Lower::new(self, module, Place::Top);
+        file.items.iter().filter_map(|item| lower.decl(item)).collect()
+    }
+
+    fn def(&mut self, id: ItemId, values: &SetValues) -> Def {
+        let module = &self.modules[id.module];
+        let (file, path) = (module.file.clone(), module.path.clone());
+        let item = &file.items[id.item];
+        let name = hir_name(item_name(&item.kind).expect("only definitions have numbers"));
+        let set = if path.is_empty() { values.get(&name.text) } else { None };
+        let mut lower = Lower::new(self, id.module, Place::Top);
+        lower.owner = Some(id);
+        let kind = match &item.kind {
+            ast::ItemKind::Const(_, value) => DefKind::Const(lower.expr(set.unwrap_or(value))),
+            ast::ItemKind::Fn(it) => DefKind::Fn(lower.function(it)),
+            ast::ItemKind::Layer(it) => DefKind::Layer(lower.layer(it)),
+            ast::ItemKind::Data(it) => DefKind::Data(lower.data(it)),
+            ast::ItemKind::Model(_, value) => DefKind::Model(lower.expr(value)),
+            ast::ItemKind::Group(_, value) => lower.group(value),
+            ast::ItemKind::Sparsify(_) => DefKind::Sparsified(decl_index(&file, id.item)),
+            ast::ItemKind::Use(_) | ast::ItemKind::Proximal(..) | ast::ItemKind::Budget(_) => unnamed(),
+            ast::ItemKind::Minimize(_) | ast::ItemKind::Report(..) => unnamed(),
+            ast::ItemKind::Train(_) | ast::ItemKind::Init(_) => unnamed(),
+        };
+        Def { name, module: path, doc: item.doc.clone(), kind }
+    }
+}
+
+fn unnamed() -> DefKind {
+    unreachable!("only definitions have numbers")
+}
+
+/// Which of the program's declarations an item becomes.
+fn decl_index(file: &ast::File, item: usize) -> usize {
+    let becomes_decl = |it: &&ast::Item| is_declaration(&it.kind) && !matches!(it.kind, ast::ItemKind::Init(_));
+    file.items[..item].iter().filter(becomes_decl).count()
+}
+
+impl Lower<'_, '_> {
+    pub(super) fn unsupported(&mut self, what: impl Into<String>, span: Span, help: &'static str) {
+        self.blame(NameError::Unsupported { what: what.into(), span, help });
+    }
+
+    fn function(mut self, it: &ast::Fn) -> Fn {
+        self.place = Place::Fn;
+        let names = self.bind_inputs(&it.inputs);
+        let inputs = self.inputs(&it.inputs, &names);
+        let result = self.result(&it.result);
+        let body = self.body(&it.body);
+        Fn { locals: self.locals, inputs, result, body }
+    }
+
+    fn layer(mut self, it: &ast::Layer) -> Layer {
+        self.place = Place::Layer;
+        let sizes = it.sizes.iter().map(|(name, default)| self.layer_size(name, default.as_ref())).collect();
+        let settings = it.settings.as_deref().unwrap_or_default();
+        let (setting_names, input_names) = (self.bind_inputs(settings), self.bind_inputs(&it.inputs));
+        let settings = self.inputs(settings, &setting_names);
+        let inputs = self.inputs(&it.inputs, &input_names);
+        let result = self.result(&it.result);
+        let body = self.body(&it.body);
+        Layer { locals: self.locals, sizes, settings, inputs, result, body }
+    }
+
+    fn layer_size(&mut self, name: &ast::Name, default: Option<&ast::Expr>) -> hir::Local {
+        if let Some(default) = default {
+            self.unsupported(
+                "a default for a size",
+                default.span,
+                "write the size where the layer is used: `Conv[K = 3]`",
+            );
+        }
+        self.bind(name, LocalKind::Size)
+    }
+
+    fn data(mut self, it: &ast::Data) -> Data {
+        let args = self.args(&it.args);
+        self.place = Place::Fields(it.fields.iter().map(|(name, _)| name.text.clone()).collect());
+        for (at, (name, _)) in it.fields.iter().enumerate() {
+            if let Some((first, _)) = it.fields[..at].iter().find(|(first, _)| first.text == name.text) {
+                let (name, span) = (name.text.clone(), name.span);
+                self.blame(NameError::Twice { name, span, first: first.span });
+            }
+        }
+        let fields = it.fields.iter().map(|(name, value)| (hir_name(name), self.expr(value))).collect();
+        Data { source: hir_name(&it.source), args, fields }
+    }
+
+    fn group(mut self, value: &ast::Expr) -> DefKind {
+        let lowered = self.expr(value);
+        if let ExprKind::Group(group) = lowered.kind {
+            return DefKind::Group(*group);
+        }
+        if !matches!(value.kind, ast::ExprKind::Call(..)) {
+            self.blame(NameError::NoGrouping { span: value.span });
+        }
+        DefKind::Group(GroupExpr { span: value.span, target: lowered, by: hir::GroupBy::Whole })
+    }
+
+    /// A declaration; nothing for the items that define names, but `sparsify`, which may do both.
+    fn decl(&mut self, item: &ast::Item) -> Option<Decl> {
+        let kind = match &item.kind {
+            ast::ItemKind::Use(_) | ast::ItemKind::Const(..) | ast::ItemKind::Fn(_) => return None,
+            ast::ItemKind::Layer(_) | ast::ItemKind::Data(_) => return None,
+            ast::ItemKind::Model(..) | ast::ItemKind::Group(..) => return None,
+            ast::ItemKind::Sparsify(it) => DeclKind::Sparsify {
+                target: self.expr(&it.target),
+                with: it.with.iter().map(|layer| self.expr(layer)).collect(),
+                name: it.name.as_ref().map(hir_name),
+            },
+            ast::ItemKind::Proximal(target, with) => {
+                DeclKind::Proximal { target: self.expr(target), with: self.expr(with) }
+            }
+            ast::ItemKind::Budget(it) => DeclKind::Budget {
+                quantity: if &*it.quantity.text == "params" { Quantity::Params } else { Quantity::Flops },
+                of: self.expr(&it.of),
+                limit: self.expr(&it.limit),
+                by: self.expr(&it.by),
+            },
+            ast::ItemKind::Minimize(value) => DeclKind::Minimize(self.expr(value)),
+            ast::ItemKind::Report(name, value) => DeclKind::Report(name.as_ref().map(hir_name), self.expr(value)),
+            ast::ItemKind::Train(plan) => DeclKind::Train(self.train(plan)),
+            ast::ItemKind::Init(_) => {
+                self.unsupported("`init … from`", item.span, "start from weights with `spnc run … --init weights.npz`");
+                return None;
+            }
+        };
+        Some(Decl { kind, span: item.span })
+    }
+
+    fn train(&mut self, plan: &[ast::PlanEntry]) -> Train {
+        let (mut entries, mut optimizers) = (vec![], vec![]);
+        for entry in plan {
+            let form = match &entry.kind {
+                ast::PlanKind::Setting(name, value) => {
+                    self.check_entry(&entries, name);
+                    entries.push((hir_name(name), self.expr(value)));
+                    continue;
+                }
+                ast::PlanKind::OptimizerFor(path, value) => {
+                    optimizers.push((self.expr(path), self.expr(value)));
+                    continue;
+                }
+                ast::PlanKind::Phase(..) => "`phase`",
+                ast::PlanKind::Repeat(..) => "`repeat`",
+                ast::PlanKind::For(..) => "`for`",
+                ast::PlanKind::Fire(..) => "`fire`",
+                ast::PlanKind::Every(..) => "`every`",
+            };
+            self.unsupported(form, entry.span, ONE_PHASE);
+        }
+        Train { entries, optimizers }
+    }
+
+    fn check_entry(&mut self, entries: &[(hir::Name, hir::Expr)], name: &ast::Name) {
+        if let Some((first, _)) = entries.iter().find(|(first, _)| first.text == name.text) {
+            let text: Symbol = name.text.clone();
+            self.blame(NameError::Twice { name: text, span: name.span, first: first.span });
+        }
+    }
+}
