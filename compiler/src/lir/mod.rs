@@ -466,10 +466,7 @@ impl Kernel {
                 Inst::Fold(..) => self.rows.len(),
                 Inst::Const(_) | Inst::Unary(..) | Inst::Binary(..) | Inst::Select(..) | Inst::Convert(_) => 0,
             };
-            let used = match &def.inst {
-                Inst::Fold(..) => vec![],
-                _ => def.inst.operands(),
-            };
+            let used = if matches!(def.inst, Inst::Fold(..)) { vec![] } else { def.inst.operands() };
             depths.push(used.iter().map(|v| depths[v.0 as usize]).fold(own, usize::max));
         }
         depths
@@ -482,6 +479,11 @@ fn innermost(strides: &[usize]) -> usize {
 }
 
 impl Inst {
+    /// The param and the strides of a load.
+    pub fn load(&self) -> Option<(ParamId, &[usize])> {
+        if let Inst::Load(param, strides) = self { Some((*param, strides)) } else { None }
+    }
+
     /// The operands, in order.
     pub fn operands(&self) -> Vec<Value> {
         match self {

@@ -177,10 +177,7 @@ fn is_stored(kernel: &Kernel, param: usize) -> bool {
 
 /// All loads and stores of a phase.
 fn accesses(phase: &Phase) -> Vec<(ParamId, &[usize])> {
-    let loads = phase.defs.iter().filter_map(|def| match &def.inst {
-        Inst::Load(param, strides) => Some((*param, &strides[..])),
-        _ => None,
-    });
+    let loads = phase.defs.iter().filter_map(|def| def.inst.load());
     loads.chain(phase.stores.iter().map(|store| (store.param, &store.strides[..]))).collect()
 }
 
@@ -358,9 +355,11 @@ fn unary_fits(unary: Unary, operand: DType, result: DType) -> bool {
 }
 
 fn binary_fits(binary: Binary, operand: DType, result: DType) -> bool {
-    match binary {
-        Binary::And | Binary::Or => operand == DType::Bool && result == DType::Bool,
-        _ if binary.is_predicate() => result == DType::Bool,
-        _ => operand == result && operand != DType::Bool,
+    if matches!(binary, Binary::And | Binary::Or) {
+        operand == DType::Bool && result == DType::Bool
+    } else if binary.is_predicate() {
+        result == DType::Bool
+    } else {
+        operand == result && operand != DType::Bool
     }
 }

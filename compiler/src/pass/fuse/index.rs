@@ -3,7 +3,7 @@
 //! A nest iterates over a *space*, a box with no axis of size 1. An [`Index`] gives the position along one axis of
 //! a value as a sum of multiples of positions in the space; a [`Map`] has one for each axis of the value.
 
-use crate::tir::{Func, Op, Value};
+use crate::tir::{self, Func, Op, Value};
 
 /// A multiple of the position along an axis of the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,23 +73,18 @@ pub fn reshape(map: &Map, from: &[usize], to: &[usize], space: &[usize]) -> Opti
 /// `Err` names the operand of a reshape whose position is not affine.
 pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result<Vec<(Value, Map)>, Value> {
     let shape = |v: Value| &func.ty(v).shape[..];
-    match &func.def(value).op {
-        Op::Broadcast(a, dims) => Ok(vec![(*a, dims.iter().map(|dim| map[*dim].clone()).collect())]),
-        Op::Transpose(a, perm) => {
-            let mut moved = vec![vec![]; perm.len()];
-            for (axis, from) in perm.iter().enumerate() {
-                moved[*from].clone_from(&map[axis]);
-            }
-            Ok(vec![(*a, moved)])
-        }
-        Op::Reshape(a) => match reshape(map, shape(value), shape(*a), space) {
-            Some(moved) => Ok(vec![(*a, moved)]),
-            None => Err(*a),
-        },
-        Op::WithGradient(a, _) => Ok(vec![(*a, map.clone())]),
-        Op::Uniform { seed, step, site: _ } => Ok(vec![(*seed, vec![]), (*step, vec![])]),
-        op => Ok(op.operands().into_iter().map(|operand| (operand, map.clone())).collect()),
-    }
+    let op = &func.def(value).op;
+    let moved = match op {
+        Op::Broadcast(_, dims) => dims.iter().map(|dim| map[*dim].clone()).collect(),
+        Op::Transpose(_, perm) => tir::build::inverse(perm).iter().map(|axis| map[*axis].clone()).collect(),
+        Op::Reshape(a) => reshape(map, shape(value), shape(*a), space).ok_or(*a)?,
+        Op::Uniform { .. } => vec![],
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) => map.clone(),
+        Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => map.clone(),
+        Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) | Op::Grad(..) => panic!("{value} is not elementwise"),
+    };
+    let n_operands = if matches!(op, Op::WithGradient(..)) { 1 } else { usize::MAX };
+    Ok(op.operands().into_iter().take(n_operands).map(|operand| (operand, moved.clone())).collect())
 }
 
 #[cfg(test)]

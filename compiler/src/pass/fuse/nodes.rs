@@ -166,19 +166,15 @@ impl Choice<'_> {
     /// What cannot be computed where it is used, and what must be in memory for other reasons.
     fn mark_required(&mut self) {
         for value in self.live_values() {
-            match &self.func.def(value).op {
-                Op::Reduce(..) => self.mark(value),
-                Op::Contract(..) => {
-                    self.mark(value);
-                    if let Some(product) = product::of(self.func, value) {
-                        self.mark(product.a.base);
-                        self.mark(product.b.base);
-                    }
-                }
-                Op::Quantile(from, share) => {
-                    [value, *from, *share].into_iter().for_each(|v| self.mark(v));
-                }
-                _ => {}
+            let op = &self.func.def(value).op;
+            if matches!(op, Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..)) {
+                self.mark(value);
+            }
+            if let Op::Quantile(from, share) = op {
+                [*from, *share].into_iter().for_each(|operand| self.mark(operand));
+            }
+            if let Some(product) = product::of(self.func, value) {
+                [product.a.base, product.b.base].into_iter().for_each(|operand| self.mark(operand));
             }
         }
         for (_, value) in &self.func.results {
@@ -228,10 +224,12 @@ impl Choice<'_> {
         }
         for (index, (name, value)) in self.func.results.iter().enumerate() {
             let value = base(self.func, *value);
-            match &self.func.def(value).op {
-                Op::Param(param) if param == name => {}
-                Op::Param(_) => nodes.push(self.copy(value, index)?),
-                _ => nodes[self.node_of[value.0 as usize].expect("results are nodes")].results.push(index),
+            if let Op::Param(param) = &self.func.def(value).op {
+                if param != name {
+                    nodes.push(self.copy(value, index)?);
+                }
+            } else {
+                nodes[self.node_of[value.0 as usize].expect("results are nodes")].results.push(index);
             }
         }
         Ok(nodes)
@@ -239,22 +237,23 @@ impl Choice<'_> {
 
     fn node(&self, value: Value) -> Result<Node, Value> {
         let def = self.func.def(value);
-        match &def.op {
-            Op::Reduce(reduction, operand, axes) => self.fold(value, *reduction, *operand, axes),
-            Op::Contract(..) => match product::of(self.func, value) {
-                Some(p) => Ok(self.call(value, Kind::Product(p), &[p.a.base, p.b.base])),
-                None => self.dot(value),
-            },
-            Op::Quantile(from, share) => Ok(self.call(value, Kind::Quantile, &[*from, *share])),
-            _ => {
-                let mut node = empty(value, Kind::Map, &def.ty);
-                let map = node.maps[0].clone();
-                for (operand, map) in index::operands(self.func, value, &map, &node.space)? {
-                    self.read(operand, map, &mut node, &mut HashSet::new())?;
-                }
-                Ok(node)
-            }
+        if let Op::Reduce(reduction, operand, axes) = &def.op {
+            return self.fold(value, *reduction, *operand, axes);
         }
+        if let Op::Quantile(from, share) = &def.op {
+            return Ok(self.call(value, Kind::Quantile, &[*from, *share]));
+        }
+        if let Op::Contract(..) = &def.op {
+            let product = product::of(self.func, value);
+            return product
+                .map_or_else(|| self.dot(value), |p| Ok(self.call(value, Kind::Product(p), &[p.a.base, p.b.base])));
+        }
+        let mut node = empty(value, Kind::Map, &def.ty);
+        let map = node.maps[0].clone();
+        for (operand, map) in index::operands(self.func, value, &map, &node.space)? {
+            self.read(operand, map, &mut node, &mut HashSet::new())?;
+        }
+        Ok(node)
     }
 
     fn copy(&self, param: Value, result: usize) -> Result<Node, Value> {

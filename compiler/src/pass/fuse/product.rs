@@ -47,28 +47,22 @@ pub struct Product {
 /// A value that is looked at through transpositions, repetitions and reshapes: what lies below, and its stride for each axis.
 pub fn view(func: &Func, value: Value) -> (Value, Vec<usize>) {
     let shape = &func.ty(value).shape;
-    match &func.def(value).op {
-        Op::Transpose(a, perm) => {
-            let (base, strides) = view(func, *a);
-            (base, perm.iter().map(|from| strides[*from]).collect())
-        }
-        Op::Broadcast(a, dims) => {
-            let (base, below) = view(func, *a);
-            let mut strides = vec![0; shape.len()];
-            dims.iter().zip(below).for_each(|(dim, stride)| strides[*dim] = stride);
-            (base, strides)
-        }
-        Op::Reshape(a) => (base(func, *a), contiguous(shape)),
-        _ => (value, contiguous(shape)),
+    if let Op::Transpose(a, perm) = &func.def(value).op {
+        let (base, strides) = view(func, *a);
+        return (base, perm.iter().map(|from| strides[*from]).collect());
     }
+    if let Op::Broadcast(a, dims) = &func.def(value).op {
+        let (base, below) = view(func, *a);
+        let mut strides = vec![0; shape.len()];
+        dims.iter().zip(below).for_each(|(dim, stride)| strides[*dim] = stride);
+        return (base, strides);
+    }
+    (base(func, value), contiguous(shape))
 }
 
 /// The value below reshapes: the same elements in the same order.
 pub fn base(func: &Func, value: Value) -> Value {
-    match &func.def(value).op {
-        Op::Reshape(a) => base(func, *a),
-        _ => value,
-    }
+    if let Op::Reshape(a) = &func.def(value).op { base(func, *a) } else { value }
 }
 
 /// The matrix product that a contraction is, if it is a worthwhile one.

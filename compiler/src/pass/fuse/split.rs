@@ -20,10 +20,12 @@ pub fn run(func: &Func) -> Func {
         for operand in def.op.operands_mut() {
             *operand = map[operand.0 as usize];
         }
-        map.push(match def.op.clone() {
-            Op::Reduce(reduction, operand, axes) => cut(&mut out, def, reduction, operand, &axes),
-            Op::Contract(einsum, lhs, rhs) => cut_contraction(&mut out, def, einsum, lhs, rhs),
-            op => out.push(op, def.ty, def.origin),
+        map.push(if let Op::Reduce(reduction, operand, axes) = def.op.clone() {
+            cut(&mut out, def, reduction, operand, &axes)
+        } else if let Op::Contract(einsum, lhs, rhs) = def.op.clone() {
+            cut_contraction(&mut out, def, einsum, lhs, rhs)
+        } else {
+            out.push(def.op, def.ty, def.origin)
         });
     }
     out.results = func.results.iter().map(|(name, value)| (name.clone(), map[value.0 as usize])).collect();
