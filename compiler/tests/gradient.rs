@@ -87,16 +87,20 @@ fn weighted_sum(func: &mut Func, y: Value) -> Value {
 }
 
 /// The function with a result `grad.<input>` for every real input.
-fn with_gradients(mut func: Func) -> Func {
+fn with_gradients(func: Func) -> Func {
+    let grad = ad::grad(&asking_for_gradients(func));
+    verify::assert_valid(&grad, "differentiating");
+    grad
+}
+
+fn asking_for_gradients(mut func: Func) -> Func {
     let objective = func.result("objective").expect("a function to differentiate has an objective");
     let params: Vec<_> = func.params().map(|(name, value, ty)| (name.clone(), value, ty.clone())).collect();
     for (name, value, ty) in params.into_iter().filter(|(_, _, ty)| ty.dtype == DType::F32) {
         let grad = func.push(Op::Grad(objective, value), ty, None);
         func.results.push((format!("grad.{name}").into(), grad));
     }
-    let grad = ad::grad(&func);
-    verify::assert_valid(&grad, "differentiating");
-    grad
+    func
 }
 
 /// Numbers on both sides of 0 and away from every kink.
@@ -314,10 +318,14 @@ fn zero_cotangents_stay_zero() {
 
 /// Random functions give a scalar `loss`.
 fn random(recipe: &[u32]) -> Func {
+    ad::grad(&differentiable(recipe))
+}
+
+fn differentiable(recipe: &[u32]) -> Func {
     let mut func = arbitrary::func(recipe);
     let loss = func.result("loss").expect("every random function has a loss");
     func.results.push(("objective".into(), loss));
-    with_gradients(func)
+    asking_for_gradients(func)
 }
 
 proptest! {
@@ -329,6 +337,21 @@ proptest! {
         let inputs = arbitrary::inputs(&func, seed);
         let report = check(&func, &|name| inputs.get(name).cloned()).expect("every input has a value");
         prop_assert!(report.passes(), "{:#?}\n{}", report, func);
+    }
+
+    #[test]
+    fn passes_before_differentiation_keep_the_gradient(
+        recipe in prop::collection::vec(any::<u32>(), 0..80), seed in any::<u32>(),
+    ) {
+        let func = random(&recipe);
+        let inputs = arbitrary::inputs(&func, seed);
+        let mut before = differentiable(&recipe);
+        spnc::pass::run(&mut before, spnc::pass::BEFORE_GRAD, |_, _| ());
+        let [expected, found] = [func, ad::grad(&before)]
+            .map(|func| run(&func, &|name| inputs.get(name).cloned()).expect("every input has a value"));
+        for (name, expected) in &expected {
+            prop_assert!(is_close(expected, &found[name]), "{}: {} became {}", name, expected, found[name]);
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         match &args.passes {
             Some(names) => names.iter().for_each(|name| run_pass(name, func)),
             None => {
+                pass::run(func, pass::BEFORE_GRAD, |_, _| ());
                 *func = ad::grad(func);
                 pass::run(func, pass::O1, |_, _| ());
             }

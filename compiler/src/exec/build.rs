@@ -53,6 +53,8 @@ impl Built {
 
 /// Differentiates what a function asks for, then runs the default passes.
 pub fn optimised(func: Func) -> Func {
+    let mut func = func;
+    pass::run(&mut func, pass::BEFORE_GRAD, |_, _| ());
     let mut func = ad::grad(&func);
     pass::run(&mut func, pass::O1, |_, _| ());
     func
