@@ -1,1 +1,181 @@
 //! LIR to machine code, by Cranelift.
+//!
+//! [`compile`] turns every kernel of a module into a function and every [`lir::Func`] into a list of calls, and returns
+//! an [`Executable`]: machine code, the arena it works on, and the threads that run it.
+//!
+//! Generated vectors have 128 bits, which any x86-64 with SSE4.1 and any AArch64 has; wider ones are used by the
+//! runtime's routines and matrix products, which generated code calls.
+
+use std::num::NonZeroUsize;
+
+use cranelift::codegen::{CodegenError, Context};
+use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift::prelude::isa::OwnedTargetIsa;
+use cranelift::prelude::settings::{self, Configurable, SetError};
+use cranelift::prelude::{AbiParam, types};
+use cranelift_jit::{JITBuilder, JITModule};
+use cranelift_module::{FuncId, Module as _, ModuleError, default_libcall_names};
+use spnc_runtime::kernels::Isa;
+
+use crate::lir;
+
+mod arena;
+mod executable;
+mod facts;
+mod kernel;
+mod memory;
+mod plan;
+mod point;
+mod routines;
+#[cfg(test)]
+mod tests;
+
+pub use executable::Executable;
+
+/// How code is generated and run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many threads run it.
+    pub threads: NonZeroUsize,
+    /// Which instructions it may use.
+    pub target: Target,
+}
+
+/// Which instructions generated code and the routines that it calls may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Whatever this machine has.
+    Native,
+    /// What every supported machine has: results are those of a machine without wide vectors (matrix products aside).
+    Baseline,
+}
+
+/// Why there is no machine code. Never the program's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Cranelift knows no code for this machine.
+    #[error("no machine code can be generated for this machine: {0}")]
+    UnsupportedHost(String),
+    /// A setting that this version of Cranelift does not have.
+    #[error("the code generator does not know a setting: {0}")]
+    Setting(#[from] SetError),
+    /// A function that could not be generated.
+    #[error("the code generator failed: {0}")]
+    Codegen(#[from] Box<CodegenError>),
+    /// A function that could not be linked.
+    #[error("linking generated code failed: {0}")]
+    Link(#[from] Box<ModuleError>),
+}
+
+/// The text of a module's kernels, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// In Cranelift's intermediate form.
+    pub clif: String,
+    /// As instructions of this machine.
+    pub asm: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { threads: NonZeroUsize::MIN, target: Target::Native }
+    }
+}
+
+/// Generates code for all functions of a module, and lays out its arena, zeroed.
+pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Error> {
+    let mut jit = new_jit(options.target)?;
+    let ids = define_kernels(&mut jit, module)?;
+    jit.finalize_definitions().map_err(Box::new)?;
+    let entries: Vec<*const u8> = ids.into_iter().map(|id| jit.get_finalized_function(id)).collect();
+    Ok(Executable::new(jit, &entries, module, options.threads))
+}
+
+/// Prints the code of all kernels of a module.
+pub fn list(module: &lir::Module, target: Target) -> Result<Listing, Error> {
+    let mut jit = new_jit(target)?;
+    let mut generator = Generator::new(&mut jit)?;
+    let mut listing = Listing::default();
+    for (index, kernel) in module.kernels.iter().enumerate() {
+        generator.build(&mut jit, index, kernel);
+        generator.context.set_disasm(true);
+        listing.clif += &format!("{}\n", generator.context.func.display());
+        let code = generator.context.compile(jit.isa(), &mut Default::default());
+        let code = code.map_err(|error| Box::new(error.inner))?;
+        listing.asm += &format!("k{index}:\n{}\n", code.vcode.as_deref().unwrap_or_default());
+        jit.clear_context(&mut generator.context);
+    }
+    drop_code(jit);
+    Ok(listing)
+}
+
+fn define_kernels(jit: &mut JITModule, module: &lir::Module) -> Result<Vec<FuncId>, Error> {
+    let mut generator = Generator::new(jit)?;
+    let define = |(index, kernel)| {
+        generator.build(jit, index, kernel);
+        let id = jit.declare_anonymous_function(&generator.context.func.signature).map_err(Box::new)?;
+        jit.define_function(id, &mut generator.context).map_err(Box::new)?;
+        jit.clear_context(&mut generator.context);
+        Ok(id)
+    };
+    module.kernels.iter().enumerate().map(define).collect()
+}
+
+/// What is used again from one function to the next.
+struct Generator {
+    context: Context,
+    builder: FunctionBuilderContext,
+    imports: routines::Imports,
+}
+
+impl Generator {
+    fn new(jit: &mut JITModule) -> Result<Generator, Error> {
+        let imports = routines::Imports::declare(jit)?;
+        Ok(Generator { context: jit.make_context(), builder: FunctionBuilderContext::new(), imports })
+    }
+
+    /// Builds the function of a kernel in `self.context`.
+    fn build(&mut self, jit: &mut JITModule, index: usize, kernel: &lir::Kernel) {
+        let mut signature = jit.make_signature();
+        signature.params.extend([AbiParam::new(types::I64); 3]);
+        self.context.func.signature = signature;
+        self.context.func.name = cranelift::codegen::ir::UserFuncName::testcase(format!("k{index}"));
+        self.imports.next_function();
+        let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        kernel::Emitter::emit(kernel, &mut self.imports, builder).finalize(jit.target_config());
+    }
+}
+
+fn new_jit(target: Target) -> Result<JITModule, Error> {
+    let mut builder = JITBuilder::with_isa(machine(target)?, default_libcall_names());
+    let isa = match target {
+        Target::Native => Isa::best(),
+        Target::Baseline => Isa::Portable,
+    };
+    routines::register(&mut builder, isa);
+    Ok(JITModule::new(builder))
+}
+
+fn machine(target: Target) -> Result<OwnedTargetIsa, Error> {
+    let mut flags = settings::builder();
+    // Loops are laid out, and common values shared, before Cranelift sees the code.
+    flags.set("opt_level", "none")?;
+    flags.set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })?;
+    flags.set("unwind_info", "false")?;
+    flags.set("use_colocated_libcalls", "false")?;
+    flags.set("is_pic", "false")?;
+    let mut host = cranelift_native::builder().map_err(|reason| Error::UnsupportedHost(reason.into()))?;
+    if target == Target::Baseline && cfg!(target_arch = "x86_64") {
+        for feature in ["has_avx", "has_avx2", "has_fma", "has_bmi1", "has_bmi2", "has_lzcnt", "has_popcnt"] {
+            host.set(feature, "false")?;
+        }
+    }
+    host.finish(settings::Flags::new(flags)).map_err(|error| Box::new(error).into())
+}
+
+/// Gives the pages of generated code back, which a `JITModule` does not do by itself.
+#[expect(unsafe_code, reason = "only we know that the code does not run any more")]
+fn drop_code(jit: JITModule) {
+    // SAFETY: the callers own all pointers into the code, and neither runs it nor keeps them.
+    unsafe { jit.free_memory() };
+}

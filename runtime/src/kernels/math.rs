@@ -37,7 +37,7 @@ pub(super) fn exp<const FUSED: bool>(x: f32) -> f32 {
     let n = rounded - ROUNDER;
     let r = fma::<FUSED>(n, -LN_2_LOW, fma::<FUSED>(n, -LN_2_HIGH, x));
     // e^r = 1 + (r + r^2 q(r))
-    let q = poly::<FUSED, 5>(r, [0.499_999_93, 0.166_665_15, 0.041_668_45, 0.008_369_411_5, 0.001_381_341_2]);
+    let q = poly::<FUSED, 5>(r, [0.499_999_93, 0.166_665_15, 0.041_668_45, 0.008_369_411, 0.001_381_341_2]);
     let y = 1.0 + fma::<FUSED>(r * r, q, r);
     // In two steps, because 2^128 is no number though the product may be one.
     let n = (rounded.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32);
@@ -85,7 +85,7 @@ const LOG: [f32; 9] = [
 #[inline(always)]
 pub(super) fn tanh<const FUSED: bool>(x: f32) -> f32 {
     let square = x * x;
-    let q = poly::<FUSED, 5>(square, [-0.333_332_73, 0.133_311_8, -0.053_715_866, 0.020_556_422, -0.005_608_345_9]);
+    let q = poly::<FUSED, 5>(square, [-0.333_332_73, 0.133_311_8, -0.053_715_866, 0.020_556_422, -0.005_608_346]);
     let near = fma::<FUSED>(x * square, q, x);
     // tanh |x| = 1 - 2 / (e^(2 |x|) + 1)
     let far = 1.0 - 2.0 / (exp::<FUSED>(2.0 * x.abs()) + 1.0);

@@ -19,7 +19,7 @@ mod write;
 
 pub use folder::{Folder, Run, read};
 pub use model::{Model, apply_start_values, read_start_values};
-pub use report::{BudgetReport, GroupReport, Report, Seconds, Sparsity};
+pub use report::{BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity};
 pub use write::{write_npz, write_safetensors};
 
 use sha2::{Digest, Sha256};

@@ -35,6 +35,23 @@ pub struct Report {
     pub sparsity: Vec<Sparsity>,
     /// Budgets, asked and reached.
     pub budgets: Vec<BudgetReport>,
+    /// What is left of the network.
+    pub remaining: Remaining,
+}
+
+/// What is left of a network's parameters, and of the floating-point operations of one sample's forward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// Its parameters.
+    pub parameters: u64,
+    /// Those that are not exactly zero.
+    pub non_zero: u64,
+    /// Those that are not zero and still matter to an output.
+    pub live: u64,
+    /// Operations of the dense network, two for each multiply-add.
+    pub flops: u64,
+    /// Operations with what is live only.
+    pub live_flops: u64,
 }
 
 /// Durations in seconds.

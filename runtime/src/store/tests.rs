@@ -95,6 +95,7 @@ fn run() -> Run {
         metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
         sparsity: vec![sparsity],
         budgets: vec![budget],
+        remaining: Remaining { parameters: 4, non_zero: 3, live: 2, flops: 8, live_flops: 4 },
     };
     Run { model: Model::of(&mut Holder::new()), history: vec![record.clone(), record], report }
 }

@@ -9,8 +9,9 @@
 //! | [`gradient`]   | the same                                           | `objective`, `term.0`, …, `grad.<path>`          |
 //! | [`evaluate`]   | the same, and `samples`, the size of the split     | `partial.0`, …: what this batch adds, see [`cuts`] |
 //! | [`report`]     | `partial.0`, … of the whole split, `samples`, lasting tensors | `report.0`, …                         |
-//! | [`effective`]  | lasting tensors                                    | `effective.<path>`, `view.<group>.<n>`, `measure.<path>` |
+//! | [`effective`]  | lasting tensors                                    | `effective.<path>`, `view.<group>.<n>`, `measure.<path>`, `budget.<n>` |
 //! | [`predict`]    | lasting tensors, fields                            | `output.<model>`                                 |
+//! | [`network`]    | the same, and `effective.<path>`                   | `output.<model>`                                 |
 //!
 //! The clock is `step` (`i32[]`), `epoch` and `progress` (`f32[]`). A function takes only the inputs it reads.
 
@@ -93,7 +94,8 @@ pub fn report(model: &Model, sources: &Sources) -> Func {
     emitter.finish()
 }
 
-/// Parameters as the network sees them, group views and measures, in evaluation programs.
+/// Parameters as the network sees them, group views and measures, in evaluation programs; the shares that the penalties of budgets
+/// see.
 pub fn effective(model: &Model, sources: &Sources) -> Func {
     let mut emitter = Emitter::new("effective", model, sources, 1);
     for param in &model.params {
@@ -110,12 +112,29 @@ pub fn effective(model: &Model, sources: &Sources) -> Func {
         let value = emitter.emit(measure.value);
         emitter.result(&format!("measure.{}", measure.path), value);
     }
+    for (index, budget) in model.budgets.iter().enumerate() {
+        let value = emitter.emit(budget.used);
+        emitter.result(&format!("budget.{index}"), value);
+    }
     emitter.finish()
 }
 
 /// What each model computes from data, in evaluation programs.
 pub fn predict(model: &Model, sources: &Sources, batch: usize) -> Func {
     let mut emitter = Emitter::new(format!("predict@{batch}"), model, sources, batch);
+    for output in &model.outputs {
+        let value = emitter.emit(output.value);
+        emitter.result(&format!("output.{}", output.name), value);
+    }
+    emitter.finish()
+}
+
+/// What each model computes from one sample and from parameters as it sees them: the function whose zeros are what can be removed.
+pub fn network(model: &Model, sources: &Sources) -> Func {
+    let mut emitter = Emitter::new("network", model, sources, 1);
+    for param in &model.params {
+        emitter.replace_by_input(param.effective_eval, &format!("effective.{}", param.path));
+    }
     for output in &model.outputs {
         let value = emitter.emit(output.value);
         emitter.result(&format!("output.{}", output.name), value);

@@ -1,0 +1,183 @@
+//! A function ready to run: its calls with all addresses resolved.
+
+use spnc_runtime::kernels::gemm::{self, Before, Operand};
+use spnc_runtime::kernels::quantile::quantile;
+
+use super::arena::Arena;
+use crate::lir::{self, Call, Cut};
+
+/// The steps of a function.
+pub(super) struct Plan {
+    /// How many slices each step has.
+    pub slices: Vec<usize>,
+    /// The calls of each step.
+    steps: Vec<Vec<Planned>>,
+}
+
+/// A call, and how it is cut.
+struct Planned {
+    /// Positions along the extent that is cut.
+    extent: usize,
+    /// Positions in a slice.
+    chunk: usize,
+    work: Work,
+}
+
+/// Machine code of a kernel: pointers to its params, then the range of its first row dimension.
+type Entry = unsafe extern "C" fn(*const *mut f32, usize, usize);
+
+enum Work {
+    Kernel { entry: Entry, args: Vec<*mut f32> },
+    Product { sizes: [usize; 3], cut: Cut, stack: usize, factors: [Stacked; 2], result: Stacked, before: Before },
+    Quantile { from: *mut f32, len: usize, share: *mut f32, to: *mut f32, work: *mut f32 },
+}
+
+/// A stack of matrices.
+#[derive(Clone, Copy)]
+struct Stacked {
+    matrix: Operand,
+    /// Elements from one matrix to the next.
+    step: usize,
+}
+
+// SAFETY: the pointers lead into the arena, which lives as long as the plan's `Executable`; who may follow them, and when,
+// is what the contract of `Plan::run` says.
+#[expect(unsafe_code, reason = "threads share the plan")]
+unsafe impl Sync for Plan {}
+
+// SAFETY: as above.
+#[expect(unsafe_code, reason = "an executable may move to another thread")]
+unsafe impl Send for Plan {}
+
+impl Plan {
+    /// Resolves the addresses of a function's calls.
+    pub fn new(func: &lir::Func, module: &lir::Module, entries: &[*const u8], arena: &Arena) -> Plan {
+        let resolver = Resolver { module, entries, arena };
+        let steps = func.steps.iter().map(|step| step.calls.iter().map(|call| resolver.call(call)).collect()).collect();
+        Plan { slices: func.steps.iter().map(|step| step.slices).collect(), steps }
+    }
+
+    /// Runs one slice of a step.
+    ///
+    /// # Safety
+    ///
+    /// All earlier steps have run, no other slice of another step runs at the same time, and nobody else uses the arena.
+    #[expect(unsafe_code, reason = "the only call into generated code")]
+    pub unsafe fn run(&self, step: usize, slice: usize) {
+        for call in &self.steps[step] {
+            let start = (slice * call.chunk).min(call.extent);
+            let end = (start + call.chunk).min(call.extent);
+            if start < end {
+                // SAFETY: the caller's promise; slices of a step write to different elements, which is an
+                // invariant of LIR.
+                unsafe { call.work.run(start, end) };
+            }
+        }
+    }
+}
+
+struct Resolver<'a> {
+    module: &'a lir::Module,
+    entries: &'a [*const u8],
+    arena: &'a Arena,
+}
+
+impl Resolver<'_> {
+    fn call(&self, call: &Call) -> Planned {
+        let (extent, chunk) = call.cut(self.module);
+        let work = match call {
+            Call::Run(run) => self.kernel(run),
+            Call::Gemm(gemm) => self.product(gemm),
+            Call::Quantile(quantile) => Work::Quantile {
+                from: self.place(quantile.from),
+                len: quantile.len,
+                share: self.place(quantile.share),
+                to: self.place(quantile.to),
+                work: self.place(quantile.work),
+            },
+        };
+        Planned { extent, chunk, work }
+    }
+
+    #[expect(unsafe_code, reason = "generated code becomes a function")]
+    fn kernel(&self, run: &lir::Run) -> Work {
+        let entry = self.entries[run.kernel.0 as usize];
+        // SAFETY: `codegen::compile` generated the code at this address with this signature.
+        let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
+        Work::Kernel { entry, args: run.args.iter().map(|place| self.place(*place)).collect() }
+    }
+
+    fn product(&self, gemm: &lir::Gemm) -> Work {
+        Work::Product {
+            sizes: [gemm.m, gemm.n, gemm.k],
+            cut: gemm.cut,
+            stack: gemm.stack,
+            factors: [self.stacked(&gemm.a), self.stacked(&gemm.b)],
+            result: self.stacked(&gemm.c),
+            before: if gemm.add { Before::Kept } else { Before::Dropped },
+        }
+    }
+
+    fn stacked(&self, matrix: &lir::Matrix) -> Stacked {
+        let start = self.place(matrix.place);
+        Stacked { matrix: Operand { start, row: matrix.row, col: matrix.col }, step: matrix.stack }
+    }
+
+    fn place(&self, place: lir::Place) -> *mut f32 {
+        self.arena.at(self.module.buffer(place.buffer).offset + 4 * place.start)
+    }
+}
+
+impl Work {
+    /// # Safety
+    ///
+    /// As for [`Plan::run`].
+    #[expect(unsafe_code, reason = "the only call into generated code")]
+    unsafe fn run(&self, start: usize, end: usize) {
+        match self {
+            // SAFETY: the code reaches what LIR's verifier has checked to lie in its buffers.
+            Work::Kernel { entry, args } => unsafe { entry(args.as_ptr(), start, end) },
+            Work::Product { sizes, cut, stack, factors: [a, b], result, before } => {
+                let whole = if *cut == Cut::Stack { start..end } else { 0..*stack };
+                for index in whole {
+                    let [a, b, c] = [a, b, result].map(|stacked| stacked.at(index));
+                    let (sizes, [a, b, c]) = sliced(*sizes, *cut, [a, b, c], start, end);
+                    // SAFETY: the matrices lie in their buffers and the result overlaps with neither factor, as LIR's
+                    // verifier has checked.
+                    unsafe { gemm::product(sizes, a, b, c, *before) };
+                }
+            }
+            Work::Quantile { from, len, share, to, work } => {
+                // SAFETY: the places lie in their buffers and do not overlap, as LIR's verifier has checked.
+                unsafe {
+                    let numbers = std::slice::from_raw_parts(*from, *len);
+                    let work = std::slice::from_raw_parts_mut(*work, *len);
+                    **to = quantile(numbers, **share, work);
+                }
+            }
+        }
+    }
+}
+
+impl Stacked {
+    fn at(&self, index: usize) -> Operand {
+        Operand { start: self.matrix.start.wrapping_add(index * self.step), ..self.matrix }
+    }
+}
+
+/// The part of a product that computes the rows, or the columns, from `start` to `end`.
+fn sliced(
+    [m, n, k]: [usize; 3],
+    cut: Cut,
+    [a, b, c]: [Operand; 3],
+    start: usize,
+    end: usize,
+) -> ([usize; 3], [Operand; 3]) {
+    let rows = |of: Operand| Operand { start: of.start.wrapping_add(start * of.row), ..of };
+    let cols = |of: Operand| Operand { start: of.start.wrapping_add(start * of.col), ..of };
+    match cut {
+        Cut::Stack => ([m, n, k], [a, b, c]),
+        Cut::Rows => ([end - start, n, k], [rows(a), b, rows(c)]),
+        Cut::Cols => ([m, end - start, k], [a, cols(b), cols(c)]),
+    }
+}
