@@ -1,1 +1,303 @@
-//! [`crate::resolve::hir::Program`] to [`crate::model::Model`].
+//! [`crate::resolve::hir::Program`] to [`crate::model::Model`]: the semantic heart.
+//!
+//! A program is *traced*: its expressions are evaluated with tensors that are nodes of a graph. Functions are inlined, layers
+//! become instances, sizes are unification variables that applications bind ([`sizes`]), axes carry names that are
+//! local to a definition ([`value::Label`]), everything that is known when compiling is computed at once.
+//!
+//! 1. *Discover*: the objective and the reports are traced without sparsity, so that every instance and parameter exists;
+//!    models that nothing applies are applied to placeholders.
+//! 2. *Groups and sparsity*: paths now mean something; each tensor under `sparsify` gets its parameterisation.
+//! 3. *Trace twice*: the objective, the updates of states and parameters as a training program, reports and outputs as an
+//!    evaluation program. Effective tensors are computed once for each.
+//! 4. *Finish*: inferred sizes are filled in, nodes that nothing uses are dropped.
+//!
+//! Promises: all mistakes of the user come back as diagnostics, several of them where they are independent; a mistake is
+//! reported once, whatever depends on it is passed over in silence; no input makes it panic.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most places take one or two of many kinds of values; any other kind is the user's mistake, and one arm says so"
+)]
+
+mod align;
+mod arith;
+mod block;
+mod build;
+mod call;
+mod data;
+mod draw;
+mod errors;
+mod expr;
+mod finish;
+mod fold;
+mod groups;
+mod instance;
+mod objective;
+mod paths;
+mod pattern;
+mod plan;
+mod prims;
+mod reduce;
+mod reshape;
+mod sizes;
+mod sparse;
+mod text;
+mod value;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use self::build::Builder;
+use self::instance::Inst;
+use self::sizes::Sizes;
+use self::value::{Label, Member, Scope, TOP, Tensor, Value};
+use crate::diag::{Diagnostic, Span};
+use crate::model::{self, ExprId, Model, ParamId, StateId, Symbol, World};
+use crate::resolve::hir::{DefId, DefKind, LocalDef, Program};
+
+/// A diagnostic has been recorded, or this is a discovery that can't know yet.
+#[derive(Clone, Copy, Debug)]
+struct Failed;
+
+/// What evaluation returns.
+type Eval<T> = Result<T, Failed>;
+
+/// Which of the two programs is being traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Mode {
+    /// One step of training.
+    Train,
+    /// Reports, outputs, measures.
+    Eval,
+}
+
+/// How much is known about instances while tracing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Instances are being found: paths and groups mean nothing yet.
+    Discover,
+    /// Everything exists.
+    Trace,
+}
+
+/// The names of a function, a layer, or the top level while it is evaluated.
+struct Frame<'p> {
+    /// What the locals are.
+    locals: &'p [LocalDef],
+    /// What they are bound to.
+    values: Vec<Option<Value>>,
+    /// Where its axis names are known.
+    scope: Scope,
+    /// What it is called in messages.
+    owner: Symbol,
+    /// The instance whose body this is.
+    instance: Option<usize>,
+    /// The data set whose fields are bare names here.
+    fields: Option<usize>,
+    /// Whether this is inside the branches of an `if`.
+    conditional: bool,
+}
+
+/// A call that is being inlined, for messages and against endless recursion.
+struct CallSite {
+    name: Symbol,
+    span: Span,
+}
+
+/// The state of elaboration.
+struct Elab<'p, 'w> {
+    program: &'p Program,
+    world: &'w mut dyn World,
+    diags: Vec<Diagnostic>,
+    build: Builder,
+    sizes: Sizes,
+    mode: Mode,
+    phase: Phase,
+    /// The instance or declaration that new nodes belong to.
+    path: Symbol,
+    calls: Vec<CallSite>,
+    /// Whether a model is being applied to placeholders.
+    placeholders: bool,
+    /// What came of that.
+    placeholder_results: Vec<ExprId>,
+    /// Whether optimizers are being traced.
+    optimizing: bool,
+    next_scope: Scope,
+    /// What the caller calls an axis of a signature.
+    origins: HashMap<Label, Label>,
+    /// What draws fill, while a start value is evaluated.
+    draw_shape: Option<model::Type>,
+    draws: HashMap<Symbol, u32>,
+    instances: IndexMap<Symbol, Inst>,
+    /// How often an unnamed instance of a layer was made inside an instance, in this application.
+    unnamed: HashMap<(Symbol, Symbol), u32>,
+    /// Values bound inside instances, by path.
+    inner: IndexMap<(Mode, Symbol), Tensor>,
+    /// Values of `measure`, by path.
+    measures: BTreeMap<(Mode, Symbol), ExprId>,
+    /// Models, as instances.
+    models: HashMap<(Mode, DefId), Value>,
+    /// Applications of models at the top level, by their arguments.
+    applied: HashMap<(Mode, DefId, Vec<ExprId>), Value>,
+    outputs: Vec<model::Output>,
+    params: Vec<model::Param>,
+    states: Vec<model::State>,
+    literals: Vec<model::Literal>,
+    literal_ids: HashMap<Symbol, usize>,
+    data: Vec<data::DataValue<'p>>,
+    groups: HashMap<DefId, Rc<Vec<Member>>>,
+    /// For each parameter: the `sparsify` lines on it.
+    sparse: HashMap<ParamId, sparse::Parameterisation<'p>>,
+    effective: HashMap<(Mode, ParamId), Tensor>,
+    in_progress: HashSet<ParamId>,
+    written: HashMap<StateId, Span>,
+    broken: HashSet<DefId>,
+}
+
+/// Elaborates a program.
+///
+/// # Errors
+///
+/// The user's mistakes, in source order.
+pub fn elaborate(program: &Program, world: &mut dyn World) -> Result<Model, Vec<Diagnostic>> {
+    let mut elab = Elab::new(program, world);
+    let model = elab.run();
+    match model {
+        Some(model) if elab.diags.is_empty() => Ok(model),
+        Some(_) | None => Err(elab.sorted_diagnostics()),
+    }
+}
+
+impl<'p, 'w> Elab<'p, 'w> {
+    fn new(program: &'p Program, world: &'w mut dyn World) -> Elab<'p, 'w> {
+        Elab {
+            program,
+            world,
+            diags: vec![],
+            build: Builder::default(),
+            sizes: Sizes::default(),
+            mode: Mode::Train,
+            phase: Phase::Discover,
+            path: "".into(),
+            calls: vec![],
+            placeholders: false,
+            placeholder_results: vec![],
+            optimizing: false,
+            next_scope: TOP + 1,
+            origins: HashMap::new(),
+            draw_shape: None,
+            draws: HashMap::new(),
+            instances: IndexMap::new(),
+            unnamed: HashMap::new(),
+            inner: IndexMap::new(),
+            measures: BTreeMap::new(),
+            models: HashMap::new(),
+            applied: HashMap::new(),
+            outputs: vec![],
+            params: vec![],
+            states: vec![],
+            literals: vec![],
+            literal_ids: HashMap::new(),
+            data: vec![],
+            groups: HashMap::new(),
+            sparse: HashMap::new(),
+            effective: HashMap::new(),
+            in_progress: HashSet::new(),
+            written: HashMap::new(),
+            broken: HashSet::new(),
+        }
+    }
+
+    fn run(&mut self) -> Option<Model> {
+        self.open_data();
+        self.check_consts();
+        self.discover();
+        self.bind_groups();
+        self.bind_sparsify();
+        if !self.diags.is_empty() {
+            // What paths mean may be unknown now, but mistakes of the plan can still be told.
+            let _ = self.plan_entries();
+            return None;
+        }
+        self.phase = Phase::Trace;
+        let objective = self.objective();
+        let plan = self.training_plan();
+        let reports = self.evaluation();
+        self.check_sizes();
+        if !self.diags.is_empty() {
+            return None;
+        }
+        Some(self.finish(objective, plan, reports))
+    }
+
+    /// Forgets what belongs to one trace.
+    fn start_trace(&mut self, mode: Mode, phase: Phase) {
+        self.mode = mode;
+        self.phase = phase;
+        self.draws.clear();
+        self.unnamed.clear();
+        self.models.clear();
+        self.applied.clear();
+        self.written.clear();
+    }
+
+    /// Records a mistake.
+    fn blame(&mut self, mistake: impl Into<Diagnostic>) -> Failed {
+        let mut diagnostic = mistake.into();
+        if let Some(call) = self.calls.iter().rev().find(|call| Some(call.span.file) != primary_file(&diagnostic)) {
+            diagnostic = diagnostic.also(call.span, format!("in this use of `{}`", call.name));
+        }
+        let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary == diagnostic.primary;
+        if !self.diags.iter().any(known) {
+            self.diags.push(diagnostic);
+        }
+        Failed
+    }
+
+    /// Evaluates with new nodes belonging to `path`.
+    fn within<T>(&mut self, path: Symbol, work: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.path, path);
+        let result = work(self);
+        self.path = outer;
+        result
+    }
+
+    fn new_scope(&mut self) -> Scope {
+        self.next_scope += 1;
+        self.next_scope
+    }
+
+    /// The names of the top level.
+    fn top_frame(&self) -> Frame<'p> {
+        Frame {
+            locals: &[],
+            values: vec![],
+            scope: TOP,
+            owner: "the top level".into(),
+            instance: None,
+            fields: None,
+            conditional: false,
+        }
+    }
+
+    /// Constants that nothing uses are checked, too.
+    fn check_consts(&mut self) {
+        for def in self.program.defs.iter().filter(|def| def.module.is_empty()) {
+            if let DefKind::Const(expr) = &def.kind {
+                let _ = self.eval(&mut self.top_frame(), expr);
+            }
+        }
+    }
+
+    fn sorted_diagnostics(self) -> Vec<Diagnostic> {
+        let mut diags = self.diags;
+        diags.sort_by_key(|d| d.primary.as_ref().map(|(span, _)| (span.file.0, span.start)));
+        diags
+    }
+}
+
+fn primary_file(diagnostic: &Diagnostic) -> Option<crate::diag::FileId> {
+    diagnostic.primary.as_ref().map(|(span, _)| span.file)
+}

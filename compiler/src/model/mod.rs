@@ -10,6 +10,8 @@
 //! - operands come before their users, elementwise operands have equal types (sizes and element types);
 //! - every shape is as the op's own documentation says, in the same words as in `tir::Op`.
 
+pub mod count;
+
 use std::sync::Arc;
 
 use ndarray::ArrayD;
@@ -491,4 +493,58 @@ impl Graph {
         self.nodes.push(node);
         ExprId(self.nodes.len() as u32 - 1)
     }
+}
+
+impl Op {
+    /// The operands, in order.
+    pub fn operands(&self) -> Vec<ExprId> {
+        match self {
+            Op::Param(_) | Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_) => vec![],
+            Op::Gradient(_) | Op::Const(_) | Op::SizeOf(_) | Op::Iota(_) | Op::Uniform { .. } => vec![],
+            Op::Unary(_, a) | Op::Convert(a) | Op::Reshape(a) => vec![*a],
+            Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reduce(_, a, _) => vec![*a],
+            Op::Binary(_, a, b) | Op::Contract { a, b, .. } => vec![*a, *b],
+            Op::Quantile(a, b) | Op::WithGradient(a, b) => vec![*a, *b],
+            Op::Select(c, a, b) => vec![*c, *a, *b],
+        }
+    }
+
+    /// The operands, to be rewritten.
+    pub fn operands_mut(&mut self) -> Vec<&mut ExprId> {
+        match self {
+            Op::Param(_) | Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_) => vec![],
+            Op::Gradient(_) | Op::Const(_) | Op::SizeOf(_) | Op::Iota(_) | Op::Uniform { .. } => vec![],
+            Op::Unary(_, a) | Op::Convert(a) | Op::Reshape(a) => vec![a],
+            Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reduce(_, a, _) => vec![a],
+            Op::Binary(_, a, b) | Op::Contract { a, b, .. } => vec![a, b],
+            Op::Quantile(a, b) | Op::WithGradient(a, b) => vec![a, b],
+            Op::Select(c, a, b) => vec![c, a, b],
+        }
+    }
+}
+
+/// Visits every place of a model that names a tensor expression.
+pub fn each_root(model: &mut Model, visit: &mut impl FnMut(&mut ExprId)) {
+    for param in &mut model.params {
+        visit(&mut param.start);
+        visit(&mut param.effective_train);
+        visit(&mut param.effective_eval);
+        param.update.iter_mut().for_each(&mut *visit);
+    }
+    for state in &mut model.states {
+        visit(&mut state.start);
+        state.update.iter_mut().for_each(&mut *visit);
+    }
+    let views = model.groups.iter_mut().flat_map(|group| &mut group.views);
+    views.for_each(|view| visit(&mut view.effective));
+    for sparsified in &mut model.sparsified {
+        visit(&mut sparsified.view.effective);
+        sparsified.density.iter_mut().for_each(&mut *visit);
+        sparsified.density_eval.iter_mut().for_each(&mut *visit);
+    }
+    model.terms.iter_mut().for_each(|term| visit(&mut term.value));
+    model.reports.iter_mut().flat_map(|report| &mut report.values).for_each(|(_, value)| visit(value));
+    model.budgets.iter_mut().for_each(|budget| visit(&mut budget.used));
+    model.measures.iter_mut().for_each(|measure| visit(&mut measure.value));
+    model.outputs.iter_mut().for_each(|output| visit(&mut output.value));
 }

@@ -1,0 +1,210 @@
+//! Mistakes with paths, groups, sparsity and budgets: E04xx.
+
+use super::{quoted, way_out, with_help};
+use crate::diag::{Diagnostic, Span};
+use crate::model::Symbol;
+
+/// What can be wrong with what stands for many tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum GroupMistake {
+    /// A path names something that is not there.
+    NoSuchName { span: Span, name: Symbol, of: String, known: Vec<Symbol> },
+    /// A path ends at a layer.
+    PathIsALayer { span: Span, path: Symbol, known: Vec<Symbol> },
+    /// A path into something that has no names inside.
+    NoPathsInto { span: Span, found: &'static str },
+    /// A path is expected.
+    NotAPath { span: Span, found: &'static str },
+    /// A pattern matches nothing.
+    EmptyPattern { span: Span, known: Vec<Symbol> },
+    /// Groups along an axis that a tensor doesn't have.
+    NoSuchAxis { span: Span, name: Symbol, path: Symbol, shape: String, known: Vec<Symbol> },
+    /// Blocks that don't tile a tensor.
+    Blocks { span: Span, path: Symbol, shape: String, blocks: Vec<usize> },
+    /// `by` on what is a view already.
+    CutTwice { span: Span, path: Symbol },
+    /// `join(…)`.
+    JoinIsNotSupported { span: Span },
+    /// A set of several tensors where one is expected.
+    SetIsNotATensor { span: Span, set: Span, n: usize, found: String },
+    /// A set is expected.
+    NotASet { span: Span, found: &'static str },
+    /// The name of a `sparsify` line stands alone.
+    NotAValue { span: Span, name: Symbol, declared: Span },
+    /// A path into a group that is not under `sparsify`.
+    NotSparsified { span: Span, name: Symbol },
+    /// Something else than a parameter would be changed.
+    NotAParameter { span: Span, path: Symbol, what: &'static str },
+    /// Two `sparsify` lines on one tensor.
+    Overlap { span: Span, first: Span, path: Symbol },
+    /// A parameterisation that needs its own result.
+    Circular { span: Span, path: Symbol, declared: Span },
+    /// A parameterisation or proximal operator that changes the shape.
+    OtherShape { span: Span, found: String, expected: String },
+    /// A limit that is not a share.
+    NotAShare { span: Span, found: f64 },
+    /// A budget of something else than a model.
+    NotAModel { span: Span, found: &'static str },
+    /// A budget of a model without parameters, or without contractions.
+    NothingToCount { span: Span, model: Symbol },
+    /// A budget needs a density that nobody measures.
+    NoDensity { span: Span, path: Symbol, declared: Span },
+    /// What is never pruned is more than the budget.
+    ImpossibleBudget { span: Span, model: Symbol, rest: u64, total: u64, limit: f64 },
+    /// A tensor without elements.
+    EmptyTensor { span: Span, shape: Vec<usize> },
+}
+
+impl From<GroupMistake> for Diagnostic {
+    fn from(mistake: GroupMistake) -> Diagnostic {
+        use GroupMistake as M;
+        match mistake {
+            M::NoSuchName { .. } | M::PathIsALayer { .. } | M::NoPathsInto { .. } => paths(mistake),
+            M::NotAPath { .. } | M::EmptyPattern { .. } => paths(mistake),
+            M::NoSuchAxis { .. } | M::Blocks { .. } | M::CutTwice { .. } | M::JoinIsNotSupported { .. } => {
+                cuts(mistake)
+            }
+            M::SetIsNotATensor { .. } | M::NotASet { .. } | M::EmptyTensor { .. } => cuts(mistake),
+            M::NotAValue { .. } | M::NotSparsified { .. } | M::NotAParameter { .. } => sparsity(mistake),
+            M::Overlap { .. } | M::Circular { .. } | M::OtherShape { .. } => sparsity(mistake),
+            M::NotAShare { .. } | M::NotAModel { .. } | M::NothingToCount { .. } => budgets(mistake),
+            M::NoDensity { .. } | M::ImpossibleBudget { .. } => budgets(mistake),
+        }
+    }
+}
+
+fn paths(mistake: GroupMistake) -> Diagnostic {
+    match mistake {
+        GroupMistake::NoSuchName { span, name, of, known } => {
+            let title = format!("{of} has no `{name}`");
+            let diagnostic = Diagnostic::new("E0401", title, span, format!("no `{name}` in {of}"));
+            with_help(diagnostic, way_out(&name, &known, "it has"))
+        }
+        GroupMistake::PathIsALayer { span, path, known } => {
+            let title = format!("`{path}` is a layer instance, not a tensor");
+            let first = known.first().map(|name| format!("write `{path}.{name}`"));
+            with_help(Diagnostic::new("E0401", title, span, "expected a tensor"), first)
+        }
+        GroupMistake::NoPathsInto { span, found } => {
+            let title = format!("{found} has no names inside");
+            Diagnostic::new("E0401", title, span, "expected a model, a layer instance or the name of a `sparsify` line")
+        }
+        GroupMistake::NotAPath { span, found } => {
+            let title = format!("expected a path or a group, found {found}");
+            Diagnostic::new("E0401", title, span, format!("this is {found}")).help("write a path: `net.fc1.w`")
+        }
+        GroupMistake::EmptyPattern { span, known } => {
+            let diagnostic = Diagnostic::new("E0402", "this pattern matches nothing", span, "no path fits");
+            let help = (!known.is_empty()).then(|| format!("the parameters are {}", quoted(&known)));
+            with_help(diagnostic, help)
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn cuts(mistake: GroupMistake) -> Diagnostic {
+    match mistake {
+        GroupMistake::NoSuchAxis { span, name, path, shape, known } => {
+            let title = format!("`{path}` has no axis `{name}` to group by");
+            let diagnostic = Diagnostic::new("E0404", title, span, format!("`{path}` is {shape}"));
+            with_help(diagnostic, way_out(&name, &known, "its axes are"))
+        }
+        GroupMistake::Blocks { span, path, shape, blocks } => {
+            let blocks = blocks.iter().map(usize::to_string).collect::<Vec<String>>().join(" x ");
+            let title = format!("blocks of {blocks} don't tile `{path}`");
+            Diagnostic::new("E0405", title, span, format!("`{path}` is {shape}"))
+                .help("give one block size for each axis, each a divisor of the axis")
+        }
+        GroupMistake::CutTwice { span, path } => {
+            let title = format!("`{path}` is a view of groups already");
+            Diagnostic::new("E0405", title, span, "`by` stands once")
+        }
+        GroupMistake::JoinIsNotSupported { span } => {
+            Diagnostic::new("E0199", "`join` is not supported yet", span, "not supported yet")
+        }
+        GroupMistake::SetIsNotATensor { span, set, n, found } => {
+            let title = format!("a set of {n} tensors stands where one is expected");
+            let label = if found.is_empty() { "expected one tensor".into() } else { format!("gives {found} for each") };
+            Diagnostic::new("E0410", title, span, label)
+                .also(set, format!("a set of {n} tensors"))
+                .help("apply a function that gives one number, `l1(set)`: its values are added up")
+        }
+        GroupMistake::NotASet { span, found } => {
+            let title = format!("expected a set of tensors after `over`, found {found}");
+            Diagnostic::new("E0410", title, span, format!("this is {found}"))
+        }
+        GroupMistake::EmptyTensor { span, shape } => {
+            Diagnostic::new("E0312", format!("a tensor of shape {shape:?} has no elements"), span, "has no elements")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn sparsity(mistake: GroupMistake) -> Diagnostic {
+    match mistake {
+        GroupMistake::NotAValue { span, name, declared } => {
+            let title = format!("`{name}` is the name of a parameterisation, not a value");
+            Diagnostic::new("E0406", title, span, "expected a value")
+                .also(declared, "declared here")
+                .help(format!("name something inside: `{name}.beta`"))
+        }
+        GroupMistake::NotSparsified { span, name } => {
+            let title = format!("`{name}` is not under a `sparsify`, so it has no names inside");
+            Diagnostic::new("E0401", title, span, "a plain group")
+        }
+        GroupMistake::NotAParameter { span, path, what } => {
+            let title = format!("`{path}` is not a parameter");
+            Diagnostic::new("E0406", title, span, format!("`{what}` takes free parameters"))
+        }
+        GroupMistake::Overlap { span, first, path } => {
+            let title = format!("`{path}` is under two `sparsify` lines");
+            Diagnostic::new("E0403", title, span, "the second one")
+                .also(first, "the first one")
+                .help("stack them in one line: `sparsify … with A then B`")
+        }
+        GroupMistake::Circular { span, path, declared } => {
+            let title = format!("what stands for `{path}` depends on itself");
+            Diagnostic::new("E0407", title, span, "read here")
+                .also(declared, "while this is computed")
+                .help(format!("read the free tensor: `raw({path})`"))
+        }
+        GroupMistake::OtherShape { span, found, expected } => {
+            let title = format!("{expected} would become {found}");
+            Diagnostic::new("E0407", title, span, format!("gives {found}"))
+                .help(format!("give back {expected}: the tensor keeps its shape"))
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn budgets(mistake: GroupMistake) -> Diagnostic {
+    match mistake {
+        GroupMistake::NotAShare { span, found } => {
+            let title = format!("a budget is a share between 0% and 100%, not {}%", found * 100.0);
+            Diagnostic::new("E0411", title, span, format!("this is {}%", found * 100.0))
+        }
+        GroupMistake::NotAModel { span, found } => {
+            let title = format!("a budget counts a model, not {found}");
+            Diagnostic::new("E0411", title, span, format!("this is {found}"))
+        }
+        GroupMistake::NothingToCount { span, model } => {
+            let title = format!("there is nothing to count in `{model}`");
+            Diagnostic::new("E0411", title, span, "its parameters take part in no contraction of the objective")
+        }
+        GroupMistake::NoDensity { span, path, declared } => {
+            let title = format!("the budget needs the density of `{path}`, which its parameterisation doesn't measure");
+            Diagnostic::new("E0408", title, span, "counts a density")
+                .also(declared, "this has no `measure density`")
+                .help("add `measure density = …` to the layer, or use one that has it, such as `AdaptiveThreshold`")
+        }
+        GroupMistake::ImpossibleBudget { span, model, rest, total, limit } => {
+            let share = rest as f64 / total as f64 * 100.0;
+            let title =
+                format!("`{model}` can't keep this budget: {rest} of {total} are never pruned, which is {share:.1}%");
+            let most = (limit * total as f64).floor();
+            Diagnostic::new("E0409", title, span, format!("allows {most} of {total}"))
+                .help("put more of its tensors under a `sparsify` with a density, or allow more")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}

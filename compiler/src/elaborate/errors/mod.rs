@@ -1,0 +1,48 @@
+//! What elaboration objects to: facts in enums, worded in one place each.
+
+mod groups;
+mod plan;
+mod shapes;
+
+pub(super) use groups::GroupMistake;
+pub(super) use plan::PlanMistake;
+pub(super) use shapes::{PatternRole, ShapeMistake};
+
+use crate::diag::{Diagnostic, Span};
+use crate::model::Symbol;
+
+/// A diagnostic with its way out, if there is one.
+fn with_help(diagnostic: Diagnostic, help: Option<String>) -> Diagnostic {
+    match help {
+        Some(help) => diagnostic.help(help),
+        None => diagnostic,
+    }
+}
+
+/// The known name that is closest to a misspelt one.
+fn nearest<'a>(name: &str, known: &'a [Symbol]) -> Option<&'a Symbol> {
+    let distance = |other: &&Symbol| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
+    let nearest = known.iter().min_by_key(distance)?;
+    (distance(&nearest) <= name.len().div_ceil(3).max(1)).then_some(nearest)
+}
+
+/// `write X`, where a name is near, else the list of names.
+fn way_out(name: &str, known: &[Symbol], what: &str) -> Option<String> {
+    match nearest(name, known) {
+        Some(near) => Some(format!("write `{near}`")),
+        None if known.is_empty() => None,
+        None => Some(format!("{what}: {}", quoted(known))),
+    }
+}
+
+fn quoted(names: &[Symbol]) -> String {
+    const SHOWN: usize = 12;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    shown.join(", ") + &more
+}
+
+/// A diagnostic that shows the shape of each operand at its place.
+fn at_operands(diagnostic: Diagnostic, operands: Vec<(Span, String)>) -> Diagnostic {
+    operands.into_iter().fold(diagnostic, |diagnostic, (span, shape)| diagnostic.also(span, format!("this is {shape}")))
+}

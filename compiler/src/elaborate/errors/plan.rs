@@ -1,0 +1,134 @@
+//! Mistakes with data and the training plan: E05xx, and what the world outside says about files: E09xx.
+
+use super::{way_out, with_help};
+use crate::diag::{Diagnostic, Span};
+use crate::model::Symbol;
+
+/// What can be wrong with data and plans.
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum PlanMistake {
+    /// A data set can't be opened.
+    Data { span: Span, what: String, help: Option<String> },
+    /// A tensor can't be loaded.
+    Load { span: Span, what: String, help: Option<String> },
+    /// An argument of a data set that is no constant.
+    DataArgument { span: Span, found: &'static str },
+    /// Two `train` blocks.
+    TwoPlans { span: Span, first: Span },
+    /// An unknown entry.
+    NoSuchKey { span: Span, name: Symbol, known: &'static [&'static str] },
+    /// An entry that stands twice.
+    KeyTwice { span: Span, first: Span, name: Symbol },
+    /// A missing entry.
+    Missing { span: Span, key: &'static str },
+    /// An entry that must be a whole number.
+    NotWhole { span: Span, key: &'static str, found: f64, least: f64 },
+    /// A plan without an objective.
+    NothingToMinimize { span: Span },
+    /// Something else than an optimizer; the number of inputs, where it is a layer.
+    NotAnOptimizer { span: Span, found: &'static str, n: Option<usize> },
+    /// Two optimizers for one parameter.
+    TwoOptimizers { span: Span, first: Span, path: Symbol },
+    /// An optimizer whose result has another shape.
+    OptimizerShape { span: Span, path: Symbol, found: String, expected: String },
+    /// A proximal operator without its strength.
+    NoStrength { span: Span },
+    /// A proximal operator with an optimizer that has no `lr`.
+    NoLearningRate { span: Span, optimizer: Symbol, at: Span },
+}
+
+impl From<PlanMistake> for Diagnostic {
+    fn from(mistake: PlanMistake) -> Diagnostic {
+        use PlanMistake as M;
+        match mistake {
+            M::Data { .. } | M::Load { .. } | M::DataArgument { .. } => data(mistake),
+            M::TwoPlans { .. } | M::NoSuchKey { .. } | M::KeyTwice { .. } | M::Missing { .. } => entries(mistake),
+            M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
+            M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
+            M::NoStrength { .. } | M::NoLearningRate { .. } => optimizers(mistake),
+        }
+    }
+}
+
+fn data(mistake: PlanMistake) -> Diagnostic {
+    match mistake {
+        PlanMistake::Data { span, what, help } => {
+            with_help(Diagnostic::new("E0901", what, span, "this data can't be used"), help)
+        }
+        PlanMistake::Load { span, what, help } => {
+            with_help(Diagnostic::new("E0902", what, span, "this tensor can't be loaded"), help)
+        }
+        PlanMistake::DataArgument { span, found } => {
+            let title = format!("data takes numbers, strings and truth values, not {found}");
+            Diagnostic::new("E0506", title, span, format!("this is {found}"))
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn entries(mistake: PlanMistake) -> Diagnostic {
+    match mistake {
+        PlanMistake::TwoPlans { span, first } => {
+            Diagnostic::new("E0504", "there are two `train` blocks", span, "the second one")
+                .also(first, "the first one")
+        }
+        PlanMistake::NoSuchKey { span, name, known } => {
+            let known: Vec<Symbol> = known.iter().map(|&key| key.into()).collect();
+            let diagnostic = Diagnostic::new("E0501", format!("`train` has no entry `{name}`"), span, "unknown entry");
+            with_help(diagnostic, way_out(&name, &known, "its entries are"))
+        }
+        PlanMistake::KeyTwice { span, first, name } => {
+            Diagnostic::new("E0504", format!("`{name}` stands twice"), span, "again").also(first, "here, too")
+        }
+        PlanMistake::Missing { span, key } => {
+            let example = match key {
+                "epochs" => "epochs = 20",
+                "batch" => "batch = 64",
+                _ => "optimizer = sgd(lr: 0.1)",
+            };
+            Diagnostic::new("E0502", format!("`train` needs `{key}`"), span, format!("`{key}` is missing"))
+                .help(format!("add `{example}`"))
+        }
+        PlanMistake::NotWhole { span, key, found, least } => {
+            let title = format!("`{key}` is a whole number from {least}, not {found}");
+            Diagnostic::new("E0503", title, span, format!("this is {found}"))
+        }
+        PlanMistake::NothingToMinimize { span } => {
+            Diagnostic::new("E0509", "there is nothing to train for", span, "an optimizer without an objective")
+                .help("add `minimize …`")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn optimizers(mistake: PlanMistake) -> Diagnostic {
+    match mistake {
+        PlanMistake::NotAnOptimizer { span, found, n } => {
+            let found = n.map_or(found.to_string(), |n| format!("a layer of {n} inputs"));
+            let title = format!(
+                "expected an optimizer, a layer from (parameter, gradient) to the new parameter, found {found}"
+            );
+            Diagnostic::new("E0505", title, span, format!("this is {found}"))
+                .help("write `sgd(lr: 0.1, momentum: 0.9)`")
+        }
+        PlanMistake::TwoOptimizers { span, first, path } => {
+            let title = format!("`{path}` has two optimizers of its own");
+            Diagnostic::new("E0505", title, span, "the second one").also(first, "the first one")
+        }
+        PlanMistake::OptimizerShape { span, path, found, expected } => {
+            let title = format!("the optimizer makes {found} of `{path}`, which is {expected}");
+            Diagnostic::new("E0505", title, span, format!("gives {found}"))
+        }
+        PlanMistake::NoStrength { span } => {
+            Diagnostic::new("E0412", "a proximal operator needs its strength", span, "without a strength")
+                .help("write `prox_l1(1e-4)`: the threshold is this times the learning rate")
+        }
+        PlanMistake::NoLearningRate { span, optimizer, at } => {
+            let title = format!(
+                "the threshold of a proximal operator is lr times its strength, but `{optimizer}` has no setting `lr`"
+            );
+            Diagnostic::new("E0412", title, span, "needs the learning rate").also(at, "this has no `lr`")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}

@@ -1,0 +1,123 @@
+//! The model: inferred sizes filled in, what nothing uses left out.
+
+use std::collections::HashMap;
+
+use super::objective::{Evaluation, Objective};
+use super::{Elab, Mode};
+use crate::model::{self, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type};
+
+/// Where each node of the traced graph is in the model's.
+struct Kept {
+    graph: Graph,
+    places: HashMap<ExprId, ExprId>,
+}
+
+impl Kept {
+    fn at(&self, old: ExprId) -> ExprId {
+        self.places[&old]
+    }
+}
+
+impl Elab<'_, '_> {
+    /// Every lasting tensor must have got its sizes.
+    pub(super) fn check_sizes(&mut self) {
+        for id in (0..self.params.len() as u32).map(ParamId) {
+            let (ty, span) = (self.params[id.0 as usize].ty.clone(), self.params[id.0 as usize].span);
+            for axis in ty.axes {
+                if let Size::Var(var) = self.sizes.find(axis.size) {
+                    let _ = self.blame_unknown_size(var, span);
+                }
+            }
+        }
+    }
+
+    /// The model.
+    pub(super) fn finish(&mut self, objective: Objective, plan: Option<Plan>, evaluation: Evaluation) -> Model {
+        self.fill_in_effective();
+        let instances = self.model_instances(&objective);
+        let measures = self.model_measures();
+        let mut model = Model {
+            graph: Graph::default(),
+            params: std::mem::take(&mut self.params),
+            states: std::mem::take(&mut self.states),
+            literals: std::mem::take(&mut self.literals),
+            instances,
+            groups: evaluation.groups,
+            sparsified: evaluation.sparsified,
+            terms: objective.terms,
+            reports: evaluation.reports,
+            budgets: objective.budgets,
+            measures,
+            outputs: std::mem::take(&mut self.outputs),
+            data: self.data_sets(),
+            plan,
+        };
+        let mut roots = vec![];
+        model::each_root(&mut model, &mut |id| roots.push(*id));
+        let kept = self.keep(&roots);
+        model::each_root(&mut model, &mut |id| *id = kept.at(*id));
+        model.graph = kept.graph;
+        model
+    }
+
+    fn fill_in_effective(&mut self) {
+        for id in (0..self.params.len() as u32).map(ParamId) {
+            let of = |elab: &Self, mode| elab.effective.get(&(mode, id)).map(|tensor| tensor.expr);
+            let (train, eval) = (of(self, Mode::Train), of(self, Mode::Eval));
+            let param = &mut self.params[id.0 as usize];
+            param.effective_train = train.unwrap_or(param.effective_train);
+            param.effective_eval = eval.unwrap_or(param.effective_eval);
+        }
+    }
+
+    fn resolved(&self, ty: &Type) -> Type {
+        let axis = |axis: &model::Axis| model::Axis { name: axis.name.clone(), size: self.sizes.find(axis.size) };
+        Type { dtype: ty.dtype, axes: ty.axes.iter().map(axis).collect() }
+    }
+
+    fn model_measures(&self) -> Vec<Measure> {
+        let eval = self.measures.iter().filter(|((mode, _), _)| *mode == Mode::Eval);
+        eval.map(|((_, path), value)| Measure { path: path.clone(), value: *value }).collect()
+    }
+
+    fn model_instances(&self, objective: &Objective) -> Vec<Instance> {
+        let mut roots: Vec<ExprId> = objective.terms.iter().map(|term| term.value).collect();
+        roots.extend(&self.placeholder_results);
+        let mut flops = model::count::flops_by_path(&self.build.graph, &roots);
+        if flops.is_empty() {
+            let outputs: Vec<ExprId> = self.outputs.iter().map(|output| output.value).collect();
+            flops = model::count::flops_by_path(&self.build.graph, &outputs);
+        }
+        let shown = self.instances.values().filter(|inst| !inst.path.starts_with("optimizer."));
+        shown.map(|inst| self.model_instance(inst, flops.get(&inst.path).copied().unwrap_or(0))).collect()
+    }
+
+    fn model_instance(&self, inst: &super::instance::Inst, flops: u64) -> Instance {
+        let names: Vec<Symbol> = self.size_names(inst.def);
+        let sizes = names.into_iter().zip(inst.sizes.iter().map(|size| self.sizes.find(*size))).collect();
+        let all = |types: &[Type]| types.iter().map(|ty| self.resolved(ty)).collect();
+        Instance {
+            path: inst.path.clone(),
+            layer: self.def(inst.def).name.text.clone(),
+            sizes,
+            signature: inst.signature.as_ref().map(|(inputs, results)| (all(inputs), all(results))),
+            params: inst.params.iter().map(|(_, id)| *id).collect(),
+            flops,
+        }
+    }
+
+    /// The part of the graph that the roots need, in its old order.
+    fn keep(&self, roots: &[ExprId]) -> Kept {
+        let needed = model::count::reachable(&self.build.graph, roots);
+        let mut kept = Kept { graph: Graph::default(), places: HashMap::new() };
+        for old in needed {
+            let node = self.build.graph.node(old);
+            let mut op = node.op.clone();
+            op.operands_mut().into_iter().for_each(|operand| *operand = kept.at(*operand));
+            let node = Node { op, ty: self.resolved(&node.ty), span: node.span, path: node.path.clone() };
+            let new = kept.graph.push(node);
+            let _ = kept.places.insert(old, new);
+        }
+        kept
+    }
+}

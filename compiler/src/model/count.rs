@@ -1,0 +1,69 @@
+//! Counting: elements, and the floating-point operations of contractions.
+//!
+//! A contraction costs two operations for each multiply-add of *one sample*: the batch axis counts as 1, and contractions
+//! that have none (a norm of weights, say) are not part of the forward pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{ExprId, Graph, Op, ParamId, Size, Symbol, Type};
+
+/// The number of elements of a tensor whose sizes are known.
+pub fn elements(ty: &Type) -> u64 {
+    ty.axes.iter().map(|axis| if let Size::Known(n) = axis.size { n as u64 } else { 1 }).product()
+}
+
+/// Everything that the roots need, operands before users.
+pub fn reachable(graph: &Graph, roots: &[ExprId]) -> BTreeSet<ExprId> {
+    let mut seen = BTreeSet::new();
+    let mut open = roots.to_vec();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(graph.node(id).op.operands());
+        }
+    }
+    seen
+}
+
+/// The operations of each instance's own contractions among what the roots need.
+pub fn flops_by_path(graph: &Graph, roots: &[ExprId]) -> BTreeMap<Symbol, u64> {
+    let mut flops = BTreeMap::new();
+    for id in reachable(graph, roots) {
+        if let Some(n) = contraction_flops(graph, id) {
+            *flops.entry(graph.node(id).path.clone()).or_insert(0u64) += n;
+        }
+    }
+    flops
+}
+
+/// The operations of contractions with each parameter, of those whose effective tensors are given.
+pub fn flops_by_param(graph: &Graph, roots: &[ExprId], effective: &[(ExprId, ParamId)]) -> BTreeMap<ParamId, u64> {
+    let mut flops = BTreeMap::new();
+    for id in reachable(graph, roots) {
+        let Op::Contract { a, b, .. } = graph.node(id).op else { continue };
+        let param = [a, b].into_iter().find_map(|operand| param_behind(graph, operand, effective));
+        if let (Some(param), Some(n)) = (param, contraction_flops(graph, id)) {
+            *flops.entry(param).or_insert(0u64) += n;
+        }
+    }
+    flops
+}
+
+fn param_behind(graph: &Graph, id: ExprId, effective: &[(ExprId, ParamId)]) -> Option<ParamId> {
+    if let Some((_, param)) = effective.iter().find(|(expr, _)| *expr == id) {
+        return Some(*param);
+    }
+    let (Op::Transpose(a, _) | Op::Reshape(a) | Op::Broadcast(a, _)) = &graph.node(id).op else { return None };
+    param_behind(graph, *a, effective)
+}
+
+fn contraction_flops(graph: &Graph, id: ExprId) -> Option<u64> {
+    let Op::Contract { lhs, rhs, a, b, .. } = &graph.node(id).op else { return None };
+    let sizes = |labels: &[u8], operand: ExprId| {
+        let axes = &graph.node(operand).ty.axes;
+        labels.iter().copied().zip(axes.iter().map(|axis| axis.size)).collect::<Vec<(u8, Size)>>()
+    };
+    let all: BTreeMap<u8, Size> = sizes(lhs, *a).into_iter().chain(sizes(rhs, *b)).collect();
+    let per_sample = all.values().any(|size| !matches!(size, Size::Known(_)));
+    let one = |size: &Size| if let Size::Known(n) = size { *n as u64 } else { 1 };
+    per_sample.then(|| 2 * all.values().map(one).product::<u64>())
+}
