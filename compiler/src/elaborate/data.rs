@@ -47,7 +47,7 @@ impl<'p> Elab<'p, '_> {
                 self.data.push(DataValue { def, name, spec, fields, written, memo, in_progress });
                 Ok(())
             }
-            Err((what, help)) => Err(self.blame(PlanMistake::Data { span: data.source.span, what, help })),
+            Err(refusal) => Err(self.blame(PlanMistake::Refused { span: data.source.span, what: "data", refusal })),
         }
     }
 
@@ -133,7 +133,7 @@ impl<'p> Elab<'p, '_> {
             None => {
                 let value = match self.world.load(file, name) {
                     Ok(value) => value,
-                    Err((what, help)) => return Err(self.blame(PlanMistake::Load { span, what, help })),
+                    Err(refusal) => return Err(self.blame(PlanMistake::Refused { span, what: "tensor", refusal })),
                 };
                 self.literals.push(Literal { name: key.clone(), value });
                 let index = self.literals.len() - 1;

@@ -2,15 +2,13 @@
 
 use super::{way_out, with_help};
 use crate::diag::{Diagnostic, Span};
-use crate::model::Symbol;
+use crate::model::{Refusal, Symbol};
 
 /// What can be wrong with data and plans.
 #[derive(Clone, Debug, PartialEq)]
 pub(in super::super) enum PlanMistake {
-    /// A data set can't be opened.
-    Data { span: Span, what: String, help: Option<String> },
-    /// A tensor can't be loaded.
-    Load { span: Span, what: String, help: Option<String> },
+    /// A data set or a tensor of a file can't be had.
+    Refused { span: Span, what: &'static str, refusal: Refusal },
     /// An argument of a data set that is no constant.
     DataArgument { span: Span, found: &'static str },
     /// Two `train` blocks.
@@ -41,7 +39,7 @@ impl From<PlanMistake> for Diagnostic {
     fn from(mistake: PlanMistake) -> Diagnostic {
         use PlanMistake as M;
         match mistake {
-            M::Data { .. } | M::Load { .. } | M::DataArgument { .. } => data(mistake),
+            M::Refused { .. } | M::DataArgument { .. } => data(mistake),
             M::TwoPlans { .. } | M::NoSuchKey { .. } | M::KeyTwice { .. } | M::Missing { .. } => entries(mistake),
             M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
             M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
@@ -52,11 +50,8 @@ impl From<PlanMistake> for Diagnostic {
 
 fn data(mistake: PlanMistake) -> Diagnostic {
     match mistake {
-        PlanMistake::Data { span, what, help } => {
-            with_help(Diagnostic::new("E0901", what, span, "this data can't be used"), help)
-        }
-        PlanMistake::Load { span, what, help } => {
-            with_help(Diagnostic::new("E0902", what, span, "this tensor can't be loaded"), help)
+        PlanMistake::Refused { span, what, refusal: Refusal { code, title, help } } => {
+            with_help(Diagnostic::new(code, title, span, format!("this {what} can't be used")), help)
         }
         PlanMistake::DataArgument { span, found } => {
             let title = format!("data takes numbers, strings and truth values, not {found}");
