@@ -37,8 +37,22 @@ pub fn binary(cx: &mut Rewriter, f: Binary, a: Value, b: Value) -> Option<Value>
         Binary::Or => logical(cx, [a, b], 0.0),
         Binary::Ne => ne(cx, a, b),
         Binary::Min | Binary::Max => (a == b).then_some(a),
-        Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge | Binary::Eq => None,
+        Binary::Gt | Binary::Ge => compare(cx, a, b, f),
+        Binary::Lt => compare(cx, b, a, Binary::Gt),
+        Binary::Le => compare(cx, b, a, Binary::Ge),
+        Binary::Eq => None,
     }
+}
+
+/// `a > b` and `a >= b` where bounds decide. What is not a number compares with nothing, so the operands must be tame.
+fn compare(cx: &mut Rewriter, a: Value, b: Value, f: Binary) -> Option<Value> {
+    let [ra, rb] = [cx.range(a), cx.range(b)];
+    let [least, most] = [f.apply(ra.lo, rb.hi), f.apply(ra.hi, rb.lo)];
+    let decided = ra.tame && rb.tame && least == most;
+    decided.then(|| {
+        let ty = cx.ty(a).with_dtype(DType::Bool);
+        cx.constant(least, ty)
+    })
 }
 
 fn add(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
