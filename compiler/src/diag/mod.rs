@@ -1,12 +1,14 @@
 //! Diagnostics: what every stage says about a user's mistake, and where.
 //!
-//! Stages collect [`Diagnostic`]s; only `diag::render` (for terminals and as JSON) knows the renderer.
+//! Stages collect [`Diagnostic`]s; only `render.rs` (for terminals and as JSON) knows the renderer.
 //! A message is lower-case, without a full stop, says what was expected and what was found, and carries at
 //! most one `help`, which must be a thing that can be typed.
 
 mod near;
+mod render;
 
 pub use near::near_miss;
+pub use render::{render, to_json};
 
 /// A source file, as an index into [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +84,11 @@ impl Sources {
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
         self.files.push((name.into(), text.into()));
         FileId((self.files.len() - 1) as u16)
+    }
+
+    /// The index that the next file will get.
+    pub fn next_id(&self) -> FileId {
+        FileId(self.files.len() as u16)
     }
 
     /// The name of a file, as messages print it.

@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn the_nearest_word_wins() {
-        assert_eq!(near_miss("momentm", ["moment", "momentum"]), Some("momentum"));
+        assert_eq!(near_miss("momntum", ["moment", "momentum"]), Some("momentum"));
         assert_eq!(near_miss("dense", ["Dense", "denser"]), Some("Dense"));
         assert_eq!(near_miss("parm", ["param", "sum"]), Some("param"));
     }

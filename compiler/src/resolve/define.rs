@@ -2,7 +2,7 @@
 
 use super::errors::NameError;
 use super::hir::{
-    Data, Decl, DeclKind, Def, DefKind, ExprKind, Fn, GroupExpr, Layer, LocalKind, Program, Quantity, Symbol, Train,
+    Data, Decl, DeclKind, Def, DefKind, ExprKind, Fn, GroupExpr, Layer, LocalKind, Program, Quantity, Train,
 };
 use super::lookup::{Lower, Place, hir_name};
 use super::modules::{ItemId, is_declaration, item_name};
@@ -121,8 +121,7 @@ impl Lower<'_, '_> {
         self.place = Place::Fields(it.fields.iter().map(|(name, _)| name.text.clone()).collect());
         for (at, (name, _)) in it.fields.iter().enumerate() {
             if let Some((first, _)) = it.fields[..at].iter().find(|(first, _)| first.text == name.text) {
-                let (name, span) = (name.text.clone(), name.span);
-                self.blame(NameError::Twice { name, span, first: first.span });
+                self.blame_twice(name, first.span);
             }
         }
         let fields = it.fields.iter().map(|(name, value)| (hir_name(name), self.expr(value))).collect();
@@ -197,8 +196,13 @@ impl Lower<'_, '_> {
 
     fn check_entry(&mut self, entries: &[(hir::Name, hir::Expr)], name: &ast::Name) {
         if let Some((first, _)) = entries.iter().find(|(first, _)| first.text == name.text) {
-            let text: Symbol = name.text.clone();
-            self.blame(NameError::Twice { name: text, span: name.span, first: first.span });
+            self.blame_twice(name, first.span);
         }
+    }
+
+    /// Blames a second line of one name.
+    fn blame_twice(&mut self, name: &ast::Name, first: Span) {
+        let help = format!("keep one of the two lines `{} = …`", name.text);
+        self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first, help });
     }
 }

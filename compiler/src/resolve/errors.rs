@@ -22,6 +22,8 @@ pub(super) enum NameError {
         span: Span,
         /// The first one.
         first: Span,
+        /// What can be typed instead.
+        help: String,
     },
     /// An import of a module that can't be read.
     NoModule {
@@ -137,9 +139,8 @@ impl NameError {
                 Diagnostic::new("E0201", format!("unknown name `{name}`"), span, "nothing has this name here")
                     .help(help)
             }
-            NameError::Twice { name, span, first } => {
+            NameError::Twice { name, span, first, help } => {
                 let title = format!("`{name}` is bound twice");
-                let help = format!("rename one of them: `{name}_2`");
                 Diagnostic::new("E0202", title, span, "bound again here").also(first, "first bound here").help(help)
             }
             NameError::NoModule { module, span, why, help } => {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::builtins::{self, FUTURE};
 use super::errors::NameError;
 use super::hir::{Builtin, ExprKind, Local, LocalDef, LocalKind, Name, Symbol};
-use super::modules::ItemId;
+use super::modules::{ItemId, rename_help};
 use super::{Resolver, hir};
 use crate::diag::{Span, near_miss};
 use crate::syntax::ast;
@@ -99,7 +99,8 @@ impl<'r, 'a> Lower<'r, 'a> {
         let scope = self.scopes.last_mut().expect("there is a scope");
         if let Some(first) = scope.insert(name.text.clone(), local) {
             let first = self.locals[first.0 as usize].name.span;
-            self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first });
+            let help = rename_help(&name.text);
+            self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first, help });
         }
         local
     }
@@ -156,7 +157,10 @@ impl<'r, 'a> Lower<'r, 'a> {
             let help = "leave it out; `spnc` trains fully connected networks so far";
             return self.blame(NameError::Unsupported { what: format!("`{name}`"), span, help });
         }
-        let help = self.unknown_help(&name, role);
+        let help = match self.resolver.sources.name(span.file).strip_prefix("--set ") {
+            Some(constant) => format!("write a number, as in `--set {constant}=0.5`, or text in quotes"),
+            None => self.unknown_help(&name, role),
+        };
         self.blame(NameError::Unknown { name, span, help });
     }
 
@@ -166,6 +170,11 @@ impl<'r, 'a> Lower<'r, 'a> {
         }
         if let Some(home) = self.resolver.library_home(name) {
             return format!("it is in the library: `use {home}.{name}`");
+        }
+        let sizes = self.locals.iter().filter(|local| local.kind == LocalKind::Size);
+        let sizes: Vec<String> = sizes.map(|size| format!("`{}`", size.name.text)).collect();
+        if role == Role::Argument && !sizes.is_empty() {
+            return format!("bind it on a line above, `{name} = …`, or write an axis: {}", sizes.join(", "));
         }
         match (role, &self.place) {
             (Role::Callee, _) => format!("define it: `fn {name}(x) = …`"),

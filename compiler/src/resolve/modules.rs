@@ -55,6 +55,11 @@ pub(super) fn item_name(kind: &ast::ItemKind) -> Option<&ast::Name> {
     }
 }
 
+/// How to tell two things of one name apart.
+pub(super) fn rename_help(name: &str) -> String {
+    format!("give one of them another name: `other_{name}`")
+}
+
 /// Whether an item says something about the whole program.
 pub(super) fn is_declaration(kind: &ast::ItemKind) -> bool {
     match kind {
@@ -138,7 +143,11 @@ impl Resolver<'_> {
     fn bind(&mut self, module: usize, name: &ast::Name, item: ItemId) {
         match self.modules[module].names.get(&name.text) {
             Some(&(known, first)) if known != item => {
-                self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first });
+                let help = match self.modules[item.module].path.clone() {
+                    home if item.module == module || home.is_empty() => rename_help(&name.text),
+                    home => format!("import it under another name: `use {home}.{0} as other_{0}`", name.text),
+                };
+                self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first, help });
             }
             Some(_) => {}
             None => drop(self.modules[module].names.insert(name.text.clone(), (item, name.span))),
@@ -148,7 +157,8 @@ impl Resolver<'_> {
     fn import(&mut self, module: usize, import: &ast::Use, span: Span) {
         let Some(first) = import.module.first() else {
             let name = import.names.first().map_or("name", |name| &*name.name.text);
-            let help = format!("write the module before it: `use std.layers.{name}`");
+            let home = self.library_home(name).unwrap_or("my_module");
+            let help = format!("write the module before it: `use {home}.{name}`");
             return self.blame(NameError::NoModuleNamed { span, help });
         };
         let place = import.module.iter().fold(first.span, |span, name| span.to(name.span));

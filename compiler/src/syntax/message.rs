@@ -85,7 +85,8 @@ pub fn item_error(file: FileId, text: &str, item: (usize, usize), error: &Error<
     if at >= item.1 || (at > item.1 && item.1 < text.len()) {
         return unfinished(file, text, item);
     }
-    let diagnostic = unexpected(file, text, at, error);
+    let expected = expected(error, word(&text[start..]));
+    let diagnostic = unexpected(file, text, at, &expected);
     match unclosed(&text[item.0..at]) {
         Some(open) if found_kind(&text[at..]) == Found::End => {
             diagnostic.also(span(file, item.0 + open, 1), "opened here")
@@ -96,7 +97,7 @@ pub fn item_error(file: FileId, text: &str, item: (usize, usize), error: &Error<
 
 /// What is wrong with a text that should be one expression.
 pub fn expr_error(file: FileId, text: &str, error: &Error<Rule>) -> Diagnostic {
-    unexpected(file, text, error_at(error), error)
+    unexpected(file, text, error_at(error), &expected(error, ""))
 }
 
 /// The word at the start of `text`; empty where there is none.
@@ -146,19 +147,18 @@ fn unfinished(file: FileId, text: &str, item: (usize, usize)) -> Diagnostic {
     }
 }
 
-fn unexpected(file: FileId, text: &str, at: usize, error: &Error<Rule>) -> Diagnostic {
+fn unexpected(file: FileId, text: &str, at: usize, expected: &[String]) -> Diagnostic {
     let (name, len) = found(&text[at..]);
     if found_kind(&text[at..]) == Found::OpenString {
         let diagnostic = Diagnostic::new("E0111", "a string without its end", span(file, at, len), "opened here");
         return diagnostic.help("close it with `\"` on the same line");
     }
-    let expected = expected(error);
     let title = match expected.is_empty() {
         true => format!("unexpected {name}"),
-        false => format!("expected {}, found {name}", list(&expected)),
+        false => format!("expected {}, found {name}", list(expected)),
     };
     let diagnostic = Diagnostic::new("E0102", title, span(file, at, len), format!("unexpected {name}"));
-    diagnostic.help(way_out(text, at, &expected))
+    diagnostic.help(way_out(text, at, expected))
 }
 
 /// What can be typed instead.
@@ -235,10 +235,18 @@ fn found(rest: &str) -> (String, usize) {
     let token = match rest.chars().next() {
         None => return ("the end of the file".to_string(), 0),
         Some('\n' | '\r') => return ("the end of the line".to_string(), 0),
+        Some(c) if c.is_ascii_digit() => number(rest),
         Some(c) if c.is_ascii_alphanumeric() || c == '_' => word(rest),
         Some(c) => symbols.into_iter().find(|s| rest.starts_with(s)).unwrap_or(&rest[..c.len_utf8()]),
     };
     (format!("`{token}`"), token.len())
+}
+
+/// The number at the start of `text`, roughly.
+fn number(text: &str) -> &str {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(text.len());
+    let end = text[..end].find("..").unwrap_or(end);
+    &text[..end]
 }
 
 /// The last bracket of `text` that is not closed.
@@ -276,13 +284,20 @@ fn list(words: &[String]) -> String {
     }
 }
 
-/// What would have been right, most telling first.
-fn expected(error: &Error<Rule>) -> Vec<String> {
+/// What would have been right in a declaration that starts with `declaration`, most telling first.
+fn expected(error: &Error<Rule>, declaration: &str) -> Vec<String> {
     let ErrorVariant::ParsingError { positives, .. } = &error.variant else { return vec![] };
     let words: BTreeSet<(u8, String)> = positives.iter().filter_map(|rule| expectation(*rule)).collect();
-    let has_value = words.iter().any(|(_, word)| word == "a value");
-    let words = words.into_iter().map(|(_, word)| word).filter(|word| !has_value || word != "a name");
-    words.take(4).collect()
+    let has = |wanted: &str| words.iter().any(|(_, word)| word == wanted);
+    // A value may always be followed by these; only some declarations need them.
+    let is_noise = |word: &str| match word {
+        "a name" => has("a value"),
+        "`with`" => !["sparsify", "proximal"].contains(&declaration),
+        "`by`" => !["group", "budget"].contains(&declaration),
+        _ => false,
+    };
+    let telling = words.iter().map(|(_, word)| word.clone()).filter(|word| !is_noise(word));
+    telling.take(4).collect()
 }
 
 /// A rule in words, with a rank: what closes and separates first, what may follow last.
