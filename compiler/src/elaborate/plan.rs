@@ -29,7 +29,7 @@ impl<'p> Elab<'p, '_> {
         }
         let unknown = self.check_keys(train);
         let epochs = self.required(first, train, "epochs").and_then(|expr| self.entry_number(expr, "epochs", 0.0));
-        let batch = self.batch(first, train);
+        let batch = self.batch(train);
         let seed = self.entry(train, "seed").map_or(Ok(1.0), |expr| self.entry_number(expr, "seed", 0.0));
         let optimizer = self.required(first, train, "optimizer");
         unknown?;
@@ -73,9 +73,9 @@ impl<'p> Elab<'p, '_> {
         Err(self.blame(PlanMistake::NotWhole { span: expr.span, key, found: number, least }))
     }
 
-    /// `batch = 64`, or `batch = all`.
-    fn batch(&mut self, decl: &Decl, train: &'p Train) -> Eval<Option<usize>> {
-        let expr = self.required(decl, train, "batch")?;
+    /// `batch = 64`, or `batch = all`, which is also meant by none.
+    fn batch(&mut self, train: &'p Train) -> Eval<Option<usize>> {
+        let Some(expr) = self.entry(train, "batch") else { return Ok(None) };
         if let ExprKind::AxisName(name) = &expr.kind
             && **name == *"all"
         {

@@ -11,6 +11,8 @@
 //! - every shape is as the op's own documentation says, in the same words as in `tir::Op`.
 
 pub mod count;
+mod print;
+pub mod verify;
 
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ use ndarray::ArrayD;
 
 use crate::diag::Span;
 use crate::scalar::{Binary, Unary};
+
+pub use print::{print, ty as print_type};
 
 /// An interned-by-sharing name.
 pub type Symbol = Arc<str>;

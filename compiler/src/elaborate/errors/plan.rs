@@ -78,7 +78,6 @@ fn entries(mistake: PlanMistake) -> Diagnostic {
         PlanMistake::Missing { span, key } => {
             let example = match key {
                 "epochs" => "epochs = 20",
-                "batch" => "batch = 64",
                 _ => "optimizer = sgd(lr: 0.1)",
             };
             Diagnostic::new("E0502", format!("`train` needs `{key}`"), span, format!("`{key}` is missing"))
