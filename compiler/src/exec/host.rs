@@ -109,6 +109,11 @@ pub fn write(plan: &mut Plan, name: &str, values: impl Iterator<Item = f64>) {
     }
 }
 
+/// The name of a result of `effective` to the runtime: an effective tensor goes by the path of its parameter.
+pub fn outside_name(name: &str) -> String {
+    name.strip_prefix("effective.").unwrap_or(name).to_owned()
+}
+
 fn literal(literals: &[(std::sync::Arc<str>, Tensor)], name: &str) -> Option<Tensor> {
     literals.iter().find(|(n, _)| &**n == name).map(|(_, value)| value.clone())
 }

@@ -7,7 +7,7 @@ use spnc_runtime::program::{Clock, Description, Entry, FieldMut, Program};
 
 use super::Built;
 use super::blame;
-use super::host::{Host, write};
+use super::host::{Host, outside_name, write};
 use crate::tir::interp::{Keep, Plan, Tensor};
 
 /// A program run by the reference interpreter.
@@ -109,7 +109,7 @@ impl Program for Interpreted {
         let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
         prepare(&mut self.effective, &self.host, &self.tensors, clock);
         self.effective.run();
-        self.effective.results().map(|(name, value)| (name.to_string(), value.to_owned())).collect()
+        self.effective.results().map(|(name, value)| (outside_name(name), value.to_owned())).collect()
     }
 
     fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String> {

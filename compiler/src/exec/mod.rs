@@ -10,8 +10,10 @@
 
 mod blame;
 mod build;
+mod compiled;
 mod host;
 mod interpreted;
 
 pub use build::{BatchSizes, Built, optimised};
+pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;

@@ -8,10 +8,12 @@ mod batches;
 mod count;
 mod error;
 mod record;
+mod replay;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
+use ndarray::ArrayD;
 
 pub use batches::{Batches, Plan};
 pub use count::{Tally, tally, tally_groups};
@@ -88,6 +90,8 @@ struct Trainer<'a> {
     /// The sum over samples of each term, in this epoch.
     sums: Vec<f64>,
     steps: u64,
+    /// The lasting tensors and the steps done when this epoch began.
+    epoch_start: (Vec<ArrayD<f64>>, u64),
 }
 
 impl<'a> Trainer<'a> {
@@ -103,7 +107,22 @@ impl<'a> Trainer<'a> {
         let sums = vec![0.0; program.description().terms.len()];
         let (order, evaluated) = ((0..batches.n_train).collect(), (0..batches.n_evaluated).collect());
         let (seed, epochs) = (plan.seed, plan.epochs);
-        Ok(Trainer { program, data, now, stop, batches, seed, epochs, fields, order, evaluated, sums, steps: 0 })
+        let epoch_start = (vec![], 0);
+        Ok(Trainer {
+            program,
+            data,
+            now,
+            stop,
+            batches,
+            seed,
+            epochs,
+            fields,
+            order,
+            evaluated,
+            sums,
+            steps: 0,
+            epoch_start,
+        })
     }
 
     /// One epoch and its evaluation; `None` when interrupted.
@@ -112,6 +131,7 @@ impl<'a> Trainer<'a> {
             shuffle(&mut self.order, Bits::new(self.seed, SHUFFLE + epoch as u64));
         }
         self.sums.fill(0.0);
+        self.epoch_start = (self.tensors(), self.steps);
         let start = (self.now)();
         for index in 0..self.batches.per_epoch {
             self.step(epoch, index, start, observer)?;
@@ -131,14 +151,10 @@ impl<'a> Trainer<'a> {
     fn step(&mut self, epoch: usize, index: usize, start: f64, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let rows = self.batches.train_rows(index);
         let (clock, samples) = (self.clock(), rows.len());
-        for (field, &from) in self.fields.iter().enumerate() {
-            let place = self.program.field(Entry::Train, samples, field);
-            self.data.gather(Split::Train, &self.order[rows.clone()], from, place);
-        }
+        self.gather_batch(index);
         let terms = self.program.train_step(samples, clock);
         if !terms.iter().all(|term| term.is_finite()) {
-            let term = terms.iter().position(|term| !term.is_finite());
-            return Err(self.non_finite(term, samples, clock));
+            return Err(self.find_non_finite());
         }
         self.sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term * samples as f64);
         self.steps += 1;
@@ -156,10 +172,13 @@ impl<'a> Trainer<'a> {
         Clock { step: self.steps, epoch: steps / per_epoch, progress: steps / total }
     }
 
-    fn non_finite(&mut self, term: Option<usize>, samples: usize, clock: Clock) -> TrainError {
-        let term = term.and_then(|term| self.program.description().terms.get(term).cloned());
-        let first = self.program.explain_non_finite(samples, clock);
-        TrainError::NonFinite { step: self.steps + 1, term, first }
+    /// Copies a batch of this epoch into the program's fields.
+    fn gather_batch(&mut self, index: usize) {
+        let rows = self.batches.train_rows(index);
+        for (field, &from) in self.fields.iter().enumerate() {
+            let place = self.program.field(Entry::Train, rows.len(), field);
+            self.data.gather(Split::Train, &self.order[rows.clone()], from, place);
+        }
     }
 
     /// The reported numbers by name; `None` when interrupted.
@@ -192,8 +211,7 @@ impl<'a> Trainer<'a> {
                 continue;
             }
             if !value.iter().all(|x| x.is_finite()) {
-                let first = Some(format!("`{name}`, after the update"));
-                return Err(TrainError::NonFinite { step: self.steps, term: None, first });
+                return Err(self.find_non_finite());
             }
             total = total + tally(value.view());
         }

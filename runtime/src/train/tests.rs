@@ -230,10 +230,10 @@ fn a_bad_number_names_step_term_and_source() {
 }
 
 #[test]
-fn a_bad_parameter_is_seen_at_the_end_of_the_epoch() {
+fn a_bad_parameter_is_traced_back_to_the_step_that_spoilt_it() {
     let mut ledger = Ledger { weight: f64::INFINITY, ..Ledger::new() };
     let error = run(&mut ledger, &data(10, 0), &plan(1, Some(4), 0)).expect_err("infinite");
-    assert!(error.to_string().contains("`w`"), "{error}");
+    assert!(error.to_string().starts_with("in step 1, a parameter is infinite"), "{error}");
 }
 
 #[test]
