@@ -14,6 +14,9 @@ use crate::tir::{Func, Op, Reduction, Type, Value};
 /// Elementwise work that is worth a buffer rather than a repetition, in additions.
 pub const EXPENSIVE: u32 = 16;
 
+/// The same for work whose results are then repeated along new axes, so that the buffer is small: a division is enough.
+const EXPENSIVE_TO_REPEAT: u32 = 4;
+
 /// How a node is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
@@ -193,7 +196,7 @@ impl Choice<'_> {
                 self.mark(value);
             }
             if let Op::Broadcast(a, _) = &def.op
-                && expensive(*a)
+                && costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT
                 && def.ty.len() >= 4 * self.func.ty(*a).len()
             {
                 self.mark(*a);
