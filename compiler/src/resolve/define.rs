@@ -176,7 +176,7 @@ impl Lower<'_, '_> {
             let form = match &entry.kind {
                 ast::PlanKind::Setting(name, value) => {
                     self.check_entry(&entries, name);
-                    entries.push((hir_name(name), self.expr(value)));
+                    entries.push((hir_name(name), self.entry_value(name, value)));
                     continue;
                 }
                 ast::PlanKind::OptimizerFor(path, value) => {
@@ -192,6 +192,17 @@ impl Lower<'_, '_> {
             self.unsupported(form, entry.span, ONE_PHASE);
         }
         Train { entries, optimizers }
+    }
+
+    /// The value of an entry. In `batch = all` the word is not a name of the program.
+    fn entry_value(&mut self, key: &ast::Name, value: &ast::Expr) -> hir::Expr {
+        if let ast::ExprKind::Name(word) = &value.kind
+            && *key.text == *"batch"
+            && **word == *"all"
+        {
+            return hir::Expr { kind: ExprKind::AxisName(word.clone()), span: value.span };
+        }
+        self.expr(value)
     }
 
     fn check_entry(&mut self, entries: &[(hir::Name, hir::Expr)], name: &ast::Name) {
