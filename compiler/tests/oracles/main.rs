@@ -9,14 +9,15 @@ mod support;
 mod program;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::{env, fs};
 
 use ndarray::ArrayD;
 use program::{Array, Case, Question, question};
+use spnc::codegen::{self, Options};
 use spnc::exec::optimised;
-use spnc::lower::to_tir;
-use spnc::tir::Func;
-use spnc::tir::interp;
+use spnc::lower::{to_lir, to_tir};
+use spnc::tir::{Func, Type, Value, interp};
 use support::Compiled;
 
 /// The value of each input by name, for a function of a question.
@@ -28,6 +29,31 @@ type Evaluate = fn(&Func, Inputs) -> Vec<(String, ArrayD<f64>)>;
 #[test]
 fn the_library_agrees_with_the_references_in_f64() {
     check_all(interpreted, 1e-12);
+}
+
+#[test]
+fn the_library_agrees_with_the_references_in_machine_code() {
+    check_all(compiled, 1e-5);
+}
+
+fn compiled(func: &Func, inputs: Inputs) -> Vec<(String, ArrayD<f64>)> {
+    let lasting: Vec<(Arc<str>, Type)> = func.params().map(|(name, _, ty)| (name.clone(), ty.clone())).collect();
+    let module = to_lir::lower(std::slice::from_ref(func), &lasting);
+    let mut code = codegen::compile(&module, Options::default()).expect("code for this machine");
+    for (name, _) in &lasting {
+        let buffer = module.lasting(name).expect("it was declared");
+        let value = inputs(name).expect("every input has a value");
+        code.floats_mut(buffer).iter_mut().zip(&value).for_each(|(to, from)| *to = *from as f32);
+    }
+    code.run(code.func(&func.name).expect("it was compiled"));
+    let scheduled = module.func(&func.name).expect("it was scheduled");
+    let result = |(name, value): &(Arc<str>, Value)| {
+        let buffer = module.output(scheduled, name)?;
+        let elements = code.floats(buffer).iter().map(|x| f64::from(*x)).collect();
+        let shape = func.ty(*value).shape.clone();
+        Some((name.to_string(), ArrayD::from_shape_vec(shape, elements).expect("a buffer has the tensor's length")))
+    };
+    func.results.iter().filter_map(result).collect()
 }
 
 fn interpreted(func: &Func, inputs: Inputs) -> Vec<(String, ArrayD<f64>)> {
