@@ -116,7 +116,7 @@ fn seed(name: &str) -> Option<ArrayD<f64>> {
 /// How the found tensor differs, relative to the largest element expected.
 fn compare(found: &ArrayD<f64>, expected: &Array, tolerance: f64) -> Option<String> {
     let size = expected.data.iter().fold(f64::MIN_POSITIVE, |size, x| size.max(x.abs()));
-    let bad = |(x, y): (&f64, &f64)| !((x - y).abs() <= tolerance * size);
+    let bad = |(x, y): (&f64, &f64)| x.is_nan() || (x - y).abs() > tolerance * size;
     if found.len() != expected.data.len() {
         return Some(format!("{} elements, expected {}", found.len(), expected.data.len()));
     }
