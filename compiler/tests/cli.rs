@@ -1,6 +1,10 @@
 //! The command line from outside: exit status, standard output, standard error.
 
+use std::path::{Path, PathBuf};
+
 use assert_cmd::Command;
+use serde_json::Value;
+use tempfile::TempDir;
 
 /// A `spnc` process with these arguments.
 fn spnc(args: &[&str]) -> Command {
@@ -28,7 +32,7 @@ fn a_wrong_command_line_is_status_2() {
 
 #[test]
 fn help_has_examples_for_every_command() {
-    for command in ["opt", "explain", "completions"] {
+    for command in ["run", "check", "emit", "summary", "opt", "explain", "completions"] {
         let help = stdout(&mut spnc(&[command, "--help"]));
         assert!(help.contains("Example"), "{command}: {help}");
     }
@@ -76,4 +80,133 @@ fn completions_are_scripts() {
 fn an_unknown_code_is_an_error() {
     let _ = spnc(&["explain", "E9999"]).assert().code(1);
     assert!(stderr(&mut spnc(&["explain", "E9999"])).contains("there is no diagnostic `E9999`"));
+}
+
+/// The path of a program of the repository.
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    path.to_str().expect("the repository has a plain path").to_owned()
+}
+
+/// A folder with a program in it.
+fn program(text: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("program.spnet");
+    std::fs::write(&path, text).expect("written");
+    let path = path.to_str().expect("a plain path").to_owned();
+    (folder, path)
+}
+
+fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect()
+}
+
+/// Runs the quickstart for two short epochs; gives the events and the run folder.
+fn quick_run(more: &[&str]) -> (Vec<Value>, TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out");
+    let quickstart = example("quickstart.spnet");
+    let out_text = out.to_str().expect("a plain path");
+    let epochs: &[&str] = if more.contains(&"--epochs") { &[] } else { &["--epochs", "2"] };
+    let args = ["run", &quickstart, "--limit", "96", "--json", "--out", out_text];
+    let text = stdout(&mut spnc(&[&args, epochs, more].concat()));
+    (json_lines(&text), folder, out)
+}
+
+#[test]
+fn a_run_prints_an_object_a_line_and_leaves_a_folder() {
+    let (events, _folder, out) = quick_run(&[]);
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
+    assert_eq!(kinds, ["compiled", "epoch", "epoch", "done"]);
+    let done = &events[3];
+    assert!(done["metrics"].as_object().is_some_and(|metrics| metrics.len() == 1), "{done}");
+    assert_eq!(done["sparsity"][0]["tensor"], "net.fc1.w");
+    assert_eq!(done["sparsity"][0]["groups"][0]["name"], "neurons by In");
+    assert_eq!(done["remaining"]["flops"], 2 * (64 * 100 + 100 * 50 + 50 * 10));
+    assert_eq!(done["budgets"], Value::Array(vec![]));
+    for file in ["model.safetensors", "history.jsonl", "report.json", "quickstart.spnet"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+fn one_seed_gives_one_run_and_both_evaluators_agree() {
+    let losses = |args: &[&str]| {
+        let (events, _folder, _) = quick_run(args);
+        events.iter().filter_map(|event| event["objective"].as_f64()).collect::<Vec<f64>>()
+    };
+    let [one, two] = ["1", "2"].map(|threads| losses(&["--threads", threads]));
+    assert_eq!(one, two);
+    assert_ne!(one, losses(&["--seed", "2"]));
+    for (jit, interpreter) in one.iter().zip(losses(&["--evaluator", "interpreter"])) {
+        assert!((jit - interpreter).abs() < 1e-4 * interpreter, "{jit}, {interpreter}");
+    }
+}
+
+#[test]
+fn a_run_starts_from_another_runs_weights() {
+    let (_, _folder, out) = quick_run(&[]);
+    let (events, _other, _) = quick_run(&["--init", out.to_str().expect("a plain path"), "--epochs", "0"]);
+    let (fresh, _another, _) = quick_run(&["--epochs", "0"]);
+    let metric = |events: &[Value]| events.last().expect("a last event")["metrics"].to_string();
+    assert_ne!(metric(&events), metric(&fresh));
+}
+
+const MISTAKE: &str = "const half = 0.5\nminimize twice * half\n";
+
+#[test]
+fn check_says_where_a_mistake_is() {
+    let (_folder, path) = program(MISTAKE);
+    let _ = spnc(&["check", &path]).assert().code(1);
+    let _ = spnc(&["check", &example("quickstart.spnet")]).assert().code(0).stdout("").stderr("");
+    let text = stderr(&mut spnc(&["check", &path]));
+    assert!(text.contains("twice") && text.contains("program.spnet:2:10"), "{text}");
+    let report = json_lines(&stdout(spnc(&["check", "-", "--json"]).write_stdin(MISTAKE)));
+    assert_eq!(report[0]["diagnostics"][0]["labels"][0]["line"], 2);
+}
+
+#[test]
+fn every_stage_is_text() {
+    for stage in ["ast", "hir", "model", "tir", "grad", "opt", "opt@cse", "lir", "clif", "asm"] {
+        let quickstart = example("quickstart.spnet");
+        let text = stdout(&mut spnc(&["emit", &quickstart, "--stage", stage]));
+        assert!(text.lines().count() > 20, "{stage}: {text}");
+    }
+    let _ = spnc(&["emit", &example("quickstart.spnet"), "--stage", "opt@cs"]).assert().code(2);
+}
+
+#[test]
+fn a_line_of_gradient_names_the_line_it_is_the_derivative_of() {
+    let all = stdout(&mut spnc(&["emit", &example("quickstart.spnet"), "--stage", "grad"]));
+    let one = stdout(&mut spnc(&["emit", &example("quickstart.spnet"), "--stage", "grad", "--wrt", "net.fc3.w"]));
+    assert!(one.lines().count() < all.lines().count());
+    assert!(one.contains("  // ct ") && one.contains("quickstart.spnet:"), "{one}");
+    assert!(one.contains("return grad.net.fc3.w"), "{one}");
+    let unknown = spnc(&["emit", &example("quickstart.spnet"), "--stage", "grad", "--wrt", "net.fc3.v"]);
+    assert!(stderr(&mut { unknown }).contains("--wrt net.fc3."));
+}
+
+#[test]
+fn emitted_ir_is_read_back() {
+    let tir = stdout(&mut spnc(&["emit", &example("quickstart.spnet"), "--stage", "tir"]));
+    let again = stdout(spnc(&["opt", "-", "--passes", "dce"]).write_stdin(tir));
+    assert!(again.contains("func train_step@32"), "{again}");
+}
+
+#[test]
+fn the_summary_counts() {
+    let json = json_lines(&stdout(&mut spnc(&["summary", &example("quickstart.spnet"), "--json"])));
+    assert_eq!(json[0]["flops"], 2 * (64 * 100 + 100 * 50 + 50 * 10));
+    let text = stdout(&mut spnc(&["summary", &example("quickstart.spnet")]));
+    assert!(text.contains("Dense[Out = 100]") && text.contains("net.fc2"), "{text}");
+}
+
+#[test]
+fn a_run_needs_a_plan_and_a_free_folder() {
+    let (folder, path) = program("const half = 0.5\nminimize half\n");
+    let _ = spnc(&["run", &path]).assert().code(1);
+    let used = folder.path().to_str().expect("a plain path");
+    let _ = spnc(&["run", &example("quickstart.spnet"), "--out", used]).assert().code(1);
+    let _ = spnc(&["run", "missing.spnet"]).assert().code(1);
+    let _ = spnc(&["run", &path, "--set", "half"]).assert().code(2);
 }

@@ -3,11 +3,21 @@
 //! A file for each command; what they share is `source` (a program and its settings), `front` (text to model),
 //! `world` (data and files as the program sees them) and `exit` (how a command ends).
 
+mod check;
 mod completions;
+mod emit;
+mod evaluator;
 mod exit;
 mod explain;
+mod format;
+mod front;
+mod gradient;
 mod opt;
 mod output;
+mod run;
+mod source;
+mod summary;
+mod world;
 
 use std::process::ExitCode;
 
@@ -34,6 +44,10 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Emit(emit::Args),
+    Summary(summary::Args),
     Opt(opt::Args),
     Explain(explain::Args),
     Completions(completions::Args),
@@ -42,6 +56,10 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Emit(args) => emit::run(&args),
+        Command::Summary(args) => summary::run(&args),
         Command::Opt(args) => opt::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -1,7 +1,9 @@
 //! Standard output and standard error.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+
+use spnc_runtime::data::DataError;
 
 use super::exit::Exit;
 
@@ -24,10 +26,24 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Whether standard error is a terminal that shows colours.
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// Says what went wrong outside of the program's text, and how to go on.
 pub fn fail(message: &str, help: Option<&str>) -> Exit {
     note(&format!("error: {message}"));
     if let Some(help) = help {
+        note(&format!(" help: {help}"));
+    }
+    Exit::Errors
+}
+
+/// Says what is wrong with data or files.
+pub fn data_error(error: &DataError) -> Exit {
+    note(&format!("error[{}]: {error}", error.code()));
+    if let Some(help) = &error.help {
         note(&format!(" help: {help}"));
     }
     Exit::Errors

@@ -1,0 +1,174 @@
+//! From the text of a program to its model: stages 1 to 3, and what they say about mistakes.
+
+use std::path::{Path, PathBuf};
+
+use spnc_runtime::data::{Dataset, Split};
+
+use crate::diag::{self, Diagnostic, FileId, Sources};
+use crate::elaborate;
+use crate::model::{Model, Plan};
+use crate::resolve::{self, hir};
+use crate::syntax::{self, ast};
+
+use super::exit::Exit;
+use super::output;
+use super::source::Source;
+use super::world::Files;
+
+/// A program on its way through the stages, with all texts that it is made of.
+#[derive(Debug)]
+pub struct Front {
+    source: Source,
+    /// The modules of the user that have been read, by name.
+    modules: Vec<(String, String)>,
+    /// The texts.
+    pub sources: Sources,
+    /// Data and files.
+    pub files: Files,
+}
+
+/// The program itself among the texts that it is made of.
+const MAIN: FileId = FileId(0);
+
+/// What a stage gives, or the user's mistakes.
+pub type Stage<T> = Result<T, Vec<Diagnostic>>;
+
+impl Front {
+    /// A program that nothing has been done with.
+    pub fn new(source: &Source) -> Front {
+        Front {
+            source: source.clone(),
+            modules: vec![],
+            sources: Sources::default(),
+            files: Files::new(source.search()),
+        }
+    }
+
+    /// The name of the program without its folder and ending.
+    pub fn name(&self) -> String {
+        let stem = self.source.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        stem.filter(|stem| stem != "-").unwrap_or_else(|| "program".to_owned())
+    }
+
+    /// The text of the program, once it has been read.
+    pub fn text(&self) -> &str {
+        self.sources.text(MAIN)
+    }
+
+    /// The program's files by name: its own and the modules that it imports, the library aside.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        let own = format!("{}.spnet", self.name());
+        let imported = self.modules.iter().cloned();
+        std::iter::once((own, self.text().to_owned())).chain(imported).collect()
+    }
+
+    /// Reads the text.
+    ///
+    /// # Errors
+    ///
+    /// When the file can't be read, which has been said; the inner ones are the user's.
+    pub fn parse(&mut self) -> Result<Stage<ast::File>, Exit> {
+        let bytes = output::read(&self.source.file)?;
+        let (text, not_text) = syntax::decode(MAIN, &bytes);
+        let (ast, mistakes) = syntax::parse(MAIN, &text);
+        let file = self.sources.add(shown(&self.source.file), text);
+        assert_eq!(file, MAIN, "the program is the first text");
+        let mistakes: Vec<Diagnostic> = not_text.into_iter().chain(mistakes).collect();
+        Ok(if mistakes.is_empty() { Ok(ast) } else { Err(mistakes) })
+    }
+
+    /// Looks up its names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Front::parse`].
+    pub fn resolve(&mut self) -> Result<Stage<hir::Program>, Exit> {
+        let ast = match self.parse()? {
+            Ok(ast) => ast,
+            Err(mistakes) => return Ok(Err(mistakes)),
+        };
+        let folder = self.source.file.parent().map(PathBuf::from).unwrap_or_default();
+        let modules = &mut self.modules;
+        let mut read = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(name)).map_err(|error| error.to_string())?;
+            modules.push((name.to_owned(), text.clone()));
+            Ok(text)
+        };
+        let sets: Vec<(String, String)> =
+            self.source.set.iter().map(|set| (set.name.clone(), set.value.clone())).collect();
+        Ok(resolve::resolve(&ast, &mut self.sources, &mut read, &sets))
+    }
+
+    /// Infers all sizes, and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Front::parse`].
+    pub fn elaborate(&mut self) -> Result<Stage<Model>, Exit> {
+        let program = match self.resolve()? {
+            Ok(program) => program,
+            Err(mistakes) => return Ok(Err(mistakes)),
+        };
+        Ok(elaborate::elaborate(&program, &mut self.files))
+    }
+
+    /// The model, or the user's mistakes said on standard error.
+    ///
+    /// # Errors
+    ///
+    /// When there is no model.
+    pub fn model(&mut self) -> Result<Model, Exit> {
+        let stage = self.elaborate()?;
+        self.expect(stage)
+    }
+
+    /// How many samples are in a batch of its plan; 1 without a plan or data.
+    ///
+    /// # Errors
+    ///
+    /// When the data can't be read, which has been said.
+    pub fn batch(&mut self, model: &Model) -> Result<usize, Exit> {
+        match &model.plan {
+            None => Ok(1),
+            Some(Plan { batch: Some(batch), .. }) => Ok(*batch),
+            Some(Plan { batch: None, .. }) => Ok(self.open(model)?.map_or(1, |data| data.n(Split::Train).max(1))),
+        }
+    }
+
+    /// The data of a model, taken from its files; nothing for one that has none.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be read, or there are several data sets, which has been said.
+    pub fn take_data(&mut self, model: &Model) -> Result<Dataset, Exit> {
+        let is_there = self.open(model)?.is_some();
+        Ok(if is_there { self.files.take(&model.data[0].spec) } else { Dataset::empty() })
+    }
+
+    fn open(&mut self, model: &Model) -> Result<Option<&Dataset>, Exit> {
+        match model.data.as_slice() {
+            [] => Ok(None),
+            [data] => self.files.dataset(&data.spec).map(Some).map_err(|error| output::data_error(&error)),
+            [_, ..] => Err(output::fail("a program trains on one data set, but several are declared", None)),
+        }
+    }
+
+    /// What a stage gave, or the user's mistakes said on standard error.
+    ///
+    /// # Errors
+    ///
+    /// When there are mistakes.
+    pub fn expect<T>(&self, stage: Stage<T>) -> Result<T, Exit> {
+        stage.map_err(|mistakes| {
+            for mistake in &mistakes {
+                output::note(diag::render(mistake, &self.sources, output::is_terminal()).trim_end());
+            }
+            Exit::Errors
+        })
+    }
+}
+
+/// A file as messages name it.
+fn shown(file: &Path) -> String {
+    if file == Path::new("-") { "<stdin>".to_owned() } else { file.display().to_string() }
+}

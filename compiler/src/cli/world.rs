@@ -1,0 +1,85 @@
+//! Data and files, as a program asks for them while it is compiled and while it runs.
+
+use std::path::PathBuf;
+
+use ndarray::ArrayD;
+use spnc_runtime::data::{self, Arg, DataError, Dataset, Request};
+use spnc_runtime::program::Element;
+
+use crate::model::{DType, DataArg, DataSpec, Field, Refusal, World};
+
+/// The folders that files are looked for in, and the data sets that have been opened.
+#[derive(Debug)]
+pub struct Files {
+    search: Vec<PathBuf>,
+    opened: Vec<(DataSpec, Dataset)>,
+}
+
+impl Files {
+    /// A world whose files are looked for in these folders, in order.
+    pub fn new(search: Vec<PathBuf>) -> Files {
+        Files { search, opened: vec![] }
+    }
+
+    /// The data set that a declaration asks for, opened if it was not yet.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn dataset(&mut self, spec: &DataSpec) -> Result<&Dataset, DataError> {
+        let index = match self.opened.iter().position(|(known, _)| known == spec) {
+            Some(index) => index,
+            None => {
+                let dataset = data::open(&request(spec), &self.search)?;
+                self.opened.push((spec.clone(), dataset));
+                self.opened.len() - 1
+            }
+        };
+        Ok(&self.opened[index].1)
+    }
+
+    /// Gives an opened data set away.
+    ///
+    /// # Panics
+    ///
+    /// If it has not been opened.
+    pub fn take(&mut self, spec: &DataSpec) -> Dataset {
+        let index = self.opened.iter().position(|(known, _)| known == spec).expect("it has been opened");
+        self.opened.swap_remove(index).1
+    }
+}
+
+impl World for Files {
+    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
+        let dataset = self.dataset(spec).map_err(in_words)?;
+        Ok(dataset
+            .fields()
+            .iter()
+            .map(|info| {
+                let dtype = match info.element {
+                    Element::Real => DType::F32,
+                    Element::Integer => DType::I32,
+                };
+                Field { name: info.name.as_str().into(), dtype, shape: info.shape.clone() }
+            })
+            .collect())
+    }
+
+    fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
+        data::load(file, name, &self.search).map_err(in_words)
+    }
+}
+
+fn in_words(error: DataError) -> Refusal {
+    Refusal { code: error.code(), title: error.to_string(), help: error.help }
+}
+
+fn request(spec: &DataSpec) -> Request {
+    let arg = |arg: &DataArg| match arg {
+        DataArg::Number(number) => Arg::Number(*number),
+        DataArg::Text(text) => Arg::Text(text.clone()),
+        DataArg::Bool(b) => Arg::Bool(*b),
+    };
+    let args = spec.args.iter().map(|(name, value)| (name.clone(), arg(value))).collect();
+    Request { source: spec.source.clone(), args }
+}
