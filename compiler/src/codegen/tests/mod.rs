@@ -11,6 +11,7 @@ use super::{Options, Target, compile};
 use crate::lir::interp::Arena;
 use crate::lir::{BufferId, DType, Module, Role};
 
+mod calls;
 mod random_nests;
 
 #[test]
