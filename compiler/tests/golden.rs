@@ -23,6 +23,22 @@ fn ad() {
     });
 }
 
+/// The gradient as mathematics; `// axes w: g m` names the axes of an input.
+#[test]
+fn math() {
+    each("math", |text| {
+        let mut func = ad::grad(&parse(text));
+        pass::run(&mut func, pass::O1, |_, _| ());
+        let axes = |input: &str| {
+            let prefix = format!("// axes {input}: ");
+            let names = text.lines().find_map(|line| line.strip_prefix(prefix.as_str())).unwrap_or_default();
+            names.split_whitespace().map(str::to_owned).collect()
+        };
+        let formulas = ad::math::formulas(&func, "f", &axes).expect("a golden function is small");
+        vec![("txt", formulas.to_string())]
+    });
+}
+
 /// One folder for each pass: what it does alone.
 #[test]
 fn pass() {
@@ -54,12 +70,14 @@ fn each(folder: &str, stage: impl Fn(&str) -> Vec<(&'static str, String)>) {
     }
 }
 
-/// The files `name.tir`; `name.grad.tir` is an expectation.
+/// The files `name.tir`; `name.grad.tir` and `name.txt` are expectations.
 fn inputs(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let paths = entries.map(|entry| entry.expect("a folder can be listed").path());
-    let is_input =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().matches('.').count() == 1);
+    let is_input = |path: &PathBuf| {
+        let name = path.file_name().expect("an entry has a name").to_string_lossy();
+        name.matches('.').count() == 1 && name.ends_with(".tir")
+    };
     let mut inputs: Vec<PathBuf> = paths.filter(is_input).collect();
     inputs.sort();
     inputs

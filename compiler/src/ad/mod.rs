@@ -9,6 +9,7 @@
 //! special: a loss may depend on a gradient that stands above it.
 
 pub mod check;
+pub mod math;
 mod rules;
 
 use std::collections::BTreeMap;
