@@ -3,16 +3,20 @@
 //! The name of a program starts with the code it must give. A line `// set: NAME=VALUE` stands for `--set`; modules
 //! are looked up in the same folder. `UPDATE_EXPECT=1 cargo test -p spnc --test bad` writes the `.stderr` files anew.
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use spnc::diag::{Diagnostic, Sources, render};
-use spnc::{resolve, syntax};
+use spnc::{elaborate, resolve, syntax};
+
+use common::Fake;
 
 /// Codes that [`diagnostics`] goes far enough to give. Programs with later ones are left to later stages.
-const STAGES: [&str; 2] = ["e01", "e02"];
+const STAGES: [&str; 5] = ["e01", "e02", "e03", "e04", "e05"];
 
 /// Codes of mistakes that have no place in a text.
 const PLACELESS: [&str; 1] = ["E0212"];
@@ -33,7 +37,10 @@ fn diagnostics(path: &Path, sources: &mut Sources) -> Vec<Diagnostic> {
     }
     let mut read =
         |module: &str| fs::read_to_string(folder.join(module)).map_err(|_| format!("there is no `{module}`"));
-    resolve::resolve(&ast, sources, &mut read, &sets(&text)).err().unwrap_or_default()
+    match resolve::resolve(&ast, sources, &mut read, &sets(&text)) {
+        Ok(program) => elaborate::elaborate(&program, &mut Fake).err().unwrap_or_default(),
+        Err(errors) => errors,
+    }
 }
 
 /// The `// set: NAME=VALUE` lines.

@@ -1,39 +1,15 @@
 //! Programs to models: every example elaborates to a model that verifies, and small programs give the models that are expected.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ndarray::{ArrayD, IxDyn};
 use spnc::diag::{Diagnostic, Sources, Span};
-use spnc::model::{DType, DataSpec, Field, Model, Refusal, World, verify};
+use spnc::model::{Model, verify};
 use spnc::{elaborate, resolve, syntax};
 
-/// Data sets that only exist here: their fields are what a test needs.
-struct Fake;
-
-impl World for Fake {
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
-        let field = |name: &str, dtype, shape: &[usize]| Field { name: name.into(), dtype, shape: shape.to_vec() };
-        match spec.source.as_str() {
-            "idx" => Ok(vec![field("image", DType::I32, &[28, 28]), field("label", DType::I32, &[])]),
-            "digits" => Ok(vec![field("image", DType::F32, &[8, 8]), field("label", DType::I32, &[])]),
-            "csv" => Ok(vec![field("x", DType::F32, &[8]), field("y", DType::F32, &[])]),
-            "synthetic" => Ok(vec![field("x", DType::F32, &[20]), field("y", DType::F32, &[])]),
-            other => {
-                let help = Some("write `digits()`".into());
-                Err(Refusal { code: "E0901", title: format!("no data source is called `{other}`"), help })
-            }
-        }
-    }
-
-    fn load(&mut self, _: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
-        match name {
-            Some("w") => Ok(ArrayD::from_shape_fn(IxDyn(&[4, 3]), |at| (at[0] * 3 + at[1]) as f64 - 5.0)),
-            Some("scalar") => Ok(ArrayD::from_elem(IxDyn(&[]), 2.0)),
-            _ => Err(Refusal { code: "E0904", title: "no such tensor".into(), help: None }),
-        }
-    }
-}
+use common::Fake;
 
 fn try_elaborate(name: &str, text: &str) -> Result<(Model, Sources), (Vec<Diagnostic>, Sources)> {
     let mut sources = Sources::default();

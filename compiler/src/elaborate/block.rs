@@ -173,7 +173,8 @@ impl<'p> Elab<'p, '_> {
             match axis.size {
                 Size::Known(n) => elements = elements.saturating_mul(n as u64),
                 Size::Batch => return Err(self.blame(ShapeMistake::BatchLasts { span })),
-                Size::Var(var) => return Err(self.blame_unknown_size(var, span)),
+                Size::Var(var) if self.sizes.is_poisoned(var) => return Err(Failed),
+                Size::Var(var) => return Err(self.blame_missing_size(var, span)),
             }
         }
         if elements > 1 << 31 {
@@ -249,9 +250,10 @@ impl<'p> Elab<'p, '_> {
         if self.mode == Mode::Eval || self.phase == Phase::Discover {
             return Ok(());
         }
-        if let Some(first) = self.written.insert(id, span) {
+        let by = self.calls.last().map_or(span, |call| call.span);
+        if let Some(first) = self.written.insert(id, by) {
             let path = self.states[id.0 as usize].path.clone();
-            return Err(self.blame(ShapeMistake::WrittenTwice { span, first, path }));
+            return Err(self.blame(ShapeMistake::WrittenTwice { span, first, second: by, path }));
         }
         self.states[id.0 as usize].update = Some(value.expr);
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::errors::{GroupMistake, ShapeMistake};
 use super::value::{Label, LayerValue, Tensor, Value};
-use super::{Elab, Eval, Failed, Frame, Mode, Phase};
+use super::{Elab, Eval, Failed, Frame, Mode};
 use crate::diag::Span;
 use crate::model::{Clock, DType, Op, Size, Symbol};
 use crate::resolve::hir::{Builtin, DefId, DefKind, Expr, ExprKind, Local, LocalKind, Name, Over, UnaryOp};
@@ -78,7 +78,9 @@ impl<'p> Elab<'p, '_> {
             DefKind::Model(expr) => self.model_value(id, expr),
             DefKind::Group(_) => self.named_group(id).map(Value::Set),
             DefKind::Sparsified(_) => {
-                Err(self.blame(GroupMistake::NotAValue { span, name: def.name.text.clone(), declared: def.name.span }))
+                let (name, declared) = (def.name.text.clone(), def.name.span);
+                let inside = self.parameter_of(&name);
+                Err(self.blame(GroupMistake::NotAValue { span, name, declared, inside }))
             }
         }
     }
@@ -216,9 +218,15 @@ impl<'p> Elab<'p, '_> {
 
     /// Records that a size stays unknown where it is needed.
     pub(super) fn blame_unknown_size(&mut self, var: u32, span: Span) -> Failed {
-        if self.phase == Phase::Discover && self.placeholders {
+        if self.placeholders || self.sizes.is_poisoned(var) {
             return Failed;
         }
+        self.blame_missing_size(var, span)
+    }
+
+    /// Records that a size stays unknown, whatever the reason.
+    pub(super) fn blame_missing_size(&mut self, var: u32, span: Span) -> Failed {
+        self.sizes.poison(Size::Var(var));
         let facts = self.sizes.var(var).clone();
         let settable = self.program.defs.iter().any(|def| {
             def.name.text == facts.owner

@@ -149,8 +149,8 @@ impl<'p> Elab<'p, '_> {
         let path = self.instances[instance.id].path.clone();
         self.instances[instance.id].applied = true;
         self.unnamed.retain(|(owner, _), _| *owner != path);
-        self.enter(&def.name, span, |elab| {
-            elab.within(path, |elab| {
+        let result = self.enter(&def.name, span, |elab| {
+            elab.within(path.clone(), |elab| {
                 let mut frame = elab.new_frame(&layer.locals, &def.name.text, Some(instance.id));
                 elab.bind_sizes(&mut frame, layer, instance.id);
                 elab.bind_settings(&mut frame, layer, instance, &def.name, span)?;
@@ -161,7 +161,11 @@ impl<'p> Elab<'p, '_> {
                 elab.sign(instance.id, inputs, &value);
                 Ok(value)
             })
-        })
+        });
+        if result.is_err() {
+            let _ = self.failed_instances.insert(path);
+        }
+        result
     }
 
     fn bind_sizes(&self, frame: &mut Frame<'p>, layer: &Layer, id: usize) {

@@ -53,9 +53,9 @@ use self::build::Builder;
 use self::instance::Inst;
 use self::sizes::Sizes;
 use self::value::{Label, Member, Scope, TOP, Tensor, Value};
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, FileId, Span};
 use crate::model::{self, ExprId, Model, ParamId, StateId, Symbol, World};
-use crate::resolve::hir::{DefId, DefKind, LocalDef, Program};
+use crate::resolve::hir::{Def, DefId, DefKind, LocalDef, Program};
 
 /// A diagnostic has been recorded, or this is a discovery that can't know yet.
 #[derive(Clone, Copy, Debug)]
@@ -154,6 +154,12 @@ struct Elab<'p, 'w> {
     in_progress: HashSet<ParamId>,
     written: HashMap<StateId, Span>,
     broken: HashSet<DefId>,
+    /// `sparsify` lines with a mistake.
+    broken_names: HashSet<Symbol>,
+    /// Instances whose application has failed: paths into them may miss names.
+    failed_instances: HashSet<Symbol>,
+    /// The files of the library.
+    library: HashSet<FileId>,
 }
 
 /// Elaborates a program.
@@ -207,6 +213,9 @@ impl<'p, 'w> Elab<'p, 'w> {
             in_progress: HashSet::new(),
             written: HashMap::new(),
             broken: HashSet::new(),
+            broken_names: HashSet::new(),
+            failed_instances: HashSet::new(),
+            library: program.defs.iter().filter(|def| def.module.starts_with("std.")).map(file_of).collect(),
         }
     }
 
@@ -216,12 +225,6 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.discover();
         self.bind_groups();
         self.bind_sparsify();
-        if !self.diags.is_empty() {
-            // What paths mean may be unknown now, but mistakes of the plan can still be told.
-            let _ = self.plan_entries();
-            return None;
-        }
-        self.phase = Phase::Trace;
         let objective = self.objective();
         let plan = self.training_plan();
         let reports = self.evaluation();
@@ -245,15 +248,27 @@ impl<'p, 'w> Elab<'p, 'w> {
 
     /// Records a mistake.
     fn blame(&mut self, mistake: impl Into<Diagnostic>) -> Failed {
-        let mut diagnostic = mistake.into();
-        if let Some(call) = self.calls.iter().rev().find(|call| Some(call.span.file) != primary_file(&diagnostic)) {
-            diagnostic = diagnostic.also(call.span, format!("in this use of `{}`", call.name));
-        }
+        let diagnostic = self.seen_from_the_program(mistake.into());
         let known = |d: &Diagnostic| d.code == diagnostic.code && d.primary == diagnostic.primary;
         if !self.diags.iter().any(known) {
             self.diags.push(diagnostic);
         }
         Failed
+    }
+
+    /// A mistake that shows in the library is one of the line that uses it.
+    fn seen_from_the_program(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let in_library = |span: Span| self.library.contains(&span.file);
+        let Some((inner, label)) = diagnostic.primary.clone().filter(|(span, _)| in_library(*span)) else {
+            return diagnostic;
+        };
+        match self.calls.iter().rev().find(|call| !in_library(call.span)) {
+            Some(call) => {
+                let primary = Some((call.span, format!("in this use of `{}`", call.name)));
+                Diagnostic { primary, ..diagnostic }.also(inner, label)
+            }
+            None => diagnostic,
+        }
     }
 
     /// Evaluates with new nodes belonging to `path`.
@@ -298,6 +313,6 @@ impl<'p, 'w> Elab<'p, 'w> {
     }
 }
 
-fn primary_file(diagnostic: &Diagnostic) -> Option<crate::diag::FileId> {
-    diagnostic.primary.as_ref().map(|(span, _)| span.file)
+fn file_of(def: &Def) -> FileId {
+    def.name.span.file
 }

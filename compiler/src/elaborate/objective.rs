@@ -57,14 +57,16 @@ impl<'p> Elab<'p, '_> {
             return Ok(());
         }
         let before = self.diags.len();
-        self.placeholders = true;
+        self.placeholders =
+            instances.iter().any(|instance| !self.layer(self.instances[instance.id].def).inputs.is_empty());
+        let suppress = self.placeholders;
         let result = self.apply_all_to_placeholders(&instances, expr.span);
         self.placeholders = false;
         // What follows from the lack of real inputs is nobody's mistake; sizes that can't be known are.
         let mut index = 0;
         self.diags.retain(|diagnostic| {
             index += 1;
-            index <= before || diagnostic.code == "E0303"
+            !suppress || index <= before || diagnostic.code == "E0303"
         });
         if let Ok(Value::Tensor(tensor)) = result {
             self.placeholder_results.push(tensor.expr);

@@ -127,6 +127,9 @@ impl<'p> Elab<'p, '_> {
         let own = |path: &Symbol| self.sparse.values().any(|s| s.name == name && s.paths.contains(path));
         let paths: Vec<Symbol> =
             self.instances.keys().filter(|path| path.starts_with(&under) && own(path)).cloned().collect();
+        if paths.is_empty() && self.broken_names.contains(&name) {
+            return Err(Failed);
+        }
         if paths.is_empty() {
             return Err(self.blame(GroupMistake::NotSparsified { span, name }));
         }
@@ -150,6 +153,12 @@ impl<'p> Elab<'p, '_> {
         [params, states, inner, measures].concat()
     }
 
+    /// The name of a parameter of the parameterisations that go by a name.
+    pub(super) fn parameter_of(&self, name: &str) -> Option<Symbol> {
+        let paths = self.sparse.values().filter(|own| *own.name == *name).flat_map(|own| &own.paths);
+        paths.filter_map(|path| self.instances.get(path)?.params.first()).map(|(name, _)| name.clone()).min()
+    }
+
     fn matches(&mut self, prefix: &str, segments: &[&Segment]) -> Vec<(Symbol, Target)> {
         let mut leaves = self.leaves(prefix);
         leaves.retain(|(path, _)| {
@@ -162,6 +171,10 @@ impl<'p> Elab<'p, '_> {
     /// Says which segment of a path leads nowhere.
     fn blame_path(&mut self, prefixes: &[Symbol], path: &PathExpr<'p>, span: Span) -> Failed {
         let first = prefixes.first().cloned().unwrap_or_else(|| "".into());
+        let under = format!("{first}.");
+        if self.failed_instances.iter().any(|path| *path == first || path.starts_with(&under)) {
+            return Failed;
+        }
         if path.segments.iter().any(|segment| !matches!(segment, Segment::Name(_))) {
             let known = self.leaves(&first).into_iter().filter(|(_, target)| matches!(target, Target::Param(_)));
             let known = known.map(|(path, _)| path).collect();

@@ -18,7 +18,10 @@ impl<'p> Elab<'p, '_> {
         span: Span,
     ) -> Eval<Value> {
         match value {
-            Value::Poison => return Ok(Value::Poison),
+            Value::Poison => {
+                self.poison_sizes(frame, pattern);
+                return Ok(Value::Poison);
+            }
             Value::Number(_) | Value::Bool(_) if self.takes_scalars(frame, pattern) => return Ok(value),
             Value::Tensor(_) | Value::Number(_) | Value::Bool(_) | Value::Size(..) | Value::Set(_) => {}
             other => {
@@ -29,6 +32,23 @@ impl<'p> Elab<'p, '_> {
         let tensor = self.tensor(&value, span)?;
         let tensor = self.with_declared_type(pattern, tensor, span)?;
         self.match_axes(frame, pattern, &tensor, span, PatternRole::Input).map(Value::Tensor)
+    }
+
+    /// What a pattern would have bound is not known because of a mistake elsewhere.
+    fn poison_sizes(&mut self, frame: &mut Frame<'p>, pattern: &'p AxesPattern) {
+        for axis in &pattern.axes {
+            match axis {
+                AxisPattern::Axis { size: Expr { kind: ExprKind::Local(local), .. }, .. } => {
+                    if let Some(Value::Size(_, size)) = frame.values[local.0 as usize] {
+                        self.sizes.poison(size);
+                    }
+                }
+                AxisPattern::Axis { .. } => {}
+                AxisPattern::Rest(local, _) => {
+                    let _ = frame.values[local.0 as usize].get_or_insert(Value::Poison);
+                }
+            }
+        }
     }
 
     fn takes_scalars(&self, frame: &mut Frame<'p>, pattern: &'p AxesPattern) -> bool {
@@ -232,7 +252,14 @@ impl<'p> Elab<'p, '_> {
                         (None, size) => size.unwrap_or_else(|| "?".into()),
                     }
                 }
-                AxisPattern::Rest(local, _) => format!("...{}", frame.locals[local.0 as usize].name.text),
+                AxisPattern::Rest(local, _) => match &frame.values[local.0 as usize] {
+                    Some(Value::Axes(axes)) => {
+                        let axes: Vec<_> =
+                            axes.iter().filter_map(|(label, size)| Some((Some(label.clone()), (*size)?))).collect();
+                        self.shown_axes(&axes).trim_matches(['[', ']']).to_string()
+                    }
+                    _ => format!("...{}", frame.locals[local.0 as usize].name.text),
+                },
             });
         }
         format!("[{}]", shown.join(", "))

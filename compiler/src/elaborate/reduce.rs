@@ -43,9 +43,12 @@ impl Elab<'_, '_> {
         match found.as_slice() {
             [position] => Ok(*position),
             [] => {
-                let names = tensor.labels.iter().flatten().filter_map(|own| self.shown_name(own)).collect();
                 let (name, found) = (label.name.clone(), self.shown(tensor));
-                Err(self.blame(ShapeMistake::NoSuchAxis { span, tensor: at, name, found, names }))
+                let own: Vec<&Label> = tensor.labels.iter().flatten().collect();
+                let foreign = own.iter().any(|own| own.name == name && own.scope != label.scope);
+                let known = own.into_iter().filter(|own| own.scope == label.scope);
+                let names = known.filter_map(|own| self.shown_name(own)).collect();
+                Err(self.blame(ShapeMistake::NoSuchAxis { span, tensor: at, name, found, names, foreign }))
             }
             [_, _, ..] => {
                 let (name, shown) = (label.name.clone(), self.shown(tensor));

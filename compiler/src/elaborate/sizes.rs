@@ -13,6 +13,8 @@ pub(super) struct SizeVar {
     /// Where it would be set.
     pub span: Span,
     value: Option<Size>,
+    /// Whether a mistake that is reported already keeps it unknown.
+    poisoned: bool,
 }
 
 /// All variables of a program: a union-find forest whose roots are unknown or bound.
@@ -24,7 +26,7 @@ pub(super) struct Sizes {
 impl Sizes {
     /// A new unknown.
     pub(super) fn fresh(&mut self, name: &Symbol, owner: &Symbol, span: Span) -> Size {
-        self.vars.push(SizeVar { name: name.clone(), owner: owner.clone(), span, value: None });
+        self.vars.push(SizeVar { name: name.clone(), owner: owner.clone(), span, value: None, poisoned: false });
         Size::Var(self.vars.len() as u32 - 1)
     }
 
@@ -43,12 +45,27 @@ impl Sizes {
     pub(super) fn unify(&mut self, a: Size, b: Size) -> bool {
         match (self.find(a), self.find(b)) {
             (a, b) if a == b => true,
-            (Size::Var(var), known) | (known, Size::Var(var)) => {
-                self.vars[var as usize].value = Some(known);
+            (Size::Var(var), other) | (other, Size::Var(var)) => {
+                if self.vars[var as usize].poisoned {
+                    self.poison(other);
+                }
+                self.vars[var as usize].value = Some(other);
                 true
             }
             (Size::Known(_) | Size::Batch, Size::Known(_) | Size::Batch) => false,
         }
+    }
+
+    /// Marks an unknown size as one that a mistake keeps unknown.
+    pub(super) fn poison(&mut self, size: Size) {
+        if let Size::Var(var) = self.find(size) {
+            self.vars[var as usize].poisoned = true;
+        }
+    }
+
+    /// Whether a mistake that is reported already keeps this variable unknown.
+    pub(super) fn is_poisoned(&self, var: u32) -> bool {
+        matches!(self.find(Size::Var(var)), Size::Var(root) if self.vars[root as usize].poisoned)
     }
 
     /// The facts about a variable.

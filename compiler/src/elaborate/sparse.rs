@@ -36,7 +36,9 @@ impl<'p> Elab<'p, '_> {
                     }
                     (None, _) => "sparse".into(),
                 };
-                let _ = self.put_on(decl, target, with, &name);
+                if self.put_on(decl, target, with, &name).is_err() {
+                    let _ = self.broken_names.insert(name);
+                }
             }
         }
         for mode in [Mode::Train, Mode::Eval] {

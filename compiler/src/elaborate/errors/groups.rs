@@ -30,7 +30,7 @@ pub(in super::super) enum GroupMistake {
     /// A set is expected.
     NotASet { span: Span, found: &'static str },
     /// The name of a `sparsify` line stands alone.
-    NotAValue { span: Span, name: Symbol, declared: Span },
+    NotAValue { span: Span, name: Symbol, declared: Span, inside: Option<Symbol> },
     /// A path into a group that is not under `sparsify`.
     NotSparsified { span: Span, name: Symbol },
     /// Something else than a parameter would be changed.
@@ -58,7 +58,8 @@ pub(in super::super) enum GroupMistake {
 impl From<GroupMistake> for Diagnostic {
     fn from(mistake: GroupMistake) -> Diagnostic {
         use GroupMistake as M;
-        match mistake {
+        let fallback = general_way_out(&mistake);
+        let diagnostic = match mistake {
             M::NoSuchName { .. } | M::PathIsALayer { .. } | M::NoPathsInto { .. } => paths(mistake),
             M::NotAPath { .. } | M::EmptyPattern { .. } => paths(mistake),
             M::NoSuchAxis { .. } | M::Blocks { .. } | M::CutTwice { .. } | M::JoinIsNotSupported { .. } => {
@@ -69,7 +70,41 @@ impl From<GroupMistake> for Diagnostic {
             M::Overlap { .. } | M::Circular { .. } | M::OtherShape { .. } => sparsity(mistake),
             M::NotAShare { .. } | M::NotAModel { .. } | M::NothingToCount { .. } => budgets(mistake),
             M::NoDensity { .. } | M::ImpossibleBudget { .. } => budgets(mistake),
+        };
+        if diagnostic.help.is_some() { diagnostic } else { diagnostic.help(fallback) }
+    }
+}
+
+/// The way out of each mistake, unless its wording knows a better one.
+fn general_way_out(mistake: &GroupMistake) -> String {
+    use GroupMistake as M;
+    match mistake {
+        M::NoSuchName { .. } => "name something that is there".into(),
+        M::PathIsALayer { .. } => "name a tensor of a layer that has one".into(),
+        M::NoPathsInto { .. } | M::NotAPath { .. } => "start the path at a model: `net.fc1.w`".into(),
+        M::EmptyPattern { .. } => "there are no parameters under this path: name another one".into(),
+        M::NoSuchAxis { .. } => "write `by each` or `by whole`".into(),
+        M::Blocks { .. } => "give one block size for each axis, each a divisor of the axis".into(),
+        M::CutTwice { .. } => "take one `by` away".into(),
+        M::JoinIsNotSupported { .. } => "declare a group for each of the tensors".into(),
+        M::SetIsNotATensor { .. } => {
+            "apply a function that gives one number, `l1(set)`: its values are added up".into()
         }
+        M::NotASet { .. } => "name a group or a pattern: `mean over neurons of l1`".into(),
+        M::NotAValue { .. } => "name something inside of it".into(),
+        M::NotSparsified { name, .. } => format!("put it under one: `sparsify {name} with GroupThreshold`"),
+        M::NotAParameter { .. } => "name a `param` of a layer: `net.fc1.w`".into(),
+        M::Overlap { .. } => "stack them in one line: `sparsify … with A then B`".into(),
+        M::Circular { path, .. } => format!("read the free tensor: `raw({path})`"),
+        M::OtherShape { expected, .. } => format!("give back {expected}: the tensor keeps its shape"),
+        M::NotAShare { .. } => "write a share: `15%`".into(),
+        M::NotAModel { .. } => "name a model: `params(net)`".into(),
+        M::NothingToCount { .. } => "apply it to data in `minimize`".into(),
+        M::NoDensity { .. } => {
+            "add `measure density = …` to the layer, or use one that has it: `AdaptiveThreshold`".into()
+        }
+        M::ImpossibleBudget { .. } => "put more of its tensors under a `sparsify` with a density, or allow more".into(),
+        M::EmptyTensor { .. } => "load a tensor that has elements".into(),
     }
 }
 
@@ -113,7 +148,6 @@ fn cuts(mistake: GroupMistake) -> Diagnostic {
             let blocks = blocks.iter().map(usize::to_string).collect::<Vec<String>>().join(" x ");
             let title = format!("blocks of {blocks} don't tile `{path}`");
             Diagnostic::new("E0405", title, span, format!("`{path}` is {shape}"))
-                .help("give one block size for each axis, each a divisor of the axis")
         }
         GroupMistake::CutTwice { span, path } => {
             let title = format!("`{path}` is a view of groups already");
@@ -125,9 +159,7 @@ fn cuts(mistake: GroupMistake) -> Diagnostic {
         GroupMistake::SetIsNotATensor { span, set, n, found } => {
             let title = format!("a set of {n} tensors stands where one is expected");
             let label = if found.is_empty() { "expected one tensor".into() } else { format!("gives {found} for each") };
-            Diagnostic::new("E0410", title, span, label)
-                .also(set, format!("a set of {n} tensors"))
-                .help("apply a function that gives one number, `l1(set)`: its values are added up")
+            Diagnostic::new("E0410", title, span, label).also(set, format!("a set of {n} tensors"))
         }
         GroupMistake::NotASet { span, found } => {
             let title = format!("expected a set of tensors after `over`, found {found}");
@@ -142,11 +174,10 @@ fn cuts(mistake: GroupMistake) -> Diagnostic {
 
 fn sparsity(mistake: GroupMistake) -> Diagnostic {
     match mistake {
-        GroupMistake::NotAValue { span, name, declared } => {
+        GroupMistake::NotAValue { span, name, declared, inside } => {
             let title = format!("`{name}` is the name of a parameterisation, not a value");
-            Diagnostic::new("E0406", title, span, "expected a value")
-                .also(declared, "declared here")
-                .help(format!("name something inside: `{name}.beta`"))
+            let diagnostic = Diagnostic::new("E0406", title, span, "expected a value").also(declared, "declared here");
+            with_help(diagnostic, inside.map(|inside| format!("write `{name}.{inside}`")))
         }
         GroupMistake::NotSparsified { span, name } => {
             let title = format!("`{name}` is not under a `sparsify`, so it has no names inside");
@@ -158,20 +189,15 @@ fn sparsity(mistake: GroupMistake) -> Diagnostic {
         }
         GroupMistake::Overlap { span, first, path } => {
             let title = format!("`{path}` is under two `sparsify` lines");
-            Diagnostic::new("E0403", title, span, "the second one")
-                .also(first, "the first one")
-                .help("stack them in one line: `sparsify … with A then B`")
+            Diagnostic::new("E0403", title, span, "the second one").also(first, "the first one")
         }
         GroupMistake::Circular { span, path, declared } => {
             let title = format!("what stands for `{path}` depends on itself");
-            Diagnostic::new("E0407", title, span, "read here")
-                .also(declared, "while this is computed")
-                .help(format!("read the free tensor: `raw({path})`"))
+            Diagnostic::new("E0407", title, span, "read here").also(declared, "while this is computed")
         }
         GroupMistake::OtherShape { span, found, expected } => {
             let title = format!("{expected} would become {found}");
             Diagnostic::new("E0407", title, span, format!("gives {found}"))
-                .help(format!("give back {expected}: the tensor keeps its shape"))
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }
@@ -203,7 +229,6 @@ fn budgets(mistake: GroupMistake) -> Diagnostic {
                 format!("`{model}` can't keep this budget: {rest} of {total} are never pruned, which is {share:.1}%");
             let most = (limit * total as f64).floor();
             Diagnostic::new("E0409", title, span, format!("allows {most} of {total}"))
-                .help("put more of its tensors under a `sparsify` with a density, or allow more")
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }

@@ -8,7 +8,7 @@ pub(super) use groups::GroupMistake;
 pub(super) use plan::PlanMistake;
 pub(super) use shapes::{PatternRole, ShapeMistake};
 
-use crate::diag::{Diagnostic, Span};
+use crate::diag::{Diagnostic, Span, near_miss};
 use crate::model::Symbol;
 
 /// A diagnostic with its way out, if there is one.
@@ -19,16 +19,9 @@ fn with_help(diagnostic: Diagnostic, help: Option<String>) -> Diagnostic {
     }
 }
 
-/// The known name that is closest to a misspelt one.
-fn nearest<'a>(name: &str, known: &'a [Symbol]) -> Option<&'a Symbol> {
-    let distance = |other: &&Symbol| strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase());
-    let nearest = known.iter().min_by_key(distance)?;
-    (distance(&nearest) <= name.len().div_ceil(3).max(1)).then_some(nearest)
-}
-
 /// `write X`, where a name is near, else the list of names.
 fn way_out(name: &str, known: &[Symbol], what: &str) -> Option<String> {
-    match nearest(name, known) {
+    match near_miss(name, known.iter().map(|known| &**known)) {
         Some(near) => Some(format!("write `{near}`")),
         None if known.is_empty() => None,
         None => Some(format!("{what}: {}", quoted(known))),

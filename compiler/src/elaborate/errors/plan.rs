@@ -38,13 +38,34 @@ pub(in super::super) enum PlanMistake {
 impl From<PlanMistake> for Diagnostic {
     fn from(mistake: PlanMistake) -> Diagnostic {
         use PlanMistake as M;
-        match mistake {
+        let fallback = general_way_out(&mistake);
+        let diagnostic = match mistake {
             M::Refused { .. } | M::DataArgument { .. } => data(mistake),
             M::TwoPlans { .. } | M::NoSuchKey { .. } | M::KeyTwice { .. } | M::Missing { .. } => entries(mistake),
             M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
             M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
             M::NoStrength { .. } | M::NoLearningRate { .. } => optimizers(mistake),
-        }
+        };
+        if diagnostic.help.is_some() { diagnostic } else { diagnostic.help(fallback) }
+    }
+}
+
+/// The way out of each mistake, unless its wording knows a better one.
+fn general_way_out(mistake: &PlanMistake) -> String {
+    use PlanMistake as M;
+    match mistake {
+        M::Refused { .. } => "look at the file".into(),
+        M::DataArgument { .. } => "write a constant".into(),
+        M::TwoPlans { .. } | M::KeyTwice { .. } => "keep one of them".into(),
+        M::NoSuchKey { .. } => "take it away".into(),
+        M::Missing { key, .. } => format!("add `{key} = …`"),
+        M::NotWhole { key, .. } => format!("write `{key} = 10`"),
+        M::NothingToMinimize { .. } => "add `minimize …`".into(),
+        M::NotAnOptimizer { .. } => "write `sgd(lr: 0.1, momentum: 0.9)`".into(),
+        M::TwoOptimizers { .. } => "name each parameter once".into(),
+        M::OptimizerShape { .. } => "give the parameter's axes back: `(w: [...S], g: [...S]) -> [...S]`".into(),
+        M::NoStrength { .. } => "write `prox_l1(1e-4)`: the threshold is this times the learning rate".into(),
+        M::NoLearningRate { .. } => "give the optimizer a setting `lr`".into(),
     }
 }
 
@@ -89,7 +110,6 @@ fn entries(mistake: PlanMistake) -> Diagnostic {
         }
         PlanMistake::NothingToMinimize { span } => {
             Diagnostic::new("E0509", "there is nothing to train for", span, "an optimizer without an objective")
-                .help("add `minimize …`")
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }
@@ -103,7 +123,6 @@ fn optimizers(mistake: PlanMistake) -> Diagnostic {
                 "expected an optimizer, a layer from (parameter, gradient) to the new parameter, found {found}"
             );
             Diagnostic::new("E0505", title, span, format!("this is {found}"))
-                .help("write `sgd(lr: 0.1, momentum: 0.9)`")
         }
         PlanMistake::TwoOptimizers { span, first, path } => {
             let title = format!("`{path}` has two optimizers of its own");
@@ -115,7 +134,6 @@ fn optimizers(mistake: PlanMistake) -> Diagnostic {
         }
         PlanMistake::NoStrength { span } => {
             Diagnostic::new("E0412", "a proximal operator needs its strength", span, "without a strength")
-                .help("write `prox_l1(1e-4)`: the threshold is this times the learning rate")
         }
         PlanMistake::NoLearningRate { span, optimizer, at } => {
             let title = format!(

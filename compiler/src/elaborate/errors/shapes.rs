@@ -31,7 +31,7 @@ pub(in super::super) enum ShapeMistake {
     /// A tensor doesn't have the declared axes.
     Pattern { span: Span, found: String, expected: String, declared: Span, role: PatternRole, owner: Symbol },
     /// A tensor has no axis of this name.
-    NoSuchAxis { span: Span, tensor: Span, name: Symbol, found: String, names: Vec<Symbol> },
+    NoSuchAxis { span: Span, tensor: Span, name: Symbol, found: String, names: Vec<Symbol>, foreign: bool },
     /// Something else than an axis.
     NotAnAxis { span: Span, found: &'static str },
     /// `argmax` over none or several axes.
@@ -101,7 +101,7 @@ pub(in super::super) enum ShapeMistake {
     /// `<-` inside an `if`.
     UpdateInIf { span: Span, name: Symbol },
     /// Two writes of a state in a step.
-    WrittenTwice { span: Span, first: Span, path: Symbol },
+    WrittenTwice { span: Span, first: Span, second: Span, path: Symbol },
     /// A primitive without a meaning yet.
     UnsupportedFunction { span: Span, name: &'static str },
 }
@@ -109,7 +109,8 @@ pub(in super::super) enum ShapeMistake {
 impl From<ShapeMistake> for Diagnostic {
     fn from(mistake: ShapeMistake) -> Diagnostic {
         use ShapeMistake as M;
-        match mistake {
+        let fallback = general_way_out(&mistake);
+        let diagnostic = match mistake {
             M::SizesDiffer { .. } | M::NamesContradict { .. } | M::AmbiguousAxis { .. } => alignment(mistake),
             M::DoesNotFit { .. } | M::UnknownSize { .. } | M::Pattern { .. } => alignment(mistake),
             M::NoSuchAxis { .. } | M::NotAnAxis { .. } | M::OneAxis { .. } | M::NotAnOrder { .. } => axes(mistake),
@@ -125,7 +126,82 @@ impl From<ShapeMistake> for Diagnostic {
             M::OtherSizes { .. } | M::TwoLayers { .. } | M::OutsideOfALayer { .. } => layers(mistake),
             M::ParamIsNotReal { .. } | M::NotAState { .. } | M::UpdateInIf { .. } => layers(mistake),
             M::WrittenTwice { .. } | M::UnsupportedFunction { .. } => layers(mistake),
+        };
+        if diagnostic.help.is_some() { diagnostic } else { diagnostic.help(fallback) }
+    }
+}
+
+/// The way out of each mistake, unless its wording knows a better one.
+fn general_way_out(mistake: &ShapeMistake) -> String {
+    use ShapeMistake as M;
+    match mistake {
+        M::SizesDiffer { .. } => {
+            "name the axes so that the right ones meet, by an annotation: `y: [B, Out] = …`".into()
         }
+        M::NamesContradict { .. } | M::AmbiguousAxis { .. } => {
+            "name the axes by an annotation: `y: [Row, Col] = …`".into()
+        }
+        M::DoesNotFit { .. } => "reduce it: `sum(x, B)`, or give both the same axes".into(),
+        M::UnknownSize { name, owner, .. } => format!("set it: `{owner}[{name} = 100]`"),
+        M::Pattern { expected, role: PatternRole::Input, .. } => format!("give it {expected}"),
+        M::Pattern { found, .. } => format!("declare {found}, or reshape the value"),
+        M::NoSuchAxis { .. } => {
+            "names are local: name the axes in the signature, or by an annotation `y: [B, N] = …`".into()
+        }
+        M::NotAnAxis { .. } => "name an axis of the tensor: `sum(x, B)`".into(),
+        M::OneAxis { .. } => "name it: `argmax(x, C)`".into(),
+        M::NotAnOrder { .. } => "name every axis, in the new order: `transpose(x, Out, In)`".into(),
+        M::NotACondition { .. } | M::ElementType { declared: DType::Bool, .. } => {
+            "compare with something: `x > 0`".into()
+        }
+        M::ElementType { declared: DType::I32, .. } => "convert them: `int(x)`".into(),
+        M::ElementType { declared: DType::F32, .. } => "convert them: `float(x)`".into(),
+        M::NoMatrices { .. } => "multiply element by element: `a * b`".into(),
+        M::ContractedSizes { .. } => {
+            "put the axes in order, `transpose(w, In, Out)`, or name the axis to sum over: `sum(x * w, In)`".into()
+        }
+        M::Reshape { .. } => "leave one size to be inferred: `reshape(x, [B, N])`".into(),
+        M::NotAShape { .. } => "write the axes in brackets: `reshape(x, [B, N])`".into(),
+        M::MissingArgument { callee, missing, .. } => format!("write `{callee}({missing}: …)`"),
+        M::TooManyArguments { .. } | M::NoSuchArgument { .. } | M::ArgumentTwice { .. } => "take it away".into(),
+        M::NoSuchSize { .. } => "take the brackets away".into(),
+        M::NotFinite { .. } => "write numbers whose result is finite".into(),
+        M::BadSize { .. } => "write a whole number: `Dense[Out = 10]`".into(),
+        M::TooLarge { .. } => "make its axes smaller".into(),
+        M::BatchLasts { .. } => "declare it without the batch axis".into(),
+        M::TooDeep { .. } => "end the recursion: `if n == 0 { … } else { … }`".into(),
+        M::NotANumber { .. } => "write a number, or the name of a `const`".into(),
+        M::NotAScalar { .. } => "reduce it: `sum(x)`, `mean(x)`".into(),
+        M::NotATensor { found, .. } => into_tensor(found).into(),
+        M::AxisIsNotAValue { name, .. } => format!("bind it first: `{name} = …`"),
+        M::NotCallable { .. } => "take the parentheses away".into(),
+        M::NotALayer { .. } => "name a layer, with the sizes that it needs: `Dense[Out = 10]`".into(),
+        M::NotAString { .. } => "write it in quotes".into(),
+        M::NotATuple { found: Some(_), .. } => "bind one name for each value: `(a, b) = …`".into(),
+        M::NotATuple { found: None, .. } => "bind one name: `a = …`".into(),
+        M::NotBound { name, rest: true, .. } => format!("give an input these axes: `x: [...{name}]`"),
+        M::NotBound { name, rest: false, .. } => format!("bind `{name}` before"),
+        M::OtherSizes { .. } => "make a second instance for other sizes".into(),
+        M::TwoLayers { .. } => "give them different names".into(),
+        M::OutsideOfALayer { .. } => "declare a `layer` instead of a `fn`".into(),
+        M::ParamIsNotReal { name, .. } => format!("declare it as a state: `state {name}`"),
+        M::NotAState { name, .. } => format!("declare it: `state {name}: [] = 0`"),
+        M::UpdateInIf { name, .. } => format!("write `{name} <- if c {{ … }} else {{ {name} }}`"),
+        M::WrittenTwice { .. } => "apply the layer once in each step, or make two instances of it".into(),
+        M::UnsupportedFunction { .. } => "write it with the functions that there are".into(),
+    }
+}
+
+/// What to do with a thing that stands where a tensor is expected.
+fn into_tensor(found: &str) -> &'static str {
+    match found {
+        "a layer" | "a layer instance" | "a chain of layers" => "apply it: `fc1(x)`",
+        "a function" => "call it: `relu(x)`",
+        "a data set" => "name one of its fields: `mnist.image`",
+        "a tuple" => "bind its values to names: `(a, b) = …`",
+        "a range" => "name one of its ends: `epochs.start`",
+        "an axis" => "bind the name first, or name a size of the signature",
+        _ => "write a number, or a name that is bound to a tensor",
     }
 }
 
@@ -139,7 +215,7 @@ fn alignment(mistake: ShapeMistake) -> Diagnostic {
             let title = format!("axis `{a}` meets axis `{b}`");
             let label = "neither shape is part of the other one, going by the names";
             at_operands(Diagnostic::new("E0302", title, span, label), operands)
-                .help(format!("give both axes one name in a signature or an annotation, or insert an axis of size 1: `reshape(x, [{b}, 1])`"))
+                .help(format!("give both axes one name in a signature or an annotation, or insert an axis of size 1: `reshape(x, [{a}, 1])`"))
         }
         ShapeMistake::AmbiguousAxis { span, operands, name } => {
             let title = format!("there are two axes `{name}` to choose from");
@@ -173,12 +249,13 @@ fn alignment(mistake: ShapeMistake) -> Diagnostic {
 
 fn axes(mistake: ShapeMistake) -> Diagnostic {
     match mistake {
-        ShapeMistake::NoSuchAxis { span, tensor, name, found, names } => {
-            let title = format!("{found} has no axis `{name}`");
-            let diagnostic = Diagnostic::new("E0306", title, span, "no axis of this name");
-            let diagnostic = diagnostic.also(tensor, format!("this is {found}"));
-            let unnamed = || "axis names are local: name the axes in the signature, or by an annotation".into();
-            with_help(diagnostic, way_out(&name, &names, "its axes are").or_else(|| Some(unnamed())))
+        ShapeMistake::NoSuchAxis { span, tensor, name, found, names, foreign } => {
+            let (title, label) = match foreign {
+                true => (format!("`{name}` is not a name of this definition"), "known to the caller only"),
+                false => (format!("{found} has no axis `{name}`"), "no axis of this name"),
+            };
+            let diagnostic = Diagnostic::new("E0306", title, span, label).also(tensor, format!("this is {found}"));
+            with_help(diagnostic, way_out(&name, &names, "its axes are").filter(|_| !foreign))
         }
         ShapeMistake::NotAnAxis { span, found } => Diagnostic::new(
             "E0306",
@@ -196,7 +273,6 @@ fn axes(mistake: ShapeMistake) -> Diagnostic {
         }
         ShapeMistake::NotACondition { span, found } => {
             Diagnostic::new("E0307", format!("expected truth values, found {found}"), span, "not a condition")
-                .help("compare with something: `x > 0`, `x != 0`")
         }
         ShapeMistake::ElementType { span, found, declared, at } => {
             let title = format!("expected {}, found {}", elements(declared), elements(found));
@@ -220,7 +296,6 @@ fn axes(mistake: ShapeMistake) -> Diagnostic {
         }
         ShapeMistake::NotAShape { span, found } => {
             Diagnostic::new("E0309", format!("expected a shape, found {found}"), span, format!("this is {found}"))
-                .help("write the axes in brackets: `reshape(x, [B, N])`")
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }
@@ -237,7 +312,7 @@ fn arguments(mistake: ShapeMistake) -> Diagnostic {
             declared_at(Diagnostic::new("E0310", title, span, format!("`{missing}` is missing")), declared)
         }
         ShapeMistake::TooManyArguments { span, callee, inputs, declared } => {
-            let title = format!("`{callee}` takes {}", arguments_of(&inputs));
+            let title = format!("`{callee}` takes only {}", arguments_of(&inputs));
             declared_at(Diagnostic::new("E0310", title, span, "one too many"), declared)
         }
         ShapeMistake::NoSuchArgument { span, callee, name, inputs, declared } => {
@@ -259,7 +334,7 @@ fn arguments(mistake: ShapeMistake) -> Diagnostic {
 
 fn arguments_of(inputs: &[Symbol]) -> String {
     match inputs {
-        [] => "no arguments".into(),
+        [] => "its parentheses".into(),
         inputs => quoted(inputs),
     }
 }
@@ -284,7 +359,7 @@ fn numbers(mistake: ShapeMistake) -> Diagnostic {
         ShapeMistake::TooDeep { span, name, declared, limit } => {
             let title = format!("calls of `{name}` nest more than {limit} deep");
             let diagnostic = Diagnostic::new("E0313", title, span, "called here, again and again");
-            diagnostic.also(declared, "declared here").help("end the recursion: `if n == 0 { … } else { … }`")
+            diagnostic.also(declared, "declared here")
         }
         ShapeMistake::NotANumber { span, found } => {
             let title = format!("expected a number that is known when compiling, found {found}");
@@ -292,7 +367,7 @@ fn numbers(mistake: ShapeMistake) -> Diagnostic {
         }
         ShapeMistake::NotAScalar { span, what, found } => {
             let title = format!("{what} is one number, but this is {found}");
-            Diagnostic::new("E0318", title, span, format!("this is {found}")).help("reduce it: `sum(x)`, `mean(x)`")
+            Diagnostic::new("E0318", title, span, format!("this is {found}"))
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }
@@ -360,9 +435,11 @@ fn layers(mistake: ShapeMistake) -> Diagnostic {
             Diagnostic::new("E0317", "`<-` doesn't stand inside `if`", span, "written in one branch only")
                 .help(format!("move the condition to the right side: `{name} <- if c {{ … }} else {{ {name} }}`"))
         }
-        ShapeMistake::WrittenTwice { span, first, path } => {
+        ShapeMistake::WrittenTwice { span, first, second, path } => {
             let title = format!("the state `{path}` is written twice in one step");
-            Diagnostic::new("E0317", title, span, "written again").also(first, "written here, too")
+            Diagnostic::new("E0317", title, span, "written here")
+                .also(first, "by this application")
+                .also(second, "and by this one")
         }
         ShapeMistake::UnsupportedFunction { span, name } => {
             Diagnostic::new("E0199", format!("`{name}` is not supported yet"), span, "not supported yet")
