@@ -32,7 +32,7 @@ fn a_wrong_command_line_is_status_2() {
 
 #[test]
 fn help_has_examples_for_every_command() {
-    for command in ["run", "check", "emit", "summary", "opt", "explain", "completions"] {
+    for command in ["run", "check", "emit", "grad", "gradcheck", "summary", "opt", "explain", "completions"] {
         let help = stdout(&mut spnc(&[command, "--help"]));
         assert!(help.contains("Example"), "{command}: {help}");
     }
@@ -209,4 +209,48 @@ fn a_run_needs_a_plan_and_a_free_folder() {
     let _ = spnc(&["run", &example("quickstart.spnet"), "--out", used]).assert().code(1);
     let _ = spnc(&["run", "missing.spnet"]).assert().code(1);
     let _ = spnc(&["run", &path, "--set", "half"]).assert().code(2);
+}
+
+const NO_DATA: &str = "\
+layer Point() -> [3] {
+    param w: [3] = 2
+    w
+}
+model net = Point
+minimize sum(net()^2)
+";
+
+#[test]
+fn grad_works_without_data_and_plan() {
+    let (folder, path) = program(NO_DATA);
+    let out = folder.path().join("gradient.npz");
+    let out_text = out.to_str().expect("a plain path");
+    for evaluator in ["jit", "interpreter"] {
+        let args = ["grad", &path, "--json", "--values", out_text, "--evaluator", evaluator];
+        let json = json_lines(&stdout(&mut spnc(&args)));
+        assert_eq!(json[0]["objective"], 12.0);
+        assert_eq!(json[0]["gradients"]["net.w"]["largest"], 4.0);
+        let arrays = spnc_runtime::data::read_tensors(&out).expect("an npz file");
+        assert_eq!(arrays["net.w"].iter().copied().collect::<Vec<f64>>(), [4.0; 3]);
+        assert_eq!(arrays["objective"].len(), 1);
+    }
+}
+
+#[test]
+fn grad_starts_where_it_is_told() {
+    let (folder, path) = program(NO_DATA);
+    let start = folder.path().join("start.npz");
+    let w = ndarray::arr1(&[1.0, 0.0, -3.0]).into_dyn();
+    spnc_runtime::store::write_npz(&start, &[("net.w".to_owned(), w)].into_iter().collect()).expect("written");
+    let start = start.to_str().expect("a plain path");
+    let json = json_lines(&stdout(&mut spnc(&["grad", &path, "--json", "--init", start])));
+    assert_eq!((&json[0]["objective"], &json[0]["gradients"]["net.w"]["zeros"]), (&10.0.into(), &1.into()));
+}
+
+#[test]
+fn gradcheck_passes_on_the_quickstart() {
+    let mut command = spnc(&["gradcheck", &example("quickstart.spnet")]);
+    let _ = command.assert().code(0);
+    let text = stdout(&mut command);
+    assert!(text.contains("every derivative agrees, of 9 parameters"), "{text}");
 }

@@ -11,9 +11,12 @@ mod exit;
 mod explain;
 mod format;
 mod front;
+mod grad;
+mod gradcheck;
 mod gradient;
 mod opt;
 mod output;
+mod point;
 mod run;
 mod source;
 mod summary;
@@ -47,6 +50,8 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Emit(emit::Args),
+    Grad(grad::Args),
+    Gradcheck(gradcheck::Args),
     Summary(summary::Args),
     Opt(opt::Args),
     Explain(explain::Args),
@@ -59,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),
+        Command::Grad(args) => grad::run(&args),
+        Command::Gradcheck(args) => gradcheck::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Opt(args) => opt::run(&args),
         Command::Explain(args) => explain::run(&args),

@@ -240,11 +240,13 @@ impl Program for Compiled {
     }
 }
 
-fn widen(values: &[f32], shape: &[usize]) -> Tensor {
+/// The tensor of this shape whose elements a buffer holds.
+pub fn widen(values: &[f32], shape: &[usize]) -> Tensor {
     let values = values.iter().map(|x| f64::from(*x)).collect();
     ArrayD::from_shape_vec(shape, values).expect("a buffer has the length of its tensor")
 }
 
-fn narrow(from: &Tensor, to: &mut [f32]) {
+/// Writes a tensor to a buffer.
+pub fn narrow(from: &Tensor, to: &mut [f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from as f32);
 }

@@ -13,7 +13,9 @@ mod build;
 mod compiled;
 mod host;
 mod interpreted;
+mod once;
 
 pub use build::{BatchSizes, Built, optimised};
 pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;
+pub use once::run_compiled;

@@ -18,7 +18,7 @@ mod report;
 mod write;
 
 pub use folder::{Folder, Run, read};
-pub use model::{Model, apply_start_values, read_start_values};
+pub use model::{Model, apply_start_values, find_tensor, read_start_values};
 pub use report::{BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity};
 pub use write::{write_npz, write_safetensors};
 

@@ -93,14 +93,19 @@ pub fn read_start_values(path: &Path) -> Result<IndexMap<String, ArrayD<f64>>, D
 /// When a value belongs to no tensor or has another shape; nothing is overwritten then.
 pub fn apply_start_values(program: &mut dyn Program, values: &IndexMap<String, ArrayD<f64>>) -> Result<(), DataError> {
     let infos = program.description().tensors.clone();
-    let targets = values.iter().map(|(name, value)| find(&infos, name, value)).collect::<Result<Vec<_>, _>>()?;
+    let targets = values.iter().map(|(name, value)| find_tensor(&infos, name, value)).collect::<Result<Vec<_>, _>>()?;
     for (target, value) in targets.into_iter().zip(values.values()) {
         program.write(target, value);
     }
     Ok(())
 }
 
-fn find(infos: &[TensorInfo], name: &str, value: &ArrayD<f64>) -> Result<usize, DataError> {
+/// The index of the tensor that a start value is for.
+///
+/// # Errors
+///
+/// When there is no tensor of this name, or it has another shape.
+pub fn find_tensor(infos: &[TensorInfo], name: &str, value: &ArrayD<f64>) -> Result<usize, DataError> {
     let place = format!("the start value `{name}`");
     let names = || infos.iter().map(|info| info.name.as_str());
     let Some(index) = names().position(|known| known == name) else {

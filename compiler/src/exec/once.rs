@@ -1,0 +1,57 @@
+//! One function compiled and called once: how compiled numbers are compared with interpreted ones.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::compiled::{narrow, widen};
+use crate::codegen::{self, Executable, Options};
+use crate::lir::BufferId;
+use crate::lower::to_lir;
+use crate::tir::interp::Tensor;
+use crate::tir::{DType, Func};
+
+/// Compiles an optimised function and calls it: `inputs` gives the tensor of each input, by name. Returns the results that are
+/// numbers, by name.
+///
+/// # Errors
+///
+/// When code cannot be generated for this machine.
+///
+/// # Panics
+///
+/// If an input has no value, or one of another shape.
+pub fn run_compiled(
+    func: &Func,
+    inputs: &dyn Fn(&str) -> Option<Tensor>,
+    options: Options,
+) -> Result<IndexMap<Arc<str>, Tensor>, codegen::Error> {
+    let module = to_lir::lower(std::slice::from_ref(func), &[]);
+    let mut code = codegen::compile(&module, options)?;
+    let scheduled = module.func(&func.name).expect("it was lowered");
+    for (name, value, _) in func.params() {
+        if let Some(buffer) = module.input(scheduled, name) {
+            let tensor = inputs(name).unwrap_or_else(|| panic!("the input {name} has no value"));
+            write(&mut code, buffer, func.ty(value).dtype, &tensor);
+        }
+    }
+    code.run(code.func(&func.name).expect("it was compiled"));
+    let numbers = func.results.iter().filter(|(_, value)| func.ty(*value).dtype == DType::F32);
+    let read = |(name, value): &(Arc<str>, _)| {
+        let buffer = module.output(scheduled, name).expect("it is a result");
+        (Arc::clone(name), widen(code.floats(buffer), &func.ty(*value).shape))
+    };
+    Ok(numbers.map(read).collect())
+}
+
+fn write(code: &mut Executable, buffer: BufferId, dtype: DType, tensor: &Tensor) {
+    match dtype {
+        DType::F32 => narrow(tensor, code.floats_mut(buffer)),
+        DType::I32 => code.integers_mut(buffer).iter_mut().zip(tensor).for_each(|(to, from)| *to = *from as i32),
+        // A bool is all ones or all zeros.
+        DType::Bool => {
+            let mask = |x: f64| if x == 0.0 { 0 } else { -1 };
+            code.integers_mut(buffer).iter_mut().zip(tensor).for_each(|(to, from)| *to = mask(*from));
+        }
+    }
+}
