@@ -69,6 +69,19 @@ fn what_no_example_uses_compiles() {
     assert!(errors.is_empty(), "{errors}");
 }
 
+#[test]
+fn whole_programs_in_the_documentation_compile() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in ["README.md", "docs/language.md", "docs/tutorial.md"] {
+        let Ok(text) = fs::read_to_string(root.join(page)) else { continue };
+        let blocks = text.split("```spnet\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest));
+        for program in blocks.filter(|block| block.contains("\nmodel ")) {
+            let errors = compile(program).err().unwrap_or_default();
+            assert!(errors.is_empty(), "{page}: {errors}\n{program}");
+        }
+    }
+}
+
 /// Two programs that use a module are compiled with the module and with a copy of it under another name.
 #[test]
 fn a_renamed_copy_of_a_library_file_compiles_to_the_same_code() {
