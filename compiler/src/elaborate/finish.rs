@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::instance::Inst;
 use super::objective::{Evaluation, Objective};
 use super::{Elab, Mode};
 use crate::model::{self, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type};
@@ -89,10 +90,18 @@ impl Elab<'_, '_> {
             flops = model::count::flops_by_path(&self.build.graph, &outputs);
         }
         let shown = self.instances.values().filter(|inst| !inst.path.starts_with("optimizer."));
-        shown.map(|inst| self.model_instance(inst, flops.get(&inst.path).copied().unwrap_or(0))).collect()
+        let mut shown: Vec<&Inst> = shown.collect();
+        shown.sort_by_cached_key(|inst| self.ancestry(&inst.path));
+        shown.into_iter().map(|inst| self.model_instance(inst, flops.get(&inst.path).copied().unwrap_or(0))).collect()
     }
 
-    fn model_instance(&self, inst: &super::instance::Inst, flops: u64) -> Instance {
+    /// The instances that a path goes through, by the order in which they were made: sorts a tree.
+    fn ancestry(&self, path: &str) -> Vec<usize> {
+        let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
+        ends.filter_map(|end| self.instances.get_index_of(&path[..end])).collect()
+    }
+
+    fn model_instance(&self, inst: &Inst, flops: u64) -> Instance {
         let names: Vec<Symbol> = self.size_names(inst.def);
         let sizes = names.into_iter().zip(inst.sizes.iter().map(|size| self.sizes.find(*size))).collect();
         let all = |types: &[Type]| types.iter().map(|ty| self.resolved(ty)).collect();

@@ -55,7 +55,10 @@ impl<'p> Elab<'p, '_> {
 
     fn shown_by(&mut self, frame: &mut Frame<'p>, by: &'p GroupBy) -> String {
         match by {
-            GroupBy::Axes(names) => names.iter().map(|name| &*name.text).collect::<Vec<&str>>().join(", "),
+            GroupBy::Axes(names) => {
+                let list = names.iter().map(|name| &*name.text).collect::<Vec<&str>>().join(", ");
+                if names.len() > 1 { format!("({list})") } else { list }
+            }
             GroupBy::Whole => "whole".into(),
             GroupBy::Each => "each".into(),
             GroupBy::Blocks(sizes) => {

@@ -71,18 +71,19 @@ impl<'p> Elab<'p, '_> {
         Ok(InstanceRef { id, settings })
     }
 
-    /// What a name is bound to: inside an instance, a layer becomes an instance with that name.
+    /// What a name is bound to: a layer becomes an instance with that name. In a function, which may be called several times,
+    /// the names are numbered.
     pub(super) fn named(&mut self, frame: &Frame<'p>, name: &Name, value: Value) -> Eval<Value> {
-        let Some(owner) = frame.instance else { return Ok(value) };
+        if !matches!(value, Value::Layer(_) | Value::Chain(_)) {
+            return Ok(value);
+        }
+        let path = match frame.instance {
+            Some(owner) => self.member_path(owner, &name.text),
+            None => self.unnamed_path(&name.text),
+        };
         match value {
-            Value::Layer(layer) => {
-                let path = self.member_path(owner, &name.text);
-                self.instance(path, &layer).map(Value::Instance)
-            }
-            Value::Chain(layers) => {
-                let path = self.member_path(owner, &name.text);
-                self.chain_at(&path, &layers).map(Value::Instances)
-            }
+            Value::Layer(layer) => self.instance(path, &layer).map(Value::Instance),
+            Value::Chain(layers) => self.chain_at(&path, &layers).map(Value::Instances),
             other => Ok(other),
         }
     }

@@ -50,6 +50,7 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 
 use self::build::Builder;
+use self::errors::ShapeMistake;
 use self::instance::Inst;
 use self::sizes::Sizes;
 use self::value::{Label, Member, Scope, TOP, Tensor, Value};
@@ -158,6 +159,8 @@ struct Elab<'p, 'w> {
     broken_names: HashSet<Symbol>,
     /// Instances whose application has failed: paths into them may miss names.
     failed_instances: HashSet<Symbol>,
+    /// A declaration that failed without a word, which is a bug: it must not be lost in silence.
+    lost: Option<Span>,
     /// The files of the library.
     library: HashSet<FileId>,
 }
@@ -215,6 +218,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             broken: HashSet::new(),
             broken_names: HashSet::new(),
             failed_instances: HashSet::new(),
+            lost: None,
             library: program.defs.iter().filter(|def| def.module.starts_with("std.")).map(file_of).collect(),
         }
     }
@@ -229,10 +233,21 @@ impl<'p, 'w> Elab<'p, 'w> {
         let plan = self.training_plan();
         let reports = self.evaluation();
         self.check_sizes();
+        if let Some(span) = self.lost.filter(|_| self.diags.is_empty()) {
+            let _ = self.blame(ShapeMistake::Lost { span });
+        }
         if !self.diags.is_empty() {
             return None;
         }
         Some(self.finish(objective, plan, reports))
+    }
+
+    /// Remembers a declaration that could not be evaluated.
+    fn lose<T>(&mut self, result: Eval<T>, span: Span) -> Option<T> {
+        if result.is_err() {
+            self.lost = Some(span);
+        }
+        result.ok()
     }
 
     /// Forgets what belongs to one trace.

@@ -92,11 +92,11 @@ impl<'p> Elab<'p, '_> {
         }
         let mut budgets = vec![];
         for decl in &self.program.decls {
-            if let DeclKind::Budget { .. } = &decl.kind
-                && let Ok((budget, term)) = self.budget(decl, &terms)
-            {
-                budgets.push(budget);
-                terms.push(term);
+            if let DeclKind::Budget { .. } = &decl.kind {
+                let budget = self.budget(decl, &terms);
+                let (budget, term): (Vec<Budget>, Vec<Term>) = self.lose(budget, decl.span).into_iter().unzip();
+                budgets.extend(budget);
+                terms.extend(term);
             }
         }
         Objective { terms, budgets }
@@ -108,7 +108,8 @@ impl<'p> Elab<'p, '_> {
             self.terms(b, terms);
             return;
         }
-        if let Ok(value) = self.scalar(expr, "a term of the objective") {
+        let value = self.scalar(expr, "a term of the objective");
+        if let Some(value) = self.lose(value, expr.span) {
             let kind = if self.reads_data(value) { TermKind::Loss } else { TermKind::Penalty };
             terms.push(Term { text: text::expr(self.program, expr), value, kind });
         }
@@ -246,9 +247,9 @@ impl<'p> Elab<'p, '_> {
         self.all_effective();
         let mut reports = vec![];
         for decl in &self.program.decls {
-            if let DeclKind::Report(name, expr) = &decl.kind
-                && let Ok(values) = self.report(expr)
-            {
+            let DeclKind::Report(name, expr) = &decl.kind else { continue };
+            let values = self.report(expr);
+            if let Some(values) = self.lose(values, expr.span) {
                 let name = name.as_ref().map_or_else(|| text::expr(self.program, expr), |name| name.text.to_string());
                 reports.push(Report { name, values });
             }

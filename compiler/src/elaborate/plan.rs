@@ -86,19 +86,25 @@ impl<'p> Elab<'p, '_> {
 
     /// The plan, with the new value of every parameter.
     pub(super) fn training_plan(&mut self) -> Option<Plan> {
-        let entries = self.plan_entries().ok().flatten()?;
+        let entries = self.plan_entries();
+        let span = self.program.decls.first().map(|decl| decl.span)?;
+        let entries = self.lose(entries, span).flatten()?;
         if !self.program.decls.iter().any(|decl| matches!(decl.kind, DeclKind::Minimize(_))) {
             let span = entries.optimizer.span;
             let _ = self.blame(PlanMistake::NothingToMinimize { span });
             return None;
         }
-        let special = self.special_optimizers(entries.train).ok()?;
+        let special = self.special_optimizers(entries.train);
+        let special = self.lose(special, entries.optimizer.span)?;
         self.optimizing = true;
         for id in (0..self.params.len() as u32).map(ParamId) {
             let expr = special.iter().find(|(own, _)| *own == id).map_or(entries.optimizer, |(_, expr)| *expr);
             match self.updated(id, expr) {
                 Ok(update) => self.params[id.0 as usize].update = Some(update),
-                Err(Failed) => break,
+                Err(Failed) => {
+                    self.lost = Some(expr.span);
+                    break;
+                }
             }
         }
         self.optimizing = false;

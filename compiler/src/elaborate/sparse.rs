@@ -36,7 +36,8 @@ impl<'p> Elab<'p, '_> {
                     }
                     (None, _) => "sparse".into(),
                 };
-                if self.put_on(decl, target, with, &name).is_err() {
+                let put = self.put_on(decl, target, with, &name);
+                if self.lose(put, decl.span).is_none() {
                     let _ = self.broken_names.insert(name);
                 }
             }
@@ -70,7 +71,8 @@ impl<'p> Elab<'p, '_> {
     pub(super) fn all_effective(&mut self) {
         for id in (0..self.params.len() as u32).map(ParamId) {
             let span = self.params[id.0 as usize].span;
-            let _ = self.effective(id, span);
+            let effective = self.effective(id, span);
+            let _ = self.lose(effective, span);
         }
     }
 

@@ -102,6 +102,8 @@ pub(in super::super) enum ShapeMistake {
     UpdateInIf { span: Span, name: Symbol },
     /// Two writes of a state in a step.
     WrittenTwice { span: Span, first: Span, second: Span, path: Symbol },
+    /// Something that can't be elaborated, for no reason that is known.
+    Lost { span: Span },
     /// A primitive without a meaning yet.
     UnsupportedFunction { span: Span, name: &'static str },
 }
@@ -125,7 +127,7 @@ impl From<ShapeMistake> for Diagnostic {
             M::NotALayer { .. } | M::NotAString { .. } | M::NotATuple { .. } | M::NotBound { .. } => kinds(mistake),
             M::OtherSizes { .. } | M::TwoLayers { .. } | M::OutsideOfALayer { .. } => layers(mistake),
             M::ParamIsNotReal { .. } | M::NotAState { .. } | M::UpdateInIf { .. } => layers(mistake),
-            M::WrittenTwice { .. } | M::UnsupportedFunction { .. } => layers(mistake),
+            M::WrittenTwice { .. } | M::UnsupportedFunction { .. } | M::Lost { .. } => layers(mistake),
         };
         if diagnostic.help.is_some() { diagnostic } else { diagnostic.help(fallback) }
     }
@@ -188,6 +190,7 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
         M::NotAState { name, .. } => format!("declare it: `state {name}: [] = 0`"),
         M::UpdateInIf { name, .. } => format!("write `{name} <- if c {{ … }} else {{ {name} }}`"),
         M::WrittenTwice { .. } => "apply the layer once in each step, or make two instances of it".into(),
+        M::Lost { .. } => "write it in another way, and report this program as a bug of the compiler".into(),
         M::UnsupportedFunction { .. } => "write it with the functions that there are".into(),
     }
 }
@@ -440,6 +443,9 @@ fn layers(mistake: ShapeMistake) -> Diagnostic {
             Diagnostic::new("E0317", title, span, "written here")
                 .also(first, "by this application")
                 .also(second, "and by this one")
+        }
+        ShapeMistake::Lost { span } => {
+            Diagnostic::new("E0319", "the compiler does not understand this", span, "can't be elaborated")
         }
         ShapeMistake::UnsupportedFunction { span, name } => {
             Diagnostic::new("E0199", format!("`{name}` is not supported yet"), span, "not supported yet")
