@@ -254,3 +254,25 @@ fn gradcheck_passes_on_the_quickstart() {
     let text = stdout(&mut command);
     assert!(text.contains("every derivative agrees, of 9 parameters"), "{text}");
 }
+
+const OWN_NORM: &str = "\
+/// A norm of the user's own.
+fn fourth(w: [G, M]) = sum(sum(w^2, M)^2)
+
+layer Point() -> [A: 3, B: 2] {
+    param w: [A: 3, B: 2] = 2
+    w
+}
+model net = Point
+group rows = net.w by A
+minimize sum(net()^2)
+minimize 0.5 * fourth(rows)
+";
+
+#[test]
+fn a_norm_of_ones_own_has_a_formula() {
+    let (_folder, path) = program(OWN_NORM);
+    let text = stdout(&mut spnc(&["grad", &path, "--math"]));
+    assert!(text.contains("0.5 * fourth(rows)") && text.contains("∂f/∂net.w[a,b] = "), "{text}");
+    assert!(text.contains('Σ'), "{text}");
+}

@@ -1,4 +1,4 @@
-//! `spnc grad`: the gradient of a program, as numbers.
+//! `spnc grad`: the gradient of a program, as numbers or as formulas.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::evaluator::{Choice, Evaluator};
 use super::exit::Exit;
 use super::format::{count, number};
 use super::front::Front;
+use super::math;
 use super::output;
 use super::point::Point;
 use super::source::Source;
@@ -27,6 +28,9 @@ use crate::tir::interp::{self, Tensor};
 pub struct Args {
     #[command(flatten)]
     source: Source,
+    /// Print the regularizers and their derivatives as formulas instead, by the tensors that they see.
+    #[arg(long, conflicts_with_all = ["values", "init", "evaluator", "threads"])]
+    math: bool,
     /// Write the gradient to this npz file: an array for each free parameter under its path, and `objective`.
     #[arg(long, value_name = "OUT.npz")]
     values: Option<PathBuf>,
@@ -43,12 +47,22 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   spnc grad model.spnet
+  spnc grad model.spnet --math
   spnc grad model.spnet --init weights.npz --values gradient.npz --evaluator interpreter";
 
 /// Computes, writes, prints.
 pub fn run(args: &Args) -> Result<(), Exit> {
     let mut front = Front::new(&args.source);
     let model = front.model()?;
+    if args.math {
+        let formulas = math::of(&model, &front.sources);
+        if args.json {
+            output::print_json(&math::json(&formulas))
+        } else {
+            output::print(&math::text(&formulas))
+        }
+        return Ok(());
+    }
     let point = Point::new(&mut front, &model, args.init.as_deref())?;
     let func = exec::optimised(to_tir::gradient(&model, &front.sources, point.batch));
     let results = match args.choice.evaluator {

@@ -14,6 +14,7 @@ mod front;
 mod grad;
 mod gradcheck;
 mod gradient;
+mod math;
 mod opt;
 mod output;
 mod point;

@@ -11,6 +11,7 @@
 //! | [`report`]     | `partial.0`, … of the whole split, `samples`, lasting tensors | `report.0`, …                         |
 //! | [`effective`]  | lasting tensors                                    | `effective.<path>`, `view.<group>.<n>`, `measure.<path>`, `budget.<n>` |
 //! | [`predict`]    | lasting tensors, fields                            | `output.<model>`                                 |
+//! | [`term`]       | parameters, also as `effective.<path>`, clock      | `value`                                          |
 //! | [`network`]    | the same, and `effective.<path>`                   | `output.<model>`                                 |
 //!
 //! The clock is `step` (`i32[]`), `epoch` and `progress` (`f32[]`). A function takes only the inputs it reads.
@@ -19,7 +20,7 @@ pub mod cuts;
 mod emit;
 
 use crate::diag::Sources;
-use crate::model::{ExprId, Model};
+use crate::model::{self, ExprId, Model};
 use crate::tir::{Func, Op, Type, Value};
 
 use emit::Emitter;
@@ -139,6 +140,19 @@ pub fn network(model: &Model, sources: &Sources) -> Func {
         let value = emitter.emit(output.value);
         emitter.result(&format!("output.{}", output.name), value);
     }
+    emitter.finish()
+}
+
+/// One term of the objective, `value`, from parameters as it sees them: inputs `effective.<path>` where they are sparsified.
+pub fn term(model: &Model, sources: &Sources, index: usize) -> Func {
+    let mut emitter = Emitter::new(format!("term.{index}"), model, sources, 1);
+    for param in &model.params {
+        if !matches!(model.graph.node(param.effective_train).op, model::Op::Param(_)) {
+            emitter.replace_by_input(param.effective_train, &format!("effective.{}", param.path));
+        }
+    }
+    let value = emitter.emit(model.terms[index].value);
+    emitter.result("value", value);
     emitter.finish()
 }
 
