@@ -276,3 +276,82 @@ fn a_norm_of_ones_own_has_a_formula() {
     assert!(text.contains("0.5 * fourth(rows)") && text.contains("∂f/∂net.w[a,b] = "), "{text}");
     assert!(text.contains('Σ'), "{text}");
 }
+
+/// A program whose every other weight is pruned, with a budget that asks for more or less than that.
+fn budgeted(share: &str) -> String {
+    format!(
+        "use std.layers.{{Dense, flatten}}\nuse std.sparse.one_sided\n\
+         data digits = digits()\n\
+         layer Half[G, M](w: [G, M]) -> [G, M] {{\n\
+             half = abs(w) > quantile(reshape(abs(w), [G * M]), 0.5)\n\
+             measure density = mean(float(half))\n\
+             w * float(half)\n\
+         }}\n\
+         layer Net(image: [B, H, W]) -> [B, 10] {{\n\
+             fc = Dense[Out = 10]\n\
+             image |> flatten |> fc\n\
+         }}\n\
+         model net = Net\n\
+         group weights = net.fc.w by whole\n\
+         sparsify weights with Half\n\
+         minimize cross_entropy(net(digits.image / 16), digits.label)\n\
+         budget params(net) <= {share}% by one_sided(1)\n\
+         train {{\n epochs = 1\n batch = 64\n optimizer = sgd(lr: 0.01)\n}}\n"
+    )
+}
+
+#[test]
+fn a_missed_budget_is_status_3() {
+    for (share, code) in [("90", 0), ("5", 3)] {
+        let (folder, path) = program(&budgeted(share));
+        let out = folder.path().join("out");
+        let out = out.to_str().expect("a plain path");
+        let mut command = spnc(&["run", &path, "--limit", "64", "--json", "--out", out]);
+        let assert = command.assert().code(code);
+        let text = String::from_utf8(assert.get_output().stdout.clone()).expect("UTF-8");
+        let done = json_lines(&text).pop().expect("a last event");
+        assert_eq!(done["budgets"][0]["met"], code == 0, "{done}");
+    }
+}
+
+#[test]
+fn numbers_that_go_bad_are_status_4_and_leave_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let quickstart = std::fs::read_to_string(example("quickstart.spnet")).expect("readable");
+    let path = folder.path().join("bad.spnet");
+    std::fs::write(&path, quickstart.replace("cosine(0.1)", "1e30")).expect("written");
+    let out = folder.path().join("out");
+    let (path, out_text) = (path.to_str().expect("plain"), out.to_str().expect("plain"));
+    let mut command = spnc(&["run", path, "--limit", "64", "--out", out_text]);
+    let _ = command.assert().code(4);
+    let text = stderr(&mut command);
+    assert!(text.contains("E0908") && text.contains("in step "), "{text}");
+    assert!(!out.exists());
+}
+
+/// Ctrl-C in the middle of a long run: it ends soon, with status 130, and what was done is saved.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_saved() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command as Process, Stdio};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = folder.path().join("out");
+    let mut child = Process::new(assert_cmd::cargo::cargo_bin("spnc"))
+        .args(["run", &example("quickstart.spnet"), "--epochs", "100000", "--json", "--out"])
+        .arg(&out)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spnc starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let first_epoch = lines.by_ref().map_while(Result::ok).find(|line| line.contains("\"epoch\""));
+    assert!(first_epoch.is_some());
+    let pid = child.id().to_string();
+    assert!(Process::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+    let last = lines.map_while(Result::ok).last().expect("a last line");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let done: Value = serde_json::from_str(&last).expect("an object");
+    assert_eq!((&done["event"], &done["interrupted"]), (&"done".into(), &true.into()));
+    assert!(out.join("model.safetensors").exists());
+}
