@@ -160,9 +160,7 @@ impl Front {
     /// When there are mistakes.
     pub fn expect<T>(&self, stage: Stage<T>) -> Result<T, Exit> {
         stage.map_err(|mistakes| {
-            for mistake in &mistakes {
-                output::note(diag::render(mistake, &self.sources, output::is_terminal()).trim_end());
-            }
+            output::note(diag::render_all(&mistakes, &self.sources, output::is_terminal()).trim_end());
             Exit::Errors
         })
     }

@@ -8,7 +8,7 @@ mod near;
 mod render;
 
 pub use near::near_miss;
-pub use render::{render, to_json};
+pub use render::{render, render_all, to_json};
 
 /// A source file, as an index into [`Sources`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

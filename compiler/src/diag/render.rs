@@ -7,6 +7,19 @@ use serde_json::{Value, json};
 
 use super::{Diagnostic, FileId, Sources, Span};
 
+/// How many diagnostics are drawn: what comes after that many is rarely read, and often a consequence.
+const MOST: usize = 50;
+
+/// The text of several diagnostics for a terminal, with an empty line between two.
+pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
+    let drawn = diagnostics.iter().take(MOST).map(|diagnostic| render(diagnostic, sources, color));
+    let mut blocks: Vec<String> = drawn.collect();
+    if diagnostics.len() > MOST {
+        blocks.push(format!("… and {} more\n", diagnostics.len() - MOST));
+    }
+    blocks.join("\n")
+}
+
 /// The text of a diagnostic for a terminal, with every place it names.
 pub fn render(diagnostic: &Diagnostic, sources: &Sources, color: bool) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
@@ -192,6 +205,14 @@ mod tests {
             })
         );
         assert_eq!((&json["code"], &json["help"]), (&json!("E0201"), &json!("did you mean `x`?")));
+    }
+
+    #[test]
+    fn what_is_too_much_to_read_is_counted() {
+        let (sources, diagnostic) = two_files();
+        let text = render_all(&vec![diagnostic; MOST + 7], &sources, false);
+        assert_eq!(text.matches("E0201").count(), MOST);
+        assert!(text.ends_with("… and 7 more\n"), "{text}");
     }
 
     #[test]
