@@ -160,6 +160,11 @@ fn binary(s: &mut Sweep, f: Binary, [a, b]: [Value; 2], y: Value, ct: Value) {
             s.give(a, |_| ct);
             s.give(b, |f| f.unary(Unary::Neg, ct));
         }
+        // d(a a) = 2 a da
+        Binary::Mul if a == b => s.give(a, |f| {
+            let slope = scaled(f, 2.0, a);
+            f.binary(Binary::MulZ, ct, slope)
+        }),
         // d(a b) = b da + a db; for `mulz` too, which is zero, with slope zero for b, where a = 0.
         Binary::Mul | Binary::MulZ => {
             s.give(a, |f| f.binary(Binary::MulZ, ct, b));

@@ -11,11 +11,11 @@ use crate::tir::{DType, Func, Op, Reduction, Value};
 /// Bounds of the elements of a value. Bools count as 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// No element is below.
+    /// No element that is a number is below.
     pub lo: f64,
-    /// No element is above.
+    /// No element that is a number is above.
     pub hi: f64,
-    /// Every element is finite.
+    /// Every element is a finite number.
     pub tame: bool,
 }
 
@@ -54,7 +54,7 @@ impl Range {
                 Range { hi: 0.0, ..at(a).binary(Binary::Sub, at(b)) }
             }
             Op::Binary(f, a, b) => at(a).binary(*f, at(b)),
-            Op::Select(_, a, b) => at(a).union(at(b)),
+            Op::Select(cond, a, b) => at(a).where_it_holds(*a, &func.def(*cond).op, ranges).union(at(b)),
             Op::Convert(a) if func.ty(*a).dtype == DType::Bool => TRUTH,
             Op::Convert(a) | Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reshape(a) => at(a),
             Op::Reduce(Reduction::Sum, a, _) => at(a).sum(),
@@ -94,8 +94,7 @@ impl Range {
             Binary::Add => Range { lo: self.lo + other.lo, hi: self.hi + other.hi, tame },
             Binary::Sub => Range { lo: self.lo - other.hi, hi: self.hi - other.lo, tame },
             Binary::Mul | Binary::MulZ => self.product(other),
-            Binary::Div if other.is_positive() || other.unary(Unary::Neg).is_positive() => self.quotient(other),
-            Binary::Div => WILD,
+            Binary::Div => self.quotient(other),
             Binary::Pow => self.power(other),
             Binary::Min => Range { lo: self.lo.min(other.lo), hi: self.hi.min(other.hi), tame },
             Binary::Max => Range { lo: self.lo.max(other.lo), hi: self.hi.max(other.hi), tame },
@@ -117,10 +116,33 @@ impl Range {
         Range { lo: 0.0, hi: largest * largest, tame: self.tame }
     }
 
-    /// For a divisor that is known to be away from 0.
     fn quotient(self, other: Range) -> Range {
-        let reciprocal = Range { lo: 1.0 / other.hi, hi: 1.0 / other.lo, tame: other.tame };
-        self.product(reciprocal)
+        let [least, most] = [1.0 / other.hi.abs(), 1.0 / other.lo.abs()];
+        let tame = other.tame && (other.lo >= SAFE || other.hi <= -SAFE);
+        if other.lo >= 0.0 {
+            self.product(Range { lo: least, hi: most, tame })
+        } else if other.hi <= 0.0 {
+            self.product(Range { lo: -least, hi: -most, tame })
+        } else {
+            WILD
+        }
+    }
+
+    /// What is known of `value`, which this range is of, where a condition holds: a comparison excludes what is not a
+    /// number.
+    fn where_it_holds(self, value: Value, cond: &Op, ranges: &[Range]) -> Range {
+        let at = |value: &Value| ranges[value.0 as usize];
+        let Op::Binary(f, a, b) = cond else { return self };
+        let Range { mut lo, mut hi, tame } = self;
+        let [is_above, is_below] = [[Binary::Gt, Binary::Ge].contains(f), [Binary::Lt, Binary::Le].contains(f)];
+        if (is_above && *a == value) || (is_below && *b == value) {
+            lo = lo.max(if *a == value { at(b).lo } else { at(a).lo });
+        } else if (is_below && *a == value) || (is_above && *b == value) {
+            hi = hi.min(if *a == value { at(b).hi } else { at(a).hi });
+        } else {
+            return self;
+        }
+        Range { lo, hi, tame: tame || (lo.is_finite() && hi.is_finite()) }
     }
 
     fn power(self, exponent: Range) -> Range {

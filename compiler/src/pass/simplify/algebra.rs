@@ -5,6 +5,9 @@ use crate::scalar::{Binary, Unary};
 use crate::tir::build::Build;
 use crate::tir::{DType, Op, Type, Value};
 
+/// So many products are cheaper than as many quotients, even with one quotient on top.
+const MANY: usize = 4;
+
 pub fn unary(cx: &mut Rewriter, f: Unary, a: Value) -> Option<Value> {
     match (f, cx.op(a).clone()) {
         // --x = x, !!x = x
@@ -193,13 +196,20 @@ fn mulz(cx: &mut Rewriter, ct: Value, slope: Value) -> Option<Value> {
 }
 
 fn div(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
-    // x / c = x (1/c) where 1/c is exact: for powers of two
+    // x / c = x (1/c), if 1/c is a number in single precision, too
     if let Some(number) = cx.number(b)
-        && number.is_normal()
-        && number.recip().is_normal()
-        && number.abs().log2().fract() == 0.0
+        && (1e-37..1e37).contains(&number.abs())
     {
         let reciprocal = cx.constant_like(number.recip(), b);
+        return Some(cx.mul(a, reciprocal));
+    }
+    // x / repeat y = x repeat (1/y): there are fewer quotients to make.
+    if let Op::Broadcast(y, _) = *cx.op(b)
+        && cx.number(a).is_none()
+        && cx.ty(b).len() >= MANY * cx.ty(y).len()
+    {
+        let one = cx.constant_like(1.0, b);
+        let reciprocal = cx.binary(Binary::Div, one, b);
         return Some(cx.mul(a, reciprocal));
     }
     if let Some(x) = cx.negated(a) {

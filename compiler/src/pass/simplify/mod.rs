@@ -1,8 +1,8 @@
 //! `simplify`: the laws of algebra.
 //!
 //! A law is used where both sides are equal for all tame numbers (see [`super::facts`]), up to the rounding of
-//! the last digits: `x * 0` is 0 only where `x` is known to be tame, and a quotient by a constant becomes a
-//! product only where the reciprocal is exact. Work is done before it is repeated along new axes, and factors that
+//! the last digits: `x * 0` is 0 only where `x` is known to be tame; a quotient by a constant, or by one
+//! number for many elements, becomes a product with its reciprocal. Work is done before it is repeated along new axes, and factors that
 //! a sum does not run over stand in front of it.
 
 mod algebra;
