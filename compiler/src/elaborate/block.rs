@@ -177,7 +177,7 @@ impl<'p> Elab<'p, '_> {
                 Size::Var(var) => return Err(self.blame_missing_size(var, span)),
             }
         }
-        if elements > 1 << 31 {
+        if elements > super::finish::MAX_ELEMENTS {
             return Err(self.blame(ShapeMistake::TooLarge { span, elements }));
         }
         Ok(())

@@ -15,6 +15,9 @@ use crate::scalar::Binary;
 /// How deep calls may nest: far beyond what a network needs, and a bound on what a recursion without an end costs.
 const MAX_CALLS: usize = 512;
 
+/// How many calls a program may consist of: a recursion that branches grows beyond any memory before it gets deep.
+const MAX_WORK: usize = 250_000;
+
 /// An argument, evaluated.
 #[derive(Clone, Debug)]
 pub(super) struct ArgValue {
@@ -125,6 +128,13 @@ impl<'p> Elab<'p, '_> {
             let mistake =
                 ShapeMistake::TooDeep { span, name: name.text.clone(), declared: name.span, limit: MAX_CALLS };
             return Err(self.blame(mistake));
+        }
+        self.work += 1;
+        if self.work > MAX_WORK {
+            let (name, declared) = (name.text.clone(), name.span);
+            let first = self.work == MAX_WORK + 1;
+            let mistake = ShapeMistake::TooMuch { span, name, declared, limit: MAX_WORK };
+            return Err(if first { self.blame(mistake) } else { Failed });
         }
         self.calls.push(CallSite { name: name.text.clone(), span });
         let result = stacker::maybe_grow(256 * 1024, 4 * 1024 * 1024, || work(self));

@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 
+use super::errors::ShapeMistake;
 use super::instance::Inst;
 use super::objective::{Evaluation, Objective};
 use super::{Elab, Mode};
 use crate::model::{self, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type};
+
+/// The largest tensor, for each sample of the batch.
+pub(super) const MAX_ELEMENTS: u64 = 1 << 31;
 
 /// Where each node of the traced graph is in the model's.
 struct Kept {
@@ -29,6 +33,15 @@ impl Elab<'_, '_> {
                     let _ = self.blame_unknown_size(var, span);
                 }
             }
+        }
+    }
+
+    /// Every tensor must fit into memory.
+    pub(super) fn check_room(&mut self, model: &Model) {
+        let elements = |node: &Node| model::count::elements(&node.ty);
+        // What is made of a tensor that is too large is too large, too: the first one is the mistake.
+        if let Some(node) = model.graph.nodes.iter().find(|node| elements(node) > MAX_ELEMENTS) {
+            let _ = self.blame(ShapeMistake::TooLarge { span: node.span, elements: elements(node) });
         }
     }
 

@@ -152,7 +152,7 @@ impl<'p> Elab<'p, '_> {
         let fine = fine.into_iter().map(|n| (None, Size::Known(n))).collect();
         let fine = self.reshape(&bare(tensor), fine, span);
         let ordered = self.transpose(&fine, &order, span);
-        let n: usize = shape.iter().product();
+        let n = product(&shape);
         let axes = vec![(label("G"), Size::Known(n_groups)), (label("M"), Size::Known(n / n_groups))];
         self.reshape(&ordered, axes, span)
     }
@@ -173,7 +173,7 @@ impl<'p> Elab<'p, '_> {
     /// The number of groups and of members in each.
     pub(super) fn view_sizes(&self, tensor: &Tensor, cut: &Cut) -> (usize, usize) {
         let shape = known(&self.shape(tensor));
-        let n: usize = shape.iter().product();
+        let n = product(&shape);
         let (_, _, n_groups) = plan(cut, &shape);
         (n_groups, n / n_groups)
     }
@@ -189,21 +189,25 @@ fn known(shape: &[Size]) -> Vec<usize> {
     shape.iter().map(size).collect()
 }
 
+fn product(shape: &[usize]) -> usize {
+    shape.iter().copied().fold(1, usize::saturating_mul)
+}
+
 /// How a tensor becomes a view: the finer shape, the order of its axes (those of the groups first), the number of groups.
 fn plan(cut: &Cut, shape: &[usize]) -> (Vec<usize>, Vec<usize>, usize) {
-    let n: usize = shape.iter().product();
+    let n = product(shape);
     match cut {
         Cut::Whole => (shape.to_vec(), (0..shape.len()).collect(), 1),
         Cut::Each => (shape.to_vec(), (0..shape.len()).collect(), n),
         Cut::Axes(axes) => {
             let others = (0..shape.len()).filter(|axis| !axes.contains(axis));
             let order = axes.iter().copied().chain(others).collect();
-            (shape.to_vec(), order, axes.iter().map(|&axis| shape[axis]).product())
+            (shape.to_vec(), order, axes.iter().map(|&axis| shape[axis]).fold(1, usize::saturating_mul))
         }
         Cut::Blocks(blocks) => {
             let fine: Vec<usize> = shape.iter().zip(blocks).flat_map(|(n, block)| [n / block, *block]).collect();
             let order: Vec<usize> = (0..fine.len()).step_by(2).chain((1..fine.len()).step_by(2)).collect();
-            let n_groups = fine.iter().step_by(2).product();
+            let n_groups = fine.iter().step_by(2).copied().fold(1, usize::saturating_mul);
             (fine, order, n_groups)
         }
     }

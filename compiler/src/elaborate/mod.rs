@@ -119,6 +119,8 @@ struct Elab<'p, 'w> {
     /// The instance or declaration that new nodes belong to.
     path: Symbol,
     calls: Vec<CallSite>,
+    /// How many calls have been inlined.
+    work: usize,
     /// Whether a model is being applied to placeholders.
     placeholders: bool,
     /// What came of that.
@@ -191,6 +193,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             phase: Phase::Discover,
             path: "".into(),
             calls: vec![],
+            work: 0,
             placeholders: false,
             placeholder_results: vec![],
             optimizing: false,
@@ -239,7 +242,9 @@ impl<'p, 'w> Elab<'p, 'w> {
         if !self.diags.is_empty() {
             return None;
         }
-        Some(self.finish(objective, plan, reports))
+        let model = self.finish(objective, plan, reports);
+        self.check_room(&model);
+        Some(model)
     }
 
     /// Remembers a declaration that could not be evaluated.

@@ -199,14 +199,14 @@ impl<'p> Elab<'p, '_> {
 
     /// Σ over prunable tensors of weight · density, plus the rest, as a share of all.
     fn used_share(&mut self, span: Span, model: &Symbol, limit: f64, weights: &[(ParamId, u64)]) -> Eval<Tensor> {
-        let total: u64 = weights.iter().map(|(_, weight)| weight).sum();
+        let total = weights.iter().fold(0u64, |sum, (_, weight)| sum.saturating_add(*weight));
         if total == 0 {
             return Err(self.blame(GroupMistake::NothingToCount { span, model: model.clone() }));
         }
         let (mut rest, mut used) = (0u64, None::<Tensor>);
         for (id, weight) in weights {
             let Some(parameterisation) = self.sparse.get(id).cloned() else {
-                rest += weight;
+                rest = rest.saturating_add(*weight);
                 continue;
             };
             let Some(density) = self.density(*id) else {
@@ -254,7 +254,10 @@ impl<'p> Elab<'p, '_> {
                 reports.push(Report { name, values });
             }
         }
-        if self.outputs.is_empty() {
+        let models = self.program.defs.iter().filter(|def| matches!(def.kind, DefKind::Model(_)));
+        let has_output =
+            |def: &crate::resolve::hir::Def| self.outputs.iter().any(|output| output.name == def.name.text);
+        if !models.into_iter().all(has_output) {
             for decl in &self.program.decls {
                 if let DeclKind::Minimize(expr) = &decl.kind {
                     let _ = self.eval(&mut self.top_frame(), expr);

@@ -117,37 +117,46 @@ impl<'p> Elab<'p, '_> {
         if axes.len() < named || rest.is_none() && axes.len() > named {
             return Err(self.blame_pattern(frame, pattern, tensor, span, role));
         }
-        let n_rest = axes.len() - named;
+        let mut left = axes.as_slice();
         let mut labels = vec![];
         for axis in &pattern.axes {
-            let here = labels.len();
-            match axis {
-                AxisPattern::Axis { name, local: _, size } => {
-                    if !self.match_size(frame, size, axes[here].1)? {
-                        return Err(self.blame_pattern(frame, pattern, tensor, span, role));
-                    }
-                    let label = name.as_ref().map(|name| Label::new(&name.text, frame.scope));
-                    if role != PatternRole::Input && self.is_elsewhere(label.as_ref(), tensor, here) {
-                        return Err(self.blame_pattern(frame, pattern, tensor, span, role));
-                    }
-                    labels.push(self.renamed(label, axes[here].0.as_ref(), role));
-                }
-                AxisPattern::Rest(local, _) => {
-                    let found = &axes[here..here + n_rest];
-                    let Some(rest) = self.match_rest(frame, *local, found, role) else {
-                        return Err(self.blame_pattern(frame, pattern, tensor, span, role));
-                    };
-                    labels.extend(rest);
-                }
+            let width = if let AxisPattern::Rest(..) = axis { axes.len() - named } else { 1 };
+            let (found, others) = left.split_at(width);
+            left = others;
+            match self.match_axis(frame, axis, found, tensor, role)? {
+                Some(matched) => labels.extend(matched),
+                None => return Err(self.blame_pattern(frame, pattern, tensor, span, role)),
             }
         }
         Ok(Tensor { expr: tensor.expr, labels })
     }
 
-    /// Whether a declared name belongs to another axis of the tensor than the one at `here`.
-    fn is_elsewhere(&self, label: Option<&Label>, tensor: &Tensor, here: usize) -> bool {
-        let is = |own: &Option<Label>| self.relation(own.as_ref(), label) == Relation::Same;
-        label.is_some() && !is(&tensor.labels[here]) && tensor.labels.iter().any(is)
+    /// The names that the axes `found` get from one entry of a pattern; `None` where they don't fit.
+    fn match_axis(
+        &mut self,
+        frame: &mut Frame<'p>,
+        axis: &'p AxisPattern,
+        found: &[(Option<Label>, Size)],
+        tensor: &Tensor,
+        role: PatternRole,
+    ) -> Eval<Option<Vec<Option<Label>>>> {
+        let (name, size) = match axis {
+            AxisPattern::Rest(local, _) => return Ok(self.match_rest(frame, *local, found, role)),
+            AxisPattern::Axis { name, local: _, size } => (name, size),
+        };
+        let [(own, found)] = found else { return Ok(None) };
+        let label = name.as_ref().map(|name| Label::new(&name.text, frame.scope));
+        let swapped = role != PatternRole::Input && self.is_elsewhere(label.as_ref(), own.as_ref(), tensor);
+        if swapped || !self.match_size(frame, size, *found)? {
+            return Ok(None);
+        }
+        Ok(Some(vec![self.renamed(label, own.as_ref(), role)]))
+    }
+
+    /// Whether a declared name belongs to another axis of the tensor than to the one called `own`.
+    fn is_elsewhere(&self, label: Option<&Label>, own: Option<&Label>, tensor: &Tensor) -> bool {
+        let is = |own: Option<&Label>| self.relation(own, label) == Relation::Same;
+        label.is_some() && !is(own) && tensor.labels.iter().any(|label| is(label.as_ref()))
     }
 
     fn renamed(&mut self, label: Option<Label>, own: Option<&Label>, role: PatternRole) -> Option<Label> {

@@ -164,27 +164,15 @@ impl Elab<'_, '_> {
     pub(super) fn matmul(&mut self, a: At<'_>, b: At<'_>, span: Span) -> Eval<Value> {
         let (left, right) = (self.real(a.0, a.1), self.real(b.0, b.1));
         let (left, right) = (left?, right?);
-        let (n, m) = (left.labels.len(), right.labels.len());
         let operands = vec![(a.1, self.shown(&left)), (b.1, self.shown(&right))];
-        if n == 0 || m == 0 || m > n + 1 && m > 2 || n + m > 200 {
+        let (n, m) = (left.labels.len(), right.labels.len());
+        if n == 0 || m == 0 || m > 2 && m > n || n + m > 200 {
             return Err(self.blame(ShapeMistake::NoMatrices { span, operands }));
-        }
-        let batched = m.saturating_sub(2);
-        if batched + 2 > n && batched > 0 {
-            return Err(self.blame(ShapeMistake::NoMatrices { span, operands }));
-        }
-        let lhs: Vec<u8> = (0..n as u8).collect();
-        let contracted = n as u8 - 1;
-        // Labels of the second operand: its batch axes stand right before the rows of the first.
-        let first = n as u8 - batched as u8 - 2.min(n as u8);
-        let mut rhs: Vec<u8> = (0..batched as u8).map(|i| first + i).collect();
-        rhs.push(contracted);
-        if m >= 2 {
-            rhs.push(n as u8);
         }
         let (left_axes, right_axes) = (self.axes(&left), self.axes(&right));
-        for (i, label) in rhs.iter().enumerate().filter(|(_, label)| **label < n as u8) {
-            let (x, y) = (left_axes[usize::from(*label)].1, right_axes[i].1);
+        let labels = product_labels(n as u8, m as u8);
+        for (label, axis) in labels.rhs.iter().zip(&right_axes).filter(|(label, _)| usize::from(**label) < n) {
+            let (x, y) = (left_axes[usize::from(*label)].1, axis.1);
             if !self.sizes.unify(x, y) {
                 let sizes = (self.shown_size(x), self.shown_size(y));
                 return Err(self.blame(ShapeMistake::ContractedSizes { span, operands, sizes }));
@@ -192,8 +180,26 @@ impl Elab<'_, '_> {
         }
         let mut axes = left_axes[..n - 1].to_vec();
         axes.extend((m >= 2).then(|| right_axes[m - 1].clone()));
-        let out = (0..contracted).chain((m >= 2).then_some(n as u8)).collect();
+        let ProductLabels { lhs, rhs, out } = labels;
         let op = Op::Contract { lhs, rhs, out, a: left.expr, b: right.expr };
         Ok(Value::Tensor(self.emit(op, DType::F32, axes, span)))
     }
+}
+
+/// The labels of a contraction.
+struct ProductLabels {
+    lhs: Vec<u8>,
+    rhs: Vec<u8>,
+    out: Vec<u8>,
+}
+
+/// `@` of `n` and `m` axes: the axes of the left side are 0 to n - 1, and n is the column of the right side.
+fn product_labels(n: u8, m: u8) -> ProductLabels {
+    let contracted = n - 1;
+    let column = (m >= 2).then_some(n);
+    let batch = m.saturating_sub(2);
+    // The batch axes of the right side stand right before the rows of the left side.
+    let first = contracted.saturating_sub(1 + batch);
+    let rhs = (first..first + batch).chain([contracted]).chain(column).collect();
+    ProductLabels { lhs: (0..n).collect(), rhs, out: (0..contracted).chain(column).collect() }
 }

@@ -9,7 +9,8 @@ use super::{ExprId, Graph, Op, ParamId, Size, Symbol, Type};
 
 /// The number of elements of a tensor whose sizes are known.
 pub fn elements(ty: &Type) -> u64 {
-    ty.axes.iter().map(|axis| if let Size::Known(n) = axis.size { n as u64 } else { 1 }).product()
+    let size = |axis: &super::Axis| if let Size::Known(n) = axis.size { n as u64 } else { 1 };
+    ty.axes.iter().map(size).fold(1, u64::saturating_mul)
 }
 
 /// Everything that the roots need, operands before users.
@@ -29,7 +30,8 @@ pub fn flops_by_path(graph: &Graph, roots: &[ExprId]) -> BTreeMap<Symbol, u64> {
     let mut flops = BTreeMap::new();
     for id in reachable(graph, roots) {
         if let Some(n) = contraction_flops(graph, id) {
-            *flops.entry(graph.node(id).path.clone()).or_insert(0u64) += n;
+            let sum = flops.entry(graph.node(id).path.clone()).or_insert(0u64);
+            *sum = sum.saturating_add(n);
         }
     }
     flops
@@ -42,7 +44,8 @@ pub fn flops_by_param(graph: &Graph, roots: &[ExprId], effective: &[(ExprId, Par
         let Op::Contract { a, b, .. } = graph.node(id).op else { continue };
         let param = [a, b].into_iter().find_map(|operand| param_behind(graph, operand, effective));
         if let (Some(param), Some(n)) = (param, contraction_flops(graph, id)) {
-            *flops.entry(param).or_insert(0u64) += n;
+            let sum = flops.entry(param).or_insert(0u64);
+            *sum = sum.saturating_add(n);
         }
     }
     flops
@@ -65,5 +68,5 @@ fn contraction_flops(graph: &Graph, id: ExprId) -> Option<u64> {
     let all: BTreeMap<u8, Size> = sizes(lhs, *a).into_iter().chain(sizes(rhs, *b)).collect();
     let per_sample = all.values().any(|size| !matches!(size, Size::Known(_)));
     let one = |size: &Size| if let Size::Known(n) = size { *n as u64 } else { 1 };
-    per_sample.then(|| 2 * all.values().map(one).product::<u64>())
+    per_sample.then(|| all.values().map(one).fold(2, u64::saturating_mul))
 }

@@ -70,6 +70,8 @@ pub(in super::super) enum ShapeMistake {
     BatchLasts { span: Span },
     /// Calls that never end.
     TooDeep { span: Span, name: Symbol, declared: Span, limit: usize },
+    /// Calls without number.
+    TooMuch { span: Span, name: Symbol, declared: Span, limit: usize },
     /// A tensor or number is expected.
     NotATensor { span: Span, found: &'static str, declared: Option<Span> },
     /// A name that nobody binds stands where a value is expected.
@@ -122,7 +124,7 @@ impl From<ShapeMistake> for Diagnostic {
             M::MissingArgument { .. } | M::TooManyArguments { .. } | M::NoSuchArgument { .. } => arguments(mistake),
             M::ArgumentTwice { .. } | M::NoSuchSize { .. } => arguments(mistake),
             M::NotFinite { .. } | M::BadSize { .. } | M::TooLarge { .. } | M::BatchLasts { .. } => numbers(mistake),
-            M::TooDeep { .. } | M::NotANumber { .. } | M::NotAScalar { .. } => numbers(mistake),
+            M::TooDeep { .. } | M::TooMuch { .. } | M::NotANumber { .. } | M::NotAScalar { .. } => numbers(mistake),
             M::NotATensor { .. } | M::AxisIsNotAValue { .. } | M::NotCallable { .. } => kinds(mistake),
             M::NotALayer { .. } | M::NotAString { .. } | M::NotATuple { .. } | M::NotBound { .. } => kinds(mistake),
             M::OtherSizes { .. } | M::TwoLayers { .. } | M::OutsideOfALayer { .. } => layers(mistake),
@@ -171,6 +173,7 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
         M::BadSize { .. } => "write a whole number: `Dense[Out = 10]`".into(),
         M::TooLarge { .. } => "make its axes smaller".into(),
         M::BatchLasts { .. } => "declare it without the batch axis".into(),
+        M::TooMuch { .. } => "bind the result of a call to a name instead of calling again".into(),
         M::TooDeep { .. } => "end the recursion: `if n == 0 { … } else { … }`".into(),
         M::NotANumber { .. } => "write a number, or the name of a `const`".into(),
         M::NotAScalar { .. } => "reduce it: `sum(x)`, `mean(x)`".into(),
@@ -363,6 +366,11 @@ fn numbers(mistake: ShapeMistake) -> Diagnostic {
             let title = format!("calls of `{name}` nest more than {limit} deep");
             let diagnostic = Diagnostic::new("E0313", title, span, "called here, again and again");
             diagnostic.also(declared, "declared here")
+        }
+        ShapeMistake::TooMuch { span, name, declared, limit } => {
+            let title = format!("the program is made of more than {limit} calls");
+            Diagnostic::new("E0313", title, span, format!("one of the calls of `{name}`"))
+                .also(declared, "declared here")
         }
         ShapeMistake::NotANumber { span, found } => {
             let title = format!("expected a number that is known when compiling, found {found}");
