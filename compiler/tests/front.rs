@@ -32,6 +32,20 @@ fn printed_names() {
 }
 
 #[test]
+fn the_library_and_the_examples_print_and_resolve() {
+    for path in files("stdlib", "spnet").into_iter().chain(files("examples", "spnet")) {
+        let text = fs::read_to_string(&path).expect("a listed file can be read");
+        let (ast, errors) = syntax::parse(Sources::default().next_id(), &text);
+        assert_eq!(errors, vec![], "{}", path.display());
+        let printed = syntax::print(&ast);
+        let (again, errors) = syntax::parse(Sources::default().next_id(), &printed);
+        assert_eq!(errors, vec![], "{} printed as\n{printed}", path.display());
+        assert_eq!(without_places(&again), without_places(&ast), "{} printed as\n{printed}", path.display());
+        drop(resolved(&text).unwrap_or_else(|errors| panic!("{}:\n{errors}", path.display())));
+    }
+}
+
+#[test]
 fn what_the_documents_show_can_be_read() {
     for page in files("docs", "md").into_iter().chain([root().join("README.md")]) {
         let text = fs::read_to_string(&page).unwrap_or_default();
@@ -67,6 +81,13 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|ext| ext == extension)).collect();
     files.sort();
     files
+}
+
+/// A tree as text, but for the lines that say where its nodes stand.
+fn without_places(ast: &syntax::ast::File) -> String {
+    let tree = format!("{ast:#?}");
+    let is_place = |line: &&str| ["start: ", "end: "].iter().any(|place| line.trim().starts_with(place));
+    tree.lines().filter(|line| !is_place(line)).collect()
 }
 
 /// The programs that a page shows.

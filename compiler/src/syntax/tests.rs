@@ -226,16 +226,3 @@ proptest! {
         survives(&text)?;
     }
 }
-
-#[test]
-fn the_library_and_the_examples_round_trip() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for folder in ["stdlib", "examples"] {
-        for entry in std::fs::read_dir(root.join(folder)).expect("the folder is there") {
-            let path = entry.expect("a readable folder").path();
-            if path.extension().is_some_and(|extension| extension == "spnet") {
-                round_trips(&std::fs::read_to_string(path).expect("a readable file"));
-            }
-        }
-    }
-}
