@@ -175,7 +175,7 @@ impl Differences {
         // Where the direction does not go, the gradient does not count, not even if it is infinite.
         let parts = gradient.iter().zip(direction).filter(|(_, d)| **d != 0.0);
         let analytic = parts.map(|(g, d)| g * d).sum();
-        let scale = (start.iter().map(|x| x * x).sum::<f64>() / start.len() as f64).sqrt().max(1e-3);
+        let scale = (start.iter().map(|x| x * x).sum::<f64>() / start.len() as f64).sqrt().max(0.03);
         let mut last = None;
         for step in STEPS {
             let [left, right] = self.slopes(path, start, direction, step * scale);
