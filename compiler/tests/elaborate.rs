@@ -382,3 +382,55 @@ fn survives(text: &str) {
         }
     }
 }
+
+#[test]
+fn paths_into_instances_mean_what_this_program_computes() {
+    let text = "
+layer Double(w: [...S]) -> [...S] {
+    twice = 2 * w
+    measure density = 0.5
+    twice
+}
+layer Square() -> [Row, Col] {
+    param w: [Row: 4, Col: 3] = load(\"t.npz\", \"w\")
+    hidden = w * w
+    measure size = sum(abs(w))
+    if training { hidden } else { w }
+}
+model sq = Square
+sparsify sq.w with Double as both
+group hidden = sq.hidden by Row
+group twice = both.twice by whole
+fn total(w: [...S]) = sum(w)
+minimize total(sq.hidden) + weigh(hidden) + sq.size + both.density + weigh(twice) + 0 * sum(sq())
+";
+    let double = |groups: Vec<Vec<f64>>, f: &dyn Fn(f64) -> f64| -> Vec<Vec<f64>> {
+        groups.into_iter().map(|group| group.into_iter().map(f).collect()).collect()
+    };
+    let hidden = double(grouped(4, |r, _| r), &|x| 4.0 * x * x);
+    let twice = double(grouped(1, |_, _| 0), &|x| 2.0 * x);
+    let total = hidden.iter().flatten().sum();
+    let size = twice.iter().flatten().map(|x| x.abs()).sum();
+    assert_terms(text, &[total, weigh(&hidden), size, 0.5, weigh(&twice), 0.0]);
+}
+
+#[test]
+fn members_of_a_chain_and_settings_that_are_layers_have_paths() {
+    let text = "
+layer Shift(start = 1)(x: [...S]) -> [...S] {
+    param amount: [] = start
+    x + amount
+}
+layer Twice(inner)(x: [...S]) -> [...S] = inner(inner(x))
+layer Net() -> [Row, Col] {
+    param w: [Row: 4, Col: 3] = load(\"t.npz\", \"w\")
+    shifts = chain(2, Shift(start: 3))
+    again = Twice(inner: Shift(start: 10))
+    w |> shifts |> again
+}
+model net2 = Net
+minimize sum(net2()) + net2.shifts.0.amount + net2.shifts.1.amount + net2.again.inner.amount
+";
+    let total: f64 = cells().map(|(r, c)| w(r, c) + 26.0).sum();
+    assert_terms(text, &[total, 3.0, 3.0, 10.0]);
+}

@@ -151,7 +151,7 @@ impl Elab<'_, '_> {
 
     /// `a with gradient of b`.
     pub(super) fn with_gradient(&mut self, a: At<'_>, b: At<'_>, span: Span) -> Eval<Value> {
-        if let Value::Tuple(_) | Value::Number(_) = a.0 {
+        if let (Value::Number(_) | Value::Bool(_), Value::Number(_) | Value::Bool(_)) = (a.0, b.0) {
             return Ok(a.0.clone());
         }
         let value = self.real(a.0, a.1)?;

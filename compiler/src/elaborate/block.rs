@@ -1,7 +1,7 @@
 //! Blocks: bindings, parameters, states and their updates, measures.
 
 use super::errors::{PatternRole, ShapeMistake};
-use super::value::{Label, TOP, Target, Tensor, Value};
+use super::value::{Label, Member, TOP, Target, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Mode, Phase};
 use crate::diag::Span;
 use crate::model::{DType, ExprId, Op, Param, ParamId, Size, State, StateId, Symbol, Type};
@@ -245,7 +245,12 @@ impl<'p> Elab<'p, '_> {
         let value = self.tensor(&value, expr.span)?;
         let state = self.local(frame, local, span)?;
         let state = self.tensor(&state, span)?;
-        let value = self.convert(&value, self.dtype(&state), expr.span);
+        let (found, declared) = (self.dtype(&value), self.dtype(&state));
+        if found == DType::F32 && declared != DType::F32 {
+            let (span, at) = (expr.span, name.span);
+            return Err(self.blame(ShapeMistake::ElementType { span, found, declared, at }));
+        }
+        let value = self.convert(&value, declared, expr.span);
         let value = self.broadcast_to(&value, expr.span, &state, span)?;
         if self.mode == Mode::Eval || self.phase == Phase::Discover {
             return Ok(());
@@ -274,16 +279,16 @@ impl<'p> Elab<'p, '_> {
         Ok(())
     }
 
-    /// What a path target is in the program that is being traced.
-    pub(super) fn target_tensor(&mut self, target: &Target, raw: bool, span: Span) -> Eval<Tensor> {
-        match target {
-            Target::Param(id) if raw => Ok(self.raw_param(*id)),
-            Target::Param(id) => self.effective(*id, span),
+    /// What a path leads to in the program that is being traced.
+    pub(super) fn target_tensor(&mut self, member: &Member, span: Span) -> Eval<Tensor> {
+        match member.target {
+            Target::Param(id) if member.raw => Ok(self.raw_param(id)),
+            Target::Param(id) => self.effective(id, span),
             Target::State(id) => {
                 let ty = self.states[id.0 as usize].ty.clone();
-                Ok(self.leaf(Op::State(*id), &ty, span))
+                Ok(self.leaf(Op::State(id), &ty, span))
             }
-            Target::Inner(tensor) => Ok(tensor.clone()),
+            Target::Inner => self.inner_tensor(&member.path).ok_or(Failed),
         }
     }
 

@@ -12,7 +12,6 @@ use crate::resolve::hir::{DefId, DefKind, ExprKind, GroupBy, GroupExpr, Name};
 impl<'p> Elab<'p, '_> {
     /// Looks at every named group, used or not.
     pub(super) fn bind_groups(&mut self) {
-        self.phase = Phase::Trace;
         for id in (0..self.program.defs.len() as u32).map(DefId) {
             if let DefKind::Group(_) = self.def(id).kind {
                 let _ = self.named_group(id);
@@ -74,15 +73,14 @@ impl<'p> Elab<'p, '_> {
 
     /// The names and sizes of a member's own axes.
     fn member_axes(&mut self, member: &Member) -> Vec<(Option<Symbol>, Size)> {
-        let (Target::Param(_) | Target::State(_)) = &member.target else {
-            let Target::Inner(tensor) = &member.target else { return vec![] };
-            let name = |label: Option<Label>| label.map(|label| label.name);
-            return self.axes(tensor).into_iter().map(|(label, size)| (name(label), size)).collect();
-        };
-        let axes = match &member.target {
+        let axes = match member.target {
             Target::Param(id) => &self.params[id.0 as usize].ty.axes,
             Target::State(id) => &self.states[id.0 as usize].ty.axes,
-            Target::Inner(_) => return vec![],
+            Target::Inner => {
+                let Some(tensor) = self.inner_tensor(&member.path) else { return vec![] };
+                let name = |label: Option<Label>| label.map(|label| label.name);
+                return self.axes(&tensor).into_iter().map(|(label, size)| (name(label), size)).collect();
+            }
         };
         axes.iter().map(|axis| (axis.name.clone(), axis.size)).collect()
     }
@@ -137,7 +135,7 @@ impl<'p> Elab<'p, '_> {
 
     /// A member as it stands in an expression: its tensor, or its view.
     pub(super) fn member_tensor(&mut self, member: &Member, span: Span) -> Eval<Tensor> {
-        let tensor = self.target_tensor(&member.target, member.raw, span)?;
+        let tensor = self.target_tensor(member, span)?;
         Ok(match &member.cut {
             Some((cut, _)) => self.view(&tensor, cut, span),
             None => tensor,

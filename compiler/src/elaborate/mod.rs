@@ -125,6 +125,8 @@ struct Elab<'p, 'w> {
     placeholders: bool,
     /// What came of that.
     placeholder_results: Vec<ExprId>,
+    /// Whether a path has led to a value inside of an instance.
+    reads_inner: bool,
     /// Whether optimizers are being traced.
     optimizing: bool,
     next_scope: Scope,
@@ -196,6 +198,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             work: 0,
             placeholders: false,
             placeholder_results: vec![],
+            reads_inner: false,
             optimizing: false,
             next_scope: TOP + 1,
             origins: HashMap::new(),
@@ -230,8 +233,8 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.open_data();
         self.check_consts();
         self.discover();
-        self.bind_groups();
         self.bind_sparsify();
+        self.bind_groups();
         let objective = self.objective();
         let plan = self.training_plan();
         let reports = self.evaluation();
@@ -249,7 +252,7 @@ impl<'p, 'w> Elab<'p, 'w> {
 
     /// Remembers a declaration that could not be evaluated.
     fn lose<T>(&mut self, result: Eval<T>, span: Span) -> Option<T> {
-        if result.is_err() {
+        if result.is_err() && self.phase == Phase::Trace {
             self.lost = Some(span);
         }
         result.ok()

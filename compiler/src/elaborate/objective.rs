@@ -82,14 +82,15 @@ impl<'p> Elab<'p, '_> {
 
     /// The terms of the objective, as a training program.
     pub(super) fn objective(&mut self) -> Objective {
-        self.start_trace(Mode::Train, Phase::Trace);
-        self.all_effective();
-        let mut terms = vec![];
-        for decl in &self.program.decls {
-            if let DeclKind::Minimize(expr) = &decl.kind {
-                self.terms(expr, &mut terms);
+        let mut terms = self.settled(Mode::Train, |elab| {
+            let mut terms = vec![];
+            for decl in &elab.program.decls {
+                if let DeclKind::Minimize(expr) = &decl.kind {
+                    elab.terms(expr, &mut terms);
+                }
             }
-        }
+            terms
+        });
         let mut budgets = vec![];
         for decl in &self.program.decls {
             if let DeclKind::Budget { .. } = &decl.kind {
@@ -100,6 +101,20 @@ impl<'p> Elab<'p, '_> {
             }
         }
         Objective { terms, budgets }
+    }
+
+    /// Traces a program. A path to a value inside of an instance may stand before the application that computes it; then
+    /// a second pass, which builds the same nodes, finds it in place.
+    fn settled<T>(&mut self, mode: Mode, trace: impl Fn(&mut Self) -> T) -> T {
+        self.reads_inner = false;
+        let first = self.pass(mode, &trace);
+        if self.reads_inner { self.pass(mode, &trace) } else { first }
+    }
+
+    fn pass<T>(&mut self, mode: Mode, trace: impl Fn(&mut Self) -> T) -> T {
+        self.start_trace(mode, Phase::Trace);
+        self.all_effective();
+        trace(self)
     }
 
     fn terms(&mut self, expr: &'p Expr, terms: &mut Vec<Term>) {
@@ -243,9 +258,15 @@ impl<'p> Elab<'p, '_> {
     /// Reports, groups, measures: everything of evaluation programs.
     pub(super) fn evaluation(&mut self) -> Evaluation {
         let densities: Vec<Option<ExprId>> = self.param_ids().map(|id| self.density(id)).collect();
-        self.start_trace(Mode::Eval, Phase::Trace);
-        self.all_effective();
+        let reports = self.settled(Mode::Eval, Self::reports);
+        let groups = self.model_groups();
+        let sparsified = self.model_sparsified(&densities);
+        Evaluation { reports, groups, sparsified }
+    }
+
+    fn reports(&mut self) -> Vec<Report> {
         let mut reports = vec![];
+        self.outputs.clear();
         for decl in &self.program.decls {
             let DeclKind::Report(name, expr) = &decl.kind else { continue };
             let values = self.report(expr);
@@ -254,19 +275,15 @@ impl<'p> Elab<'p, '_> {
                 reports.push(Report { name, values });
             }
         }
-        let models = self.program.defs.iter().filter(|def| matches!(def.kind, DefKind::Model(_)));
-        let has_output =
-            |def: &crate::resolve::hir::Def| self.outputs.iter().any(|output| output.name == def.name.text);
-        if !models.into_iter().all(has_output) {
+        let mut models = self.program.defs.iter().filter(|def| matches!(def.kind, DefKind::Model(_)));
+        if !models.all(|def| self.outputs.iter().any(|output| output.name == def.name.text)) {
             for decl in &self.program.decls {
                 if let DeclKind::Minimize(expr) = &decl.kind {
                     let _ = self.eval(&mut self.top_frame(), expr);
                 }
             }
         }
-        let groups = self.model_groups();
-        let sparsified = self.model_sparsified(&densities);
-        Evaluation { reports, groups, sparsified }
+        reports
     }
 
     fn param_ids(&self) -> impl Iterator<Item = ParamId> + use<> {

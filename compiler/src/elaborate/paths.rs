@@ -145,12 +145,20 @@ impl<'p> Elab<'p, '_> {
             states.extend(inst.states.iter().map(|(name, id)| (join(path, name), Target::State(*id))));
         }
         let mine = |path: &Symbol| path.starts_with(&under);
-        let inner = self.inner.iter().filter(|((mode, path), _)| *mode == self.mode && mine(path));
-        let inner: Vec<_> = inner.map(|((_, path), tensor)| (path.clone(), Target::Inner(tensor.clone()))).collect();
-        let measures = self.measures.iter().filter(|((mode, path), _)| *mode == self.mode && mine(path));
-        let scalar = |expr| Target::Inner(Tensor { expr, labels: vec![] });
-        let measures: Vec<_> = measures.map(|((_, path), expr)| (path.clone(), scalar(*expr))).collect();
-        [params, states, inner, measures].concat()
+        let inner = self.inner.keys().chain(self.measures.keys());
+        let inner = inner.filter(|(mode, path)| *mode == self.mode && mine(path));
+        let inner = inner.map(|(_, path)| (path.clone(), Target::Inner)).collect();
+        [params, states, inner].concat()
+    }
+
+    /// A value bound or measured inside an instance.
+    pub(super) fn inner_tensor(&mut self, path: &Symbol) -> Option<Tensor> {
+        let key = (self.mode, path.clone());
+        self.reads_inner = true;
+        match self.measures.get(&key) {
+            Some(expr) => Some(Tensor { expr: *expr, labels: vec![] }),
+            None => self.inner.get(&key).cloned(),
+        }
     }
 
     /// The name of a parameter of the parameterisations that go by a name.

@@ -178,7 +178,7 @@ impl<'p> Elab<'p, '_> {
                         new = self.proximal(&new, cut.as_ref(), with, layer, decl.span)?;
                     }
                     Target::Param(_) => {}
-                    Target::State(_) | Target::Inner(_) => {
+                    Target::State(_) | Target::Inner => {
                         let (span, path, what) = (target.span, member.path, "proximal");
                         return Err(self.blame(super::errors::GroupMistake::NotAParameter { span, path, what }));
                     }

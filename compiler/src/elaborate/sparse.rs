@@ -26,7 +26,7 @@ pub(super) struct Parameterisation<'p> {
 impl<'p> Elab<'p, '_> {
     /// Puts every `sparsify` line on its tensors and makes the instances.
     pub(super) fn bind_sparsify(&mut self) {
-        self.mode = Mode::Train;
+        (self.mode, self.phase) = (Mode::Train, Phase::Trace);
         for decl in &self.program.decls {
             if let DeclKind::Sparsify { target, with, name } = &decl.kind {
                 let name = match (name, &target.kind) {

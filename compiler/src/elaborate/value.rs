@@ -68,14 +68,14 @@ pub(super) enum Cut {
 }
 
 /// What a path leads to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Target {
     /// A parameter.
     Param(ParamId),
     /// A state.
     State(StateId),
-    /// A value computed inside an instance.
-    Inner(Tensor),
+    /// A value computed inside an instance, in the program that is being traced.
+    Inner,
 }
 
 /// A member of a set of tensors.
