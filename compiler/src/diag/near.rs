@@ -13,10 +13,10 @@ fn distance(word: &str, other: &str) -> usize {
     2 * typos + usize::from(word.to_lowercase() != word || other.to_lowercase() != other)
 }
 
-/// How far two words may be apart: a typo in three letters, none in words of one letter.
+/// How far two words may be apart: a typo in three letters, none in shorter words but for their case.
 fn allowed(word: &str, other: &str) -> usize {
     let letters = word.chars().count().min(other.chars().count());
-    if letters < 2 { 0 } else { 2 * (letters / 3).max(1) + 1 }
+    if letters < 3 { letters.saturating_sub(1) } else { 2 * (letters / 3) + 1 }
 }
 
 #[cfg(test)]
@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn other_words_are_no_misses() {
-        assert_eq!(near_miss("x", ["y"]), None);
+        assert_eq!(near_miss("x", ["y", "X"]), None);
+        assert_eq!(near_miss("In", ["fn", "on"]), None);
         assert_eq!(near_miss("lambda", ["gamma", "epochs"]), None);
     }
 }

@@ -10,7 +10,10 @@
 //! | `build`      | grammar pairs to AST: declarations, plans, blocks, types                   |
 //! | `build_expr` | grammar pairs to AST: expressions                                          |
 //! | `precedence` | operands and operators in a row to a tree                                  |
-//! | `message`    | what the grammar expected and what it found, in words, with near misses    |
+//! | `message`    | diagnostics out of the grammar's errors                                   |
+//! | `expectation`| what the grammar expected, in words                                       |
+//! | `hints`      | ways out: near misses, habits of other languages                          |
+//! | `token`      | what stands around an error                                               |
 //! | `print`      | AST to text that parses to the same AST                                    |
 
 pub mod ast;
@@ -20,10 +23,13 @@ mod build;
 mod build_expr;
 mod depth;
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rules are pest's, and each place knows a few of them")]
+mod expectation;
+mod hints;
 mod message;
 mod parse;
 mod precedence;
 mod print;
+mod token;
 
 pub use parse::{decode, parse, parse_expr};
 pub use print::print;

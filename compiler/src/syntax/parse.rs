@@ -7,6 +7,7 @@ use super::build::{Builder, Children, doc_text};
 use super::depth::check_depth;
 use super::grammar::{Grammar, Rule};
 use super::message;
+use super::token::word;
 use crate::diag::{Diagnostic, FileId, Span};
 
 /// Words that start a declaration.
@@ -112,5 +113,5 @@ fn resume_at(text: &str, start: usize, failed: usize) -> usize {
 }
 
 fn starts_declaration(line: &str) -> bool {
-    line.starts_with("///") || DECLARATIONS.contains(&message::word(line))
+    line.starts_with("///") || DECLARATIONS.contains(&word(line))
 }
