@@ -43,7 +43,7 @@ const MAX_NAMES: usize = 12;
 /// If `func` has no result `value`, still asks for derivatives, or has a `grad.<input>` that is no input's.
 pub fn formulas(func: &Func, name: &str, axes: &dyn Fn(&str) -> Vec<String>) -> Option<Formulas> {
     let mut reader = Reader::new(func, axes);
-    let value = reader.poly(func.result("value").expect("a function to print has a value"), &[]);
+    let mut value = reader.poly(func.result("value").expect("a function to print has a value"), &[]);
     let mut gradients: Vec<Equation> = vec![];
     for (result, grad) in func.results.iter().filter(|(result, _)| result.starts_with("grad.")) {
         let input = &result["grad.".len()..];
@@ -55,7 +55,7 @@ pub fn formulas(func: &Func, name: &str, axes: &dyn Fn(&str) -> Vec<String>) -> 
     if reader.is_exhausted() {
         return None;
     }
-    let names = name_common(&mut gradients);
+    let names = name_common(&mut value, &mut gradients);
     Some(Formulas {
         value: format!("{name} = {}", print::formula(&value, &[])),
         gradients: gradients.iter().map(Equation::to_string).collect(),
@@ -80,15 +80,17 @@ fn entry(name: &str, at: &[String]) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{name}[{}]", at.join(",")) }
 }
 
-/// Gives names to sums and roots that occur more than once.
-fn name_common(equations: &mut Vec<Equation>) -> Vec<String> {
+/// Gives names to what is long and occurs more than once. In the function itself only what depends on no sum, as a schedule,
+/// gets its name.
+fn name_common(value: &mut Poly, equations: &mut Vec<Equation>) -> Vec<String> {
     let n_gradients = equations.len();
     while equations.len() < n_gradients + MAX_NAMES {
         let Some(common) = most_common(equations) else { break };
         let name = new_name(&common, equations);
         let at = free_indices(&common);
-        for equation in equations.iter_mut() {
-            equation.right.rewrite(&mut |atom| {
+        let in_value = (!has_sum(&common) && at.is_empty()).then_some(value as &mut Poly);
+        for poly in equations.iter_mut().map(|equation| &mut equation.right).chain(in_value) {
+            poly.rewrite(&mut |atom| {
                 if *atom == common {
                     *atom = Atom::Entry(name.clone(), at.clone());
                 }
@@ -103,7 +105,7 @@ fn name_common(equations: &mut Vec<Equation>) -> Vec<String> {
     equations.split_off(n_gradients).iter().map(Equation::to_string).collect()
 }
 
-/// The largest factor with a sum in it that occurs twice.
+/// The largest factor worth a name that occurs twice.
 fn most_common(equations: &[Equation]) -> Option<Atom> {
     let mut seen: Vec<(&Atom, usize)> = vec![];
     for equation in equations {
@@ -116,17 +118,21 @@ fn most_common(equations: &[Equation]) -> Option<Atom> {
     common.map(|(atom, _)| atom).max_by_key(|atom| size(atom)).cloned()
 }
 
+/// Factors with so many factors inside get a name if they occur twice.
+const LONG: usize = 5;
+
 fn is_worth_a_name(atom: &Atom) -> bool {
-    let has_sum = || {
-        let mut found = false;
-        Poly::atom(atom.clone()).visit(&mut |inner| found |= matches!(inner, Atom::Over(..)));
-        found
-    };
     match atom {
         Atom::Over(..) => true,
-        Atom::Call(..) | Atom::Where(..) | Atom::Group(_) => has_sum(),
+        Atom::Call(..) | Atom::Where(..) | Atom::Group(_) => has_sum(atom) || size(atom) >= LONG,
         Atom::Entry(..) | Atom::Index(_) => false,
     }
+}
+
+fn has_sum(atom: &Atom) -> bool {
+    let mut found = false;
+    Poly::atom(atom.clone()).visit(&mut |inner| found |= matches!(inner, Atom::Over(..)));
+    found
 }
 
 fn size(atom: &Atom) -> usize {

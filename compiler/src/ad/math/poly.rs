@@ -161,13 +161,19 @@ impl Poly {
         Poly::from(Term { coef: term.coef, factors: outside, guards }).times(sum)
     }
 
+    fn in_parentheses(self) -> Poly {
+        if self.0.len() > 1 { self.into_term().into() } else { self }
+    }
+
     /// One term: several are put in parentheses.
     fn into_term(self) -> Term {
         let mut terms = self.0;
         if terms.len() == 1 {
             return terms.remove(0);
         }
-        Term { coef: 1.0, factors: vec![(Atom::Group(Poly(terms)), 1.0)], guards: vec![] }
+        let guards = shared_guards(&terms);
+        terms.iter_mut().for_each(|term| term.guards.retain(|guard| !guards.contains(guard)));
+        Term { coef: 1.0, factors: vec![(Atom::Group(Poly(terms)), 1.0)], guards }
     }
 
     /// Whether an index occurs free.
@@ -220,6 +226,12 @@ impl Poly {
     pub fn rewrite(&mut self, change: &mut dyn FnMut(&mut Atom)) {
         self.each_part(&mut |atom| atom.rewrite(change));
     }
+}
+
+/// The conditions of all terms.
+pub fn shared_guards(terms: &[Term]) -> Vec<Cond> {
+    let Some((first, others)) = terms.split_first() else { return vec![] };
+    first.guards.iter().filter(|guard| others.iter().all(|term| term.guards.contains(guard))).cloned().collect()
 }
 
 impl From<Term> for Poly {
@@ -376,7 +388,8 @@ impl Cond {
         {
             return Cond::compare(f, args[0].clone(), b);
         }
-        Cond::Compare(f, a, b)
+        // A sum in parentheses can be given a name.
+        Cond::Compare(f, a.in_parentheses(), b.in_parentheses())
     }
 
     /// The opposite.

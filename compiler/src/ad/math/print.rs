@@ -1,6 +1,6 @@
 //! Formulas as text.
 
-use super::poly::{Atom, Cond, Poly, Term};
+use super::poly::{Atom, Cond, Poly, Term, shared_guards};
 use crate::scalar::Binary;
 use crate::tir::Reduction;
 
@@ -9,8 +9,7 @@ pub fn formula(poly: &Poly, free: &[String]) -> String {
     let mut poly = poly.clone();
     poly.unshadow(free);
     let Some(first) = poly.0.first() else { return "0".into() };
-    let shared: Vec<Cond> =
-        first.guards.iter().filter(|cond| poly.0.iter().all(|t| t.guards.contains(cond))).cloned().collect();
+    let shared = shared_guards(&poly.0);
     if shared.is_empty() {
         return sum(&poly);
     }
@@ -111,12 +110,23 @@ fn over(by: Reduction, indices: &[String], body: &Poly) -> String {
 fn condition(cond: &Cond) -> String {
     let joined = |conds: &[Cond], word: &str| conds.iter().map(condition).collect::<Vec<_>>().join(word);
     match cond {
-        Cond::Compare(f, a, b) => format!("{} {} {}", sum(a), comparison(*f), sum(b)),
+        Cond::Compare(f, a, b) => format!("{} {} {}", side(a), comparison(*f), side(b)),
         Cond::All(conds) => joined(conds, " and "),
         Cond::Any(conds) => joined(conds, " or "),
         Cond::Not(cond) => format!("not ({})", condition(cond)),
         Cond::Holds(atom) => atom_text(atom),
     }
+}
+
+/// A side of a comparison needs no parentheses.
+fn side(poly: &Poly) -> String {
+    if let [Term { coef: 1.0, factors, guards }] = poly.0.as_slice()
+        && let [(Atom::Group(body), 1.0)] = factors.as_slice()
+        && guards.is_empty()
+    {
+        return sum(body);
+    }
+    sum(poly)
 }
 
 fn comparison(f: Binary) -> &'static str {
@@ -132,7 +142,8 @@ fn comparison(f: Binary) -> &'static str {
     }
 }
 
+/// Six digits, for reading.
 fn number(number: f64) -> String {
-    let rounded = format!("{}", (number * 1e12).round() / 1e12);
-    if rounded == "0" { format!("{number:e}") } else { rounded }
+    let rounded: f64 = format!("{number:.5e}").parse().expect("a number is read back");
+    if (1e-4..1e7).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
 }
