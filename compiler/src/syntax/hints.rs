@@ -126,7 +126,8 @@ impl Stuck<'_> {
         if self.rest.starts_with(',') && self.before.trim_start().starts_with("use ") {
             return Some("several names stand in braces: `use std.layers.{Dense, flatten}`".to_string());
         }
-        if starts_value(self.rest) && self.expects("`,`") {
+        let on_one_line = !self.before.trim_end_matches([' ', '\t']).ends_with(['\n', '\r']);
+        if starts_value(self.rest) && self.expects("`,`") && on_one_line {
             return Some("write `,` between the two".to_string());
         }
         self.expects("the end of the line").then(|| "write an operator, or start a new line here".to_string())

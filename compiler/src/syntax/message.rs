@@ -63,8 +63,10 @@ fn unfinished(file: FileId, text: &str, item: (usize, usize), expected: Option<E
     let end = item.0 + text[item.0..item.1].trim_end().len();
     let last = text[..end].char_indices().next_back().map_or(item.0, |(at, _)| at);
     let wanted = expected.map(|expected| list(&expected.phrases)).filter(|wanted| !wanted.is_empty());
-    let wanted = wanted.unwrap_or_else(|| "something".to_string());
-    let label = format!("expected {wanted} after this");
+    let (label, help) = match wanted {
+        Some(wanted) => (format!("expected {wanted} after this"), format!("write {wanted} to finish it")),
+        None => ("something is missing after this".to_string(), "write the rest of it before the next one".to_string()),
+    };
     let diagnostic = Diagnostic::new("E0102", "a declaration is not finished", span(file, last, end - last), label);
     match unclosed(&text[item.0..end]) {
         Some(open) => {
@@ -72,7 +74,7 @@ fn unfinished(file: FileId, text: &str, item: (usize, usize), expected: Option<E
             let close = closing(&text[at..]);
             diagnostic.also(span(file, at, 1), "opened here").help(format!("close it with `{close}`"))
         }
-        None => diagnostic.help(format!("write {wanted} before the next declaration")),
+        None => diagnostic.help(help),
     }
 }
 
