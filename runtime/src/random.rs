@@ -14,6 +14,7 @@ pub fn uniform(seed: i32, step: i32, site: u64, index: u64) -> f32 {
 }
 
 /// Writes the draws with the indices `first`, `first + 1`, … to `out`: each is what [`uniform`] gives.
+#[inline(always)]
 pub fn fill_uniform(seed: i32, step: i32, site: u64, first: u64, out: &mut [f32]) {
     let key = [seed as u32, step as u32];
     let head = ((LANES - first % LANES) % LANES).min(out.len() as u64) as usize;
@@ -22,7 +23,12 @@ pub fn fill_uniform(seed: i32, step: i32, site: u64, first: u64, out: &mut [f32]
         *draw = uniform(seed, step, site, index);
     }
     let first_block = (first + head.len() as u64) / LANES;
-    for (block, draws) in (first_block..).zip(body.chunks_mut(LANES as usize)) {
+    let (groups, rest) = body.as_chunks_mut::<{ GROUP * LANES as usize }>();
+    for (block, draws) in (first_block..).step_by(GROUP).zip(groups.iter_mut()) {
+        *draws = group(site, block, key);
+    }
+    let first_block = first_block + (GROUP * groups.len()) as u64;
+    for (block, draws) in (first_block..).zip(rest.chunks_mut(LANES as usize)) {
         for (draw, bits) in draws.iter_mut().zip(philox(counter(site, block), key)) {
             *draw = to_unit(bits);
         }
@@ -30,16 +36,44 @@ pub fn fill_uniform(seed: i32, step: i32, site: u64, first: u64, out: &mut [f32]
 }
 
 /// How many draws one application of the generator gives.
-pub(crate) const LANES: u64 = 4;
+const LANES: u64 = 4;
+
+/// How many applications are computed side by side, in vectors.
+const GROUP: usize = 4;
 
 /// The multipliers of the two halves.
-pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 
 /// What is added to the key after each round: the golden ratio and the square root of 3, less 1.
-pub(crate) const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// How many rounds make a draw.
-pub(crate) const ROUNDS: usize = 10;
+const ROUNDS: usize = 10;
+
+/// The draws of [`GROUP`] blocks. What is a word of the counter in [`philox`] is a row of words here, each in the low
+/// half of 64 bits, as the machine's multiplications of vectors want them.
+#[inline(always)]
+fn group(site: u64, first_block: u64, mut key: [u32; 2]) -> [f32; GROUP * LANES as usize] {
+    let blocks: [[u32; 4]; GROUP] = std::array::from_fn(|lane| counter(site, first_block + lane as u64));
+    let mut words: [[u64; GROUP]; 4] = std::array::from_fn(|word| blocks.map(|block| u64::from(block[word])));
+    for _ in 0..ROUNDS {
+        let mut next = [[0; GROUP]; 4];
+        for lane in 0..GROUP {
+            let left = u64::from(MULTIPLIERS[0]) * (words[0][lane] & LOW);
+            let right = u64::from(MULTIPLIERS[1]) * (words[2][lane] & LOW);
+            next[0][lane] = (right >> 32) ^ words[1][lane] ^ u64::from(key[0]);
+            next[1][lane] = right & LOW;
+            next[2][lane] = (left >> 32) ^ words[3][lane] ^ u64::from(key[1]);
+            next[3][lane] = left & LOW;
+        }
+        words = next;
+        key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
+    }
+    std::array::from_fn(|index| to_unit(words[index % 4][index / 4] as u32))
+}
+
+/// The low half of 64 bits.
+const LOW: u64 = u32::MAX as u64;
 
 /// What a block of draws is counted by.
 fn counter(site: u64, block: u64) -> [u32; 4] {
