@@ -1,4 +1,4 @@
-//! The quantile of a row of numbers, by selection.
+//! The quantile of a row of numbers, by selection: the digits of its bits are found one after the other, from counts.
 
 /// The smallest of `numbers` that at least a share `share` of them does not exceed; the smallest of all for a share of 0 or
 /// less. What is not a number counts as larger than everything. `work` is overwritten; nothing is allocated.
@@ -7,10 +7,64 @@
 ///
 /// If there are no numbers, or `work` has another length.
 pub fn quantile(numbers: &[f32], share: f32, work: &mut [f32]) -> f32 {
+    assert!(!numbers.is_empty(), "there is no quantile of nothing");
     work.copy_from_slice(numbers);
-    let rank = rank(numbers.len(), share);
-    let (_, value, _) = work.select_nth_unstable_by(rank, |a, b| order(*a).cmp(&order(*b)));
-    *value
+    let mut rank = rank(numbers.len(), share);
+    let mut left = work.len();
+    for shift in DIGITS {
+        let counts = counts(&work[..left], shift);
+        let (digit, below) = digit_at(&counts, rank);
+        left = keep(&mut work[..left], shift, digit);
+        rank -= below;
+    }
+    work[0]
+}
+
+/// Where the digits of an ordered integer begin, the highest first: 11, 11 and 10 bits.
+const DIGITS: [u32; 3] = [21, 10, 0];
+
+/// The values of a digit.
+const VALUES: usize = 1 << 11;
+
+/// The digit of a number that begins at bit `shift`. Higher ones are equal in all numbers that are left.
+fn digit(number: f32, shift: u32) -> usize {
+    let bits = if shift == 0 { 10 } else { 11 };
+    (order(number) >> shift) as usize & ((1 << bits) - 1)
+}
+
+/// How often each digit occurs. Neighbours are counted apart, because equal ones would wait for each other.
+fn counts(numbers: &[f32], shift: u32) -> [u32; VALUES] {
+    let mut counts = [[0; VALUES]; 2];
+    for pair in numbers.chunks(2) {
+        for (counts, number) in counts.iter_mut().zip(pair) {
+            counts[digit(*number, shift)] += 1;
+        }
+    }
+    let [even, odd] = counts;
+    std::array::from_fn(|value| even[value] + odd[value])
+}
+
+/// The digit of the number that `rank` numbers precede, and how many have a lower one.
+fn digit_at(counts: &[u32; VALUES], rank: usize) -> (usize, usize) {
+    let mut below = 0;
+    for (value, count) in counts.iter().enumerate() {
+        if below + *count as usize > rank {
+            return (value, below);
+        }
+        below += *count as usize;
+    }
+    panic!("a rank of {rank} among {below} numbers")
+}
+
+/// Moves the numbers with this digit to the front, and says how many they are.
+fn keep(numbers: &mut [f32], shift: u32, wanted: usize) -> usize {
+    let mut kept = 0;
+    for index in 0..numbers.len() {
+        let number = numbers[index];
+        numbers[kept] = number;
+        kept += usize::from(digit(number, shift) == wanted);
+    }
+    kept
 }
 
 /// How many numbers lie below the quantile, were all different.
@@ -22,10 +76,11 @@ fn rank(len: usize, share: f32) -> usize {
 }
 
 /// An integer that is ordered as the numbers are; NaN, of either sign, comes last.
-fn order(number: f32) -> i32 {
-    let bits = number.to_bits() as i32;
-    // Negative numbers are ordered by their distance from zero, so all bits but the sign are turned around.
-    if number.is_nan() { i32::MAX } else { bits ^ (((bits >> 31) as u32) >> 1) as i32 }
+fn order(number: f32) -> u32 {
+    let bits = number.to_bits();
+    // Negative numbers are ordered by their distance from zero, so all their bits are turned around.
+    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    if number.is_nan() { u32::MAX } else { ordered }
 }
 
 #[cfg(test)]
