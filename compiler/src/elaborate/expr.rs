@@ -55,10 +55,12 @@ impl<'p> Elab<'p, '_> {
 
     /// What a local is bound to.
     pub(super) fn local(&mut self, frame: &Frame<'p>, local: Local, span: Span) -> Eval<Value> {
-        match &frame.values[local.0 as usize] {
-            Some(Value::Poison) => Err(Failed),
-            Some(value) => Ok(value.clone()),
-            None => {
+        match frame.values.get(local.0 as usize) {
+            Some(Some(Value::Poison)) => Err(Failed),
+            Some(Some(value)) => Ok(value.clone()),
+            // A rest that is named where there is no signature.
+            None => Err(self.blame(ShapeMistake::NoRestHere { span })),
+            Some(None) => {
                 let def = &frame.locals[local.0 as usize];
                 let (name, bound) = (def.name.text.clone(), def.name.span);
                 let rest = def.kind == LocalKind::Rest;

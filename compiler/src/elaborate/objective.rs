@@ -92,6 +92,10 @@ impl<'p> Elab<'p, '_> {
             terms
         });
         let mut budgets = vec![];
+        if !self.diags.is_empty() {
+            // What a budget counts is not known for sure.
+            return Objective { terms, budgets };
+        }
         for decl in &self.program.decls {
             if let DeclKind::Budget { .. } = &decl.kind {
                 let budget = self.budget(decl, &terms);

@@ -127,7 +127,8 @@ impl<'p> Elab<'p, '_> {
         let own = |path: &Symbol| self.sparse.values().any(|s| s.name == name && s.paths.contains(path));
         let paths: Vec<Symbol> =
             self.instances.keys().filter(|path| path.starts_with(&under) && own(path)).cloned().collect();
-        if paths.is_empty() && self.broken_names.contains(&name) {
+        let declared = self.broken_names.contains(&name) || self.sparse.values().any(|own| own.name == name);
+        if paths.is_empty() && declared && !self.diags.is_empty() {
             return Err(Failed);
         }
         if paths.is_empty() {

@@ -29,8 +29,10 @@ impl<'p> Elab<'p, '_> {
     }
 
     fn shape_size(&mut self, frame: &mut Frame<'p>, size: &'p Expr) -> Eval<Option<Size>> {
-        if let ExprKind::AxisName(_) = size.kind {
-            return Ok(None);
+        match size.kind {
+            ExprKind::AxisName(_) => return Ok(None),
+            ExprKind::Local(local) if local.0 as usize >= frame.values.len() => return Ok(None),
+            _ => {}
         }
         match self.eval(frame, size)? {
             Value::Size(_, size) => Ok(Some(self.sizes.find(size))),

@@ -90,6 +90,8 @@ pub(in super::super) enum ShapeMistake {
     NotAScalar { span: Span, what: &'static str, found: String },
     /// A local that nothing has bound.
     NotBound { span: Span, name: Symbol, bound: Span, rest: bool },
+    /// `...S` outside of functions and layers.
+    NoRestHere { span: Span },
     /// The second use of an instance needs other sizes.
     OtherSizes { span: Span, path: Symbol, old: String, new: String },
     /// Two layers would live at one path.
@@ -126,7 +128,11 @@ impl From<ShapeMistake> for Diagnostic {
             M::NotFinite { .. } | M::BadSize { .. } | M::TooLarge { .. } | M::BatchLasts { .. } => numbers(mistake),
             M::TooDeep { .. } | M::TooMuch { .. } | M::NotANumber { .. } | M::NotAScalar { .. } => numbers(mistake),
             M::NotATensor { .. } | M::AxisIsNotAValue { .. } | M::NotCallable { .. } => kinds(mistake),
-            M::NotALayer { .. } | M::NotAString { .. } | M::NotATuple { .. } | M::NotBound { .. } => kinds(mistake),
+            M::NotALayer { .. }
+            | M::NotAString { .. }
+            | M::NotATuple { .. }
+            | M::NotBound { .. }
+            | M::NoRestHere { .. } => kinds(mistake),
             M::OtherSizes { .. } | M::TwoLayers { .. } | M::OutsideOfALayer { .. } => layers(mistake),
             M::ParamIsNotReal { .. } | M::NotAState { .. } | M::UpdateInIf { .. } => layers(mistake),
             M::WrittenTwice { .. } | M::UnsupportedFunction { .. } | M::Lost { .. } => layers(mistake),
@@ -186,6 +192,7 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
         M::NotATuple { found: None, .. } => "bind one name: `a = …`".into(),
         M::NotBound { name, rest: true, .. } => format!("give an input these axes: `x: [...{name}]`"),
         M::NotBound { name, rest: false, .. } => format!("bind `{name}` before"),
+        M::NoRestHere { .. } => "write a function whose input has these axes: `fn f(x: [...S]) = …`".into(),
         M::OtherSizes { .. } => "make a second instance for other sizes".into(),
         M::TwoLayers { .. } => "give them different names".into(),
         M::OutsideOfALayer { .. } => "declare a `layer` instead of a `fn`".into(),
@@ -410,6 +417,10 @@ fn kinds(mistake: ShapeMistake) -> Diagnostic {
             }
             None => expected(&format!("a tuple of {n} values"), kind, span),
         },
+        ShapeMistake::NoRestHere { span } => {
+            let title = "there is no signature here that could bind these axes";
+            Diagnostic::new("E0314", title, span, "bound by nothing")
+        }
         ShapeMistake::NotBound { span, name, bound, rest } => {
             let why = if rest { "no input has bound these axes" } else { "not bound at this point" };
             Diagnostic::new("E0314", format!("`{name}` has no value yet"), span, why).also(bound, "declared here")
