@@ -14,6 +14,8 @@
 mod poly;
 mod print;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
