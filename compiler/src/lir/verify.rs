@@ -81,7 +81,7 @@ fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
         let mut found = vec![];
         step.calls.iter().for_each(|call| check_call(module, step, call, &mut found));
         if found.is_empty() {
-            check_slices(module, step, &mut found);
+            require(&mut found, slices_are_apart(module, step), || "slices may touch the same element".into());
         }
         errors.extend(found.into_iter().map(|error| format!("step {index}: {error}")));
     }
@@ -196,34 +196,43 @@ fn check_gemm(module: &Module, gemm: &Gemm, errors: &mut Vec<String>) {
     }
 }
 
-/// In a step of several calls, what a slice writes no other slice may touch.
-fn check_slices(module: &Module, step: &Step, errors: &mut Vec<String>) {
-    for (index, call) in step.calls.iter().enumerate() {
-        for other in &step.calls[..index] {
-            for (i, j) in (0..step.slices).flat_map(|i| (0..step.slices).map(move |j| (i, j))).filter(|(i, j)| i != j) {
-                let (a, b) = (touched(module, call, i), touched(module, other, j));
-                let clash = a.iter().any(|a| b.iter().any(|b| (a.1 || b.1) && overlap(&a.0, &b.0)));
-                require(errors, !clash, || format!("slices {i} and {j} may touch the same element"));
-            }
-        }
-    }
+/// Whether, between the calls of a step, what one slice writes no other slice touches.
+pub fn slices_are_apart(module: &Module, step: &Step) -> bool {
+    let clash = |call: &Call, i: usize, other: &Call, j: usize| {
+        let (a, b) = (touched(module, call, i), touched(module, other, j));
+        let clash = |a: &Touched, b: &Touched| {
+            a.buffer == b.buffer && (a.written || b.written) && overlap(&a.elements, &b.elements)
+        };
+        a.iter().any(|a| b.iter().any(|b| clash(a, b)))
+    };
+    let pairs = || (0..step.slices).flat_map(|i| (0..step.slices).map(move |j| (i, j))).filter(|(i, j)| i != j);
+    step.calls
+        .iter()
+        .enumerate()
+        .all(|(index, call)| step.calls[..index].iter().all(|other| pairs().all(|(i, j)| !clash(call, i, other, j))))
 }
 
-/// The bytes that a slice of a call lies between, and whether they are written.
-fn touched(module: &Module, call: &Call, slice: usize) -> Vec<(Range<usize>, bool)> {
+/// Elements of a buffer that all that a slice of a call touches lies between.
+struct Touched {
+    buffer: BufferId,
+    elements: Range<usize>,
+    written: bool,
+}
+
+fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
     let (extent, chunk) = call.cut(module);
     let range = (slice * chunk).min(extent)..((slice + 1) * chunk).min(extent);
     if range.is_empty() {
         return vec![];
     }
-    let span = |place: Place, sizes: &[usize], strides: &[usize], cut: Option<usize>| {
+    let span = |place: Place, sizes: &[usize], strides: &[usize], cut: Option<usize>, written: bool| {
         let mut sizes = sizes.to_vec();
-        let mut first = bytes(module, place.buffer).start + 4 * place.start;
+        let mut first = place.start;
         if let Some(cut) = cut {
             sizes[cut] = range.len();
-            first += 4 * range.start * strides[cut];
+            first += range.start * strides[cut];
         }
-        first..first + 4 * (reach(&sizes, strides) + 1)
+        Touched { buffer: place.buffer, elements: first..first + reach(&sizes, strides) + 1, written }
     };
     match call {
         Call::Run(run) => {
@@ -231,30 +240,30 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<(Range<usize>, boo
             let cut = (!kernel.rows.is_empty()).then_some(0);
             let of_phase = |phase: &Phase| {
                 let sizes = [&kernel.rows[..], &phase.inner].concat();
-                let accesses = accesses(phase).into_iter();
-                let spans = accesses.map(|(param, strides)| {
-                    let param = param.0 as usize;
-                    (span(run.args[param], &sizes, strides, cut), is_stored(kernel, param))
-                });
-                spans.collect::<Vec<_>>()
+                let span = |(param, strides): (ParamId, &[usize])| {
+                    let index = param.0 as usize;
+                    span(run.args[index], &sizes, strides, cut, is_stored(kernel, index))
+                };
+                accesses(phase).into_iter().map(span).collect::<Vec<_>>()
             };
             kernel.phases.iter().flat_map(of_phase).collect()
         }
         Call::Gemm(Gemm { m, n, k, stack, a, b, c, cut, .. }) => {
-            let span = |matrix: &Matrix, rows: usize, cols: usize, by_rows: bool, by_cols: bool| {
+            let span = |matrix: &Matrix, [rows, cols]: [usize; 2], [row, col]: [bool; 2], written: bool| {
                 let cut = match cut {
                     Cut::Stack => Some(0),
-                    Cut::Rows => by_rows.then_some(1),
-                    Cut::Cols => by_cols.then_some(2),
+                    Cut::Rows => row.then_some(1),
+                    Cut::Cols => col.then_some(2),
                 };
-                span(matrix.place, &[*stack, rows, cols], &[matrix.stack, matrix.row, matrix.col], cut)
+                span(matrix.place, &[*stack, rows, cols], &[matrix.stack, matrix.row, matrix.col], cut, written)
             };
-            let factors = [span(a, *m, *k, true, false), span(b, *k, *n, false, true)].map(|span| (span, false));
-            factors.into_iter().chain([(span(c, *m, *n, true, true), true)]).collect()
+            let a = span(a, [*m, *k], [true, false], false);
+            let b = span(b, [*k, *n], [false, true], false);
+            vec![a, b, span(c, [*m, *n], [true, true], true)]
         }
         Call::Quantile(q) => {
             let all = [(q.from, q.len, false), (q.share, 1, false), (q.to, 1, true), (q.work, q.len, true)];
-            all.map(|(place, len, written)| (span(place, &[len], &[1], None), written)).to_vec()
+            all.map(|(place, len, written)| span(place, &[len], &[1], None, written)).into()
         }
     }
 }

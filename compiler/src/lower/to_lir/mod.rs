@@ -12,6 +12,7 @@ use crate::tir::{self, Value};
 
 mod arena;
 mod collapse;
+mod join;
 mod nest;
 mod slices;
 
@@ -101,7 +102,8 @@ impl<'a> FuncLowering<'a> {
             self.push(call);
         }
         let name = std::mem::take(&mut self.plan.func.name);
-        lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps: self.steps }
+        let steps = join::run(&self.program.module, self.steps);
+        lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps }
     }
 
     fn push(&mut self, call: Call) {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::nodes::Node;
-use super::order::{self, Order};
+use super::order::{self, Next, Order};
 use crate::tir::Value;
 
 /// Nests beyond this number of points must keep enough rows for threads to share.
@@ -35,9 +35,11 @@ pub struct Cluster {
 /// Puts the nodes in clusters, in an order in which these can run.
 pub fn group(nodes: &[Node], node_of: &[Option<usize>], order: &Order) -> Vec<Cluster> {
     let mut grouping = Grouping { nodes, node_of, order, clusters: vec![], cluster_of: vec![usize::MAX; nodes.len()] };
-    for node in order.sorted() {
-        grouping.place(node);
+    let sorted = order.sorted();
+    for node in &sorted {
+        grouping.place(*node);
     }
+    grouping.merge_all(&sorted);
     grouping.in_order()
 }
 
@@ -151,23 +153,61 @@ impl Grouping<'_> {
         let others = self.clusters.iter().enumerate().rev().filter(|(_, c)| shares(c) || small(c)).map(|(c, _)| c);
         let mut all: Vec<usize> = producers.iter().rev().copied().collect();
         all.extend(others.filter(|c| !producers.contains(c)));
+        all.retain(|c| !self.clusters[*c].members.is_empty());
         all.retain(|c| self.clusters[*c].members.iter().all(|m| self.nodes[*m].is_nest()));
         all
     }
 
     /// The cluster with the node in it, if that is possible and of use.
     fn join(&self, node: usize, index: usize) -> Option<Cluster> {
-        let cluster = &self.clusters[index];
         let outside = self.order.before[node].iter().map(|before| self.cluster_of[*before]);
         let outside: BTreeSet<usize> = outside.filter(|c| *c != index).collect();
-        if cluster.members.len() >= MOST_MEMBERS || outside.iter().any(|c| self.needs(*c, index)) {
+        if outside.iter().any(|c| self.needs(*c, index)) {
             return None;
         }
+        self.extend(&self.clusters[index], node)
+    }
+
+    /// The cluster with one more member, whatever comes before or between them.
+    fn extend(&self, cluster: &Cluster, node: usize) -> Option<Cluster> {
         let links = self.links(node, cluster)?;
         let related = links.any || self.nodes[node].kept == 0;
+        if cluster.members.len() >= MOST_MEMBERS || !related {
+            return None;
+        }
         let mut joined = cluster.with(node, links.axes, &self.nodes[node].space);
         joined.rows = self.rows(&joined)?;
-        (related && self.keeps_rows(&joined) && self.overwrites_in_place(&joined)).then_some(joined)
+        (self.keeps_rows(&joined) && self.overwrites_in_place(&joined)).then_some(joined)
+    }
+
+    /// Merges nests that could not be one while their members were placed one by one.
+    fn merge_all(&mut self, sorted: &[usize]) {
+        for second in 0..self.clusters.len() {
+            let members = self.clusters[second].members.iter();
+            let candidates: BTreeSet<usize> = members.flat_map(|node| self.candidates(*node)).collect();
+            for first in candidates.into_iter().rev() {
+                if first != second
+                    && let Some(merged) = self.merge(first, second, sorted)
+                {
+                    merged.members.iter().for_each(|node| self.cluster_of[*node] = first);
+                    self.clusters[first] = merged;
+                    self.clusters[second] = Cluster::default();
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Two nests as one, if nothing has to come between them.
+    fn merge(&self, first: usize, second: usize, sorted: &[usize]) -> Option<Cluster> {
+        let between = |a: usize, b: usize| self.before(a).into_iter().any(|c| c != b && self.needs(c, b));
+        if between(first, second) || between(second, first) {
+            return None;
+        }
+        let members = |node: &&usize| [first, second].contains(&self.cluster_of[**node]);
+        let mut members = sorted.iter().filter(members);
+        let alone = self.alone(*members.next()?);
+        members.try_fold(alone, |cluster, node| self.extend(&cluster, *node))
     }
 
     /// Which axes of the node are which dimensions, from what it reads; `None` if it reads a member anywhere but at
@@ -254,6 +294,7 @@ impl Grouping<'_> {
 
     fn in_order(self) -> Vec<Cluster> {
         let before: Vec<BTreeSet<usize>> = (0..self.clusters.len()).map(|c| self.before(c)).collect();
-        order::sort(&before).into_iter().map(|c| self.clusters[c].clone()).collect()
+        let sorted = order::sort(&before, Next::Following).into_iter();
+        sorted.map(|c| self.clusters[c].clone()).filter(|cluster| !cluster.members.is_empty()).collect()
     }
 }

@@ -67,12 +67,21 @@ impl Order {
 
     /// The nodes, each after all that it needs; otherwise in the order they are in.
     pub fn sorted(&self) -> Vec<usize> {
-        sort(&self.before)
+        sort(&self.before, Next::Smallest)
     }
 }
 
-/// The indices, each after those in its set; always the smallest that can come next.
-pub fn sort(before: &[BTreeSet<usize>]) -> Vec<usize> {
+/// Which of several indices that can come next does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The smallest.
+    Smallest,
+    /// One that the last one was in the way of (what that wrote is still in the cache), else the smallest.
+    Following,
+}
+
+/// The indices, each after those in its set.
+pub fn sort(before: &[BTreeSet<usize>], prefer: Next) -> Vec<usize> {
     let mut missing: Vec<usize> = before.iter().map(BTreeSet::len).collect();
     let mut after: Vec<Vec<usize>> = vec![vec![]; before.len()];
     for (index, set) in before.iter().enumerate() {
@@ -80,12 +89,15 @@ pub fn sort(before: &[BTreeSet<usize>]) -> Vec<usize> {
     }
     let mut ready: BTreeSet<usize> = (0..before.len()).filter(|index| missing[*index] == 0).collect();
     let mut sorted = vec![];
-    while let Some(next) = ready.pop_first() {
+    let mut follows: Option<usize> = None;
+    while let Some(next) = follows.take().or_else(|| ready.first().copied()) {
+        let _ = ready.remove(&next);
         sorted.push(next);
         for index in &after[next] {
             missing[*index] -= 1;
             if missing[*index] == 0 {
                 let _ = ready.insert(*index);
+                follows = follows.or(Some(*index)).filter(|_| prefer == Next::Following);
             }
         }
     }

@@ -1,0 +1,36 @@
+//! Puts calls into one step where a slice of one needs only the same slice of the other.
+//!
+//! Each step ends with all threads waiting for each other, and what a slice has just computed is still in its cache.
+
+use crate::lir::{Call, Cut, Gemm, Module, Step, verify};
+
+/// Joins neighbouring steps.
+pub fn run(module: &Module, steps: Vec<Step>) -> Vec<Step> {
+    let mut joined: Vec<Step> = vec![];
+    for step in steps {
+        match joined.last().and_then(|last| join(module, last, &step)) {
+            Some(both) => *joined.last_mut().expect("there is a last one") = both,
+            None => joined.push(step),
+        }
+    }
+    joined
+}
+
+/// Two steps as one, if that is valid and leaves as much to do at once.
+fn join(module: &Module, first: &Step, second: &Step) -> Option<Step> {
+    let both = |a: &Step, b: &Step, slices| Step { slices, calls: [&a.calls[..], &b.calls].concat() };
+    if first.slices == 1 && second.slices == 1 {
+        return Some(both(first, second, 1));
+    }
+    let [Call::Gemm(gemm @ Gemm { cut: Cut::Rows, .. })] = &first.calls[..] else {
+        return None;
+    };
+    let [Call::Run(run)] = &second.calls[..] else {
+        return None;
+    };
+    // The slices of the product serve both: each packs a factor anew, so there should not be more.
+    let run = crate::lir::Run { chunk: gemm.chunk, ..run.clone() };
+    let follows = module.kernel(run.kernel).extent() == gemm.extent();
+    let step = both(first, &Step { slices: first.slices, calls: vec![Call::Run(run)] }, first.slices);
+    (follows && verify::slices_are_apart(module, &step)).then_some(step)
+}
