@@ -218,11 +218,12 @@ impl Shared {
     }
 }
 
-/// How often a waiting thread looks before it lets others use its core.
-const SPINS: usize = 4_000;
+/// How often a waiting thread looks before it lets others use its core: longer than slices of equal work differ, and
+/// short enough where threads have to share a core.
+const SPINS: usize = 500;
 
 /// How often a thread without work looks before it sleeps: some milliseconds.
-const AWAKE: usize = 12_000;
+const AWAKE: usize = 6_000;
 
 /// Looks for `done` up to `looks` times, and says whether it came true.
 fn wait_until(looks: usize, done: impl Fn() -> bool) -> bool {

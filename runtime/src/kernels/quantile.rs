@@ -8,40 +8,52 @@
 /// If there are no numbers, or `work` has another length.
 pub fn quantile(numbers: &[f32], share: f32, work: &mut [f32]) -> f32 {
     assert!(!numbers.is_empty(), "there is no quantile of nothing");
-    work.copy_from_slice(numbers);
-    let mut rank = rank(numbers.len(), share);
-    let mut left = work.len();
-    for shift in DIGITS {
-        let counts = counts(&work[..left], shift);
-        let (digit, below) = digit_at(&counts, rank);
-        left = keep(&mut work[..left], shift, digit);
-        rank -= below;
+    assert_eq!(numbers.len(), work.len(), "as much room as numbers");
+    for (ordered, number) in work.iter_mut().zip(numbers) {
+        *ordered = f32::from_bits(order(*number));
     }
-    work[0]
+    let (rank, left) = narrow::<21>(work, rank(numbers.len(), share), work.len());
+    let (rank, left) = narrow::<10>(work, rank, left);
+    let _ = narrow::<0>(work, rank, left);
+    unorder(work[0].to_bits())
 }
 
-/// Where the digits of an ordered integer begin, the highest first: 11, 11 and 10 bits.
-const DIGITS: [u32; 3] = [21, 10, 0];
+/// Keeps of the first `left` ordered integers those that share the digit from bit `SHIFT` on with the one that `rank` of
+/// them precede; returns its rank among these, and how many they are. Higher digits are equal in all of them.
+fn narrow<const SHIFT: u32>(work: &mut [f32], rank: usize, left: usize) -> (usize, usize) {
+    let work = &mut work[..left];
+    let (wanted, below) = digit_at(&counts::<SHIFT>(work), rank);
+    let mut kept = 0;
+    for index in 0..work.len() {
+        let number = work[index];
+        work[kept] = number;
+        kept += usize::from(digit::<SHIFT>(number) == wanted);
+    }
+    (rank - below, kept)
+}
 
-/// The values of a digit.
+/// The values of a digit: it has 11 bits, the last one 10.
 const VALUES: usize = 1 << 11;
 
-/// The digit of a number that begins at bit `shift`. Higher ones are equal in all numbers that are left.
-fn digit(number: f32, shift: u32) -> usize {
-    let bits = if shift == 0 { 10 } else { 11 };
-    (order(number) >> shift) as usize & ((1 << bits) - 1)
+/// The digit of an ordered integer from bit `SHIFT` on.
+fn digit<const SHIFT: u32>(ordered: f32) -> usize {
+    let values = if SHIFT == 0 { VALUES / 2 } else { VALUES };
+    (ordered.to_bits() >> SHIFT) as usize & (values - 1)
 }
 
 /// How often each digit occurs. Neighbours are counted apart, because equal ones would wait for each other.
-fn counts(numbers: &[f32], shift: u32) -> [u32; VALUES] {
-    let mut counts = [[0; VALUES]; 2];
-    for pair in numbers.chunks(2) {
-        for (counts, number) in counts.iter_mut().zip(pair) {
-            counts[digit(*number, shift)] += 1;
+fn counts<const SHIFT: u32>(ordered: &[f32]) -> [u32; VALUES] {
+    let mut counts = [[0u32; VALUES]; 4];
+    let (fours, rest) = ordered.as_chunks::<4>();
+    for four in fours {
+        for lane in 0..4 {
+            counts[lane][digit::<SHIFT>(four[lane])] += 1;
         }
     }
-    let [even, odd] = counts;
-    std::array::from_fn(|value| even[value] + odd[value])
+    for number in rest {
+        counts[0][digit::<SHIFT>(*number)] += 1;
+    }
+    std::array::from_fn(|value| counts.iter().map(|counts| counts[value]).sum())
 }
 
 /// The digit of the number that `rank` numbers precede, and how many have a lower one.
@@ -56,17 +68,6 @@ fn digit_at(counts: &[u32; VALUES], rank: usize) -> (usize, usize) {
     panic!("a rank of {rank} among {below} numbers")
 }
 
-/// Moves the numbers with this digit to the front, and says how many they are.
-fn keep(numbers: &mut [f32], shift: u32, wanted: usize) -> usize {
-    let mut kept = 0;
-    for index in 0..numbers.len() {
-        let number = numbers[index];
-        numbers[kept] = number;
-        kept += usize::from(digit(number, shift) == wanted);
-    }
-    kept
-}
-
 /// How many numbers lie below the quantile, were all different.
 ///
 /// The product is rounded to `f32` before it is rounded up, so that a share of 0.9, which `f32` does not hold exactly, of 10 numbers is 9.
@@ -76,11 +77,17 @@ fn rank(len: usize, share: f32) -> usize {
 }
 
 /// An integer that is ordered as the numbers are; NaN, of either sign, comes last.
+#[inline(always)]
 fn order(number: f32) -> u32 {
     let bits = number.to_bits();
     // Negative numbers are ordered by their distance from zero, so all their bits are turned around.
-    let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+    let ordered = bits ^ (((bits as i32 >> 31) as u32) | 1 << 31);
     if number.is_nan() { u32::MAX } else { ordered }
+}
+
+/// The number with this place in the order.
+fn unorder(ordered: u32) -> f32 {
+    f32::from_bits(if ordered >> 31 == 1 { ordered ^ 1 << 31 } else { !ordered })
 }
 
 #[cfg(test)]
@@ -109,6 +116,16 @@ mod tests {
     }
 
     proptest! {
+        /// Numbers of all sizes and both signs, by sorting.
+        #[test]
+        fn it_is_an_element_of_the_sorted_row(bits in prop::collection::vec(any::<u32>(), 1..300), share in -0.1f32..1.1) {
+            let mut numbers: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
+            let found = of(&numbers, share);
+            numbers.sort_by(|a, b| a.is_nan().cmp(&b.is_nan()).then(a.total_cmp(b)));
+            let expected = numbers[rank(numbers.len(), share)];
+            prop_assert!(found == expected || found.is_nan() && expected.is_nan(), "{found}, expected {expected}");
+        }
+
         /// The definition, by counting.
         #[test]
         fn it_is_the_first_that_enough_do_not_exceed(numbers in prop::collection::vec(-4i8..4, 1..60), percent in 0u8..=100) {
