@@ -21,6 +21,10 @@ mod tests;
 
 /// Lowers functions without derivatives into one program. The `lasting` tensors are shared by all functions: an input
 /// with such a name reads it and a result with such a name updates it in place.
+///
+/// # Panics
+///
+/// If a derivative is left; in debug builds, if what comes out breaks an invariant of the IR.
 pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
     let mut program = Program { module: lir::Module::default(), known: HashMap::new() };
     for (name, ty) in lasting {
@@ -32,6 +36,11 @@ pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Mod
         program.module.funcs.push(lowered);
     }
     arena::plan(&mut program.module);
+    if cfg!(debug_assertions)
+        && let Err(errors) = lir::verify(&program.module)
+    {
+        panic!("lowering broke the IR: {errors:?}\n{}", lir::print(&program.module));
+    }
     program.module
 }
 

@@ -204,14 +204,24 @@ impl Grouping<'_> {
         if between(first, second) || between(second, first) {
             return None;
         }
-        let members = |node: &&usize| [first, second].contains(&self.cluster_of[**node]);
-        let mut members = sorted.iter().filter(members);
-        let alone = self.alone(*members.next()?);
-        members.try_fold(alone, |cluster, node| self.extend(&cluster, *node))
+        let mut merged = self.clusters[first].clone();
+        let mut rest = self.clusters[second].members.clone();
+        while !rest.is_empty() {
+            // Whoever is related to somebody comes next: members may only be related through others.
+            let found = rest.iter().enumerate().find_map(|(at, node)| Some((at, self.extend(&merged, *node)?)));
+            let (at, extended) = found?;
+            merged = extended;
+            let _ = rest.remove(at);
+        }
+        let position = |node: usize| sorted.iter().position(|other| *other == node);
+        let mut members: Vec<(usize, Vec<usize>)> = merged.members.into_iter().zip(merged.axes).collect();
+        members.sort_by_key(|(node, _)| position(*node));
+        (merged.members, merged.axes) = members.into_iter().unzip();
+        Some(merged)
     }
 
-    /// Which axes of the node are which dimensions, from what it reads; `None` if it reads a member anywhere but at
-    /// its own position.
+    /// Which axes of the node are which dimensions, from what it and members read; `None` if one reads the other anywhere but
+    /// at its own position.
     fn links(&self, node: usize, cluster: &Cluster) -> Option<Links> {
         let Node { space, reads, .. } = &self.nodes[node];
         let mut links = Links { axes: vec![None; space.len()], any: false };
@@ -225,6 +235,9 @@ impl Grouping<'_> {
         for (member, axes) in cluster.iter() {
             for theirs in self.nodes[member].reads.iter() {
                 let steps = steps(axes, &theirs.strides);
+                if theirs.base == self.nodes[node].value && self.node_of[theirs.base.0 as usize] == Some(node) {
+                    links = links.link(space, &self.nodes[node].own_strides(), &steps, &cluster.dims)?;
+                }
                 for ours in reads.iter().filter(|ours| ours.base == theirs.base && !steps.is_empty()) {
                     links = links.link(space, &ours.strides, &steps, &cluster.dims).unwrap_or(links);
                 }
