@@ -62,6 +62,8 @@ use std::sync::Arc;
 pub mod interp;
 pub mod parse;
 pub mod print;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 pub use parse::parse;
