@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lir", &["scalar"]),
     ("ad", &["scalar", "tir"]),
     ("pass", &["scalar", "tir"]),
-    ("lower", &["diag", "scalar", "model", "tir", "lir"]),
+    ("lower", &["diag", "scalar", "model", "pass", "tir", "lir"]),
     ("codegen", &["scalar", "lir"]),
     ("exec", &["ad", "codegen", "diag", "lir", "lower", "model", "pass", "tir"]),
 ];

@@ -135,7 +135,8 @@ impl<'a> Emitter<'a> {
             model::Op::Reshape(a) => Op::Reshape(at(a)),
             model::Op::Reduce(by, a, axes) => Op::Reduce(reduction(*by), at(a), axes.clone()),
             model::Op::Contract { lhs, rhs, out, a, b } => {
-                Op::Contract(Einsum { lhs: lhs.clone(), rhs: rhs.clone(), out: out.clone() }, at(a), at(b))
+                let letters = |labels: &[u8]| labels.iter().map(|label| b'a' + label).collect();
+                Op::Contract(Einsum { lhs: letters(lhs), rhs: letters(rhs), out: letters(out) }, at(a), at(b))
             }
             model::Op::Quantile(x, q) => Op::Quantile(at(x), at(q)),
             model::Op::WithGradient(a, b) => Op::WithGradient(at(a), at(b)),
