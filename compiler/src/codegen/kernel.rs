@@ -64,8 +64,6 @@ pub(super) struct Emitter<'a, 'b> {
     pub accesses: Vec<Access>,
     pub addresses: Vec<Address>,
     pub slots: Slots,
-    /// Vectors in a block.
-    unroll: usize,
 }
 
 /// What a loop does at a position, with the values it carries; returns their next ones.
@@ -79,10 +77,10 @@ impl<'a, 'b> Emitter<'a, 'b> {
     pub fn emit(kernel: &'a Kernel, imports: &'a mut Imports, b: FunctionBuilder<'b>) -> FunctionBuilder<'b> {
         let facts = Facts::new(kernel);
         let values = vec![Emitted::default(); facts.depth.len()];
-        let (accesses, unroll) = (Access::all(kernel), unroll(kernel));
+        let accesses = Access::all(kernel);
         let slots = Slots::default();
         let (at, addresses) = (vec![], vec![]);
-        let mut emitter = Emitter { kernel, facts, b, imports, values, at, accesses, addresses, slots, unroll };
+        let mut emitter = Emitter { kernel, facts, b, imports, values, at, accesses, addresses, slots };
         emitter.function();
         emitter.b.seal_all_blocks();
         emitter.b
@@ -122,7 +120,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
     /// The loop over the last row dimension, whose neighbours share vectors.
     fn lane_rows(&mut self, from: Pos, to: Pos) {
         let size = self.kernel.rows[self.kernel.rows.len() - 1];
-        let main = Shape { width: 4, unroll: self.unroll };
+        let main = Shape { width: 4, unroll: unroll_of_rows(self.kernel) };
         let whole = size - size % main.lanes();
         if whole > 0 {
             let to = self.at_most(to, whole);
@@ -183,7 +181,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         };
         let depth = self.kernel.rows.len() + dim + 1;
         let in_lanes = self.kernel.lanes == Lanes::Inner && dim + 1 == phase.inner.len();
-        let segments = if in_lanes { segments(size, self.unroll) } else { vec![(0, size, shape)] };
+        let segments = if in_lanes { segments(size, unroll(phase)) } else { vec![(0, size, shape)] };
         let mut carried = carried.to_vec();
         for (from, to, shape) in segments {
             let step = if in_lanes { shape.lanes() } else { 1 };
@@ -230,7 +228,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Lanes::Rows => vec![shape],
             Lanes::Inner => {
                 let size = phase.inner[phase.inner.len() - 1];
-                let vectors = Shape { width: 4, unroll: self.unroll.min(size / 4) };
+                let vectors = Shape { width: 4, unroll: unroll(phase).min(size / 4) };
                 let parts = [vectors, Shape { width: 1, unroll: (size % 4).min(1) }];
                 parts.into_iter().filter(|part| part.unroll > 0).collect()
             }
@@ -433,8 +431,18 @@ fn rest(whole: usize, size: usize) -> Vec<(usize, Shape)> {
     [vectors, singles].into_iter().filter(|(_, shape)| shape.unroll > 0).collect()
 }
 
-/// Vectors in a block: two hide latencies; where routines are called, as many as they take at once.
-fn unroll(kernel: &Kernel) -> usize {
-    let calls = |def: &Def| super::routines::is_routine(&def.inst);
-    if kernel.phases.iter().flat_map(|phase| &phase.defs).any(calls) { 4 } else { 2 }
+/// Vectors in a block of neighbouring rows: two hide latencies; where routines are called, as many as they take at once.
+fn unroll_of_rows(kernel: &Kernel) -> usize {
+    if kernel.phases.iter().any(calls_routines) { 4 } else { 2 }
+}
+
+/// Vectors in a block of a phase that vectors run along: also four where they are combined, each into a number of its own,
+/// since a sum has to wait for the one before.
+fn unroll(phase: &Phase) -> usize {
+    let folds = phase.defs.iter().any(|def| matches!(def.inst, Inst::Fold(..)));
+    if folds || calls_routines(phase) { 4 } else { 2 }
+}
+
+fn calls_routines(phase: &Phase) -> bool {
+    phase.defs.iter().any(|def| super::routines::is_routine(&def.inst))
 }
