@@ -12,8 +12,14 @@ const NEST_SLICE: usize = 40_000;
 /// Multiplications that are worth a slice of their own: about five microseconds.
 const PRODUCT_SLICE: usize = 500_000;
 
-/// The most slices of a product.
+/// The most slices of a product that is cut along rows.
 const MOST_OF_PRODUCT: usize = 4;
+
+/// The most slices of a product that is cut along columns.
+const MOST_OF_COLUMNS: usize = 8;
+
+/// Columns that the machine's kernel for products takes at once; what is left over costs it nearly as much.
+const COLUMNS: usize = 64;
 
 /// Rows in a slice of a kernel.
 pub fn of_kernel(kernel: &Kernel) -> usize {
@@ -35,7 +41,7 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
     } else if m > n {
         (Cut::Rows, chunk(m, slices, MOST_OF_PRODUCT, 16))
     } else {
-        (Cut::Cols, chunk(n, slices, MOST_OF_PRODUCT, 16))
+        (Cut::Cols, chunk(n, slices, MOST_OF_COLUMNS, COLUMNS))
     }
 }
 
