@@ -9,17 +9,15 @@ const MOST: usize = 8;
 /// Instructions times points that are worth a slice of their own: about five microseconds.
 const NEST_SLICE: usize = 40_000;
 
-/// Multiplications that are worth a slice of their own: about five microseconds.
-const PRODUCT_SLICE: usize = 500_000;
+/// Products of fewer multiplications stay whole: about ten microseconds.
+const SMALL_PRODUCT: usize = 1_000_000;
 
-/// The most slices of a product that is cut along rows.
-const MOST_OF_PRODUCT: usize = 4;
+/// Rows or columns in a slice of a product. Each slice packs the other factor anew, which takes a tenth longer already at half
+/// of that.
+const PRODUCT_SLICE: usize = 150;
 
-/// The most slices of a product that is cut along columns.
-const MOST_OF_COLUMNS: usize = 8;
-
-/// Columns that the machine's kernel for products takes at once; what is left over costs it nearly as much.
-const COLUMNS: usize = 64;
+/// The fewest and the most slices of a product that is cut.
+const PRODUCT_SLICES: (usize, usize) = (2, 4);
 
 /// Rows in a slice of a kernel.
 pub fn of_kernel(kernel: &Kernel) -> usize {
@@ -35,14 +33,18 @@ pub fn of_kernel(kernel: &Kernel) -> usize {
 /// What of a product is cut, and how much of it is in a slice.
 pub fn of_product(product: &Product) -> (Cut, usize) {
     let Product { m, n, k, stack, .. } = *product;
-    let slices = m * n * k * stack / PRODUCT_SLICE;
-    if stack > 1 {
-        (Cut::Stack, chunk(stack, slices, MOST_OF_PRODUCT, 1))
-    } else if m > n {
-        (Cut::Rows, chunk(m, slices, MOST_OF_PRODUCT, 16))
-    } else {
-        (Cut::Cols, chunk(n, slices, MOST_OF_COLUMNS, COLUMNS))
-    }
+    let (cut, extent, grain) = match (stack > 1, m > n) {
+        (true, _) => (Cut::Stack, stack, 1),
+        (false, true) => (Cut::Rows, m, 16),
+        (false, false) => (Cut::Cols, n, 16),
+    };
+    let (fewest, most) = PRODUCT_SLICES;
+    let slices = match m * n * k * stack < SMALL_PRODUCT {
+        true => 1,
+        false if cut == Cut::Stack => most,
+        false => (extent / PRODUCT_SLICE).clamp(fewest, most),
+    };
+    (cut, chunk(extent, slices, most, grain))
 }
 
 /// Positions in a slice when an extent is cut into about `slices`, in multiples of `grain`.
