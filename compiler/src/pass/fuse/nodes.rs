@@ -95,7 +95,8 @@ impl Node {
 pub fn choose(func: &Func) -> (Vec<Node>, Vec<Option<usize>>) {
     let mut choice = Choice::new(func);
     choice.mark_required();
-    choice.mark_shared();
+    let costs = choice.mark_repeated();
+    choice.mark_shared(&costs);
     loop {
         match choice.build() {
             Ok(nodes) => return (nodes, choice.node_of),
@@ -185,21 +186,14 @@ impl Choice<'_> {
         }
     }
 
-    /// Expensive values with several readers, or that one reader would compute again for each element of a larger shape.
-    fn mark_shared(&mut self) {
-        let costs = self.costs();
+    /// Expensive values with several readers.
+    fn mark_shared(&mut self, costs: &[u32]) {
         let mut roots: Vec<Vec<Value>> = vec![vec![]; self.func.defs.len()];
         for value in self.live_values().rev() {
             let (index, def) = (value.0 as usize, self.func.def(value));
             let expensive = |v: Value| costs[v.0 as usize] >= EXPENSIVE;
             if is_elementwise(&def.op) && roots[index].len() > 1 && expensive(value) {
                 self.mark(value);
-            }
-            if let Op::Broadcast(a, _) = &def.op
-                && costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT
-                && def.ty.len() >= 4 * self.func.ty(*a).len()
-            {
-                self.mark(*a);
             }
             let own = if self.chosen[index] { vec![value] } else { roots[index].clone() };
             for operand in def.op.operands() {
@@ -208,12 +202,23 @@ impl Choice<'_> {
         }
     }
 
-    /// The work that computing each value from memory takes.
-    fn costs(&self) -> Vec<u32> {
+    /// Expensive values that would be computed again for each element of a larger shape. Returns the work that computing
+    /// each value from memory takes.
+    fn mark_repeated(&mut self) -> Vec<u32> {
         let mut costs: Vec<u32> = vec![];
-        for (def, chosen) in self.func.defs.iter().zip(&self.chosen) {
+        for (def, value) in self.func.defs.iter().zip(self.func.values()) {
+            let repeats = |a: Value| def.ty.len() >= 4 * self.func.ty(a).len();
+            if let Op::Broadcast(a, _) = def.op
+                && costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT
+                && self.live[value.0 as usize]
+                && repeats(a)
+            {
+                self.mark(a);
+                costs[a.0 as usize] = 0;
+            }
             let below = def.op.operands().iter().map(|v| costs[v.0 as usize]).fold(0, u32::saturating_add);
-            costs.push(if *chosen { 0 } else { below.saturating_add(own_cost(&def.op)) });
+            let own = below.saturating_add(own_cost(&def.op));
+            costs.push(if self.chosen[value.0 as usize] { 0 } else { own });
         }
         costs
     }
