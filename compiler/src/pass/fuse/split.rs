@@ -3,6 +3,8 @@
 //! A reduction of many elements to few has no independent rows to hand out. It becomes a reduction of the
 //! inner axes, which has, and a short one of what is left: the total of a weight matrix is the sum of the sums of its rows.
 
+use std::collections::BTreeMap;
+
 use crate::tir::{Def, Einsum, Func, Op, Reduction, Type, Value};
 
 /// Below this number of elements a reduction is not worth cutting.
@@ -15,15 +17,16 @@ const ENOUGH_ROWS: usize = 32;
 pub fn run(func: &Func) -> Func {
     let mut out = Func::new(func.name.clone());
     let mut map: Vec<Value> = vec![];
+    let groups = groups(func);
     for value in func.values() {
         let mut def = func.def(value).clone();
         for operand in def.op.operands_mut() {
             *operand = map[operand.0 as usize];
         }
         map.push(if let Op::Reduce(reduction, operand, axes) = def.op.clone() {
-            cut(&mut out, def, reduction, operand, &axes)
+            cut(&mut out, &groups, def, reduction, operand, &axes)
         } else if let Op::Contract(einsum, lhs, rhs) = def.op.clone() {
-            cut_contraction(&mut out, def, einsum, lhs, rhs)
+            cut_contraction(&mut out, &groups, def, einsum, lhs, rhs)
         } else {
             out.push(def.op, def.ty, def.origin)
         });
@@ -32,24 +35,58 @@ pub fn run(func: &Func) -> Func {
     out
 }
 
+/// For each shape that is reduced to one axis, that axis: a total that goes the same way can share the nest.
+fn groups(func: &Func) -> BTreeMap<&[usize], usize> {
+    let mut groups = BTreeMap::new();
+    for def in &func.defs {
+        if let Op::Reduce(_, operand, axes) = &def.op {
+            let shape = &func.ty(*operand).shape[..];
+            let mut kept = (0..shape.len()).filter(|axis| !axes.contains(axis));
+            if let (Some(axis), None) = (kept.next(), kept.next()) {
+                let _ = groups.entry(shape).or_insert(axis);
+            }
+        }
+    }
+    groups
+}
+
 /// Appends the reduction, in one part or two.
-fn cut(out: &mut Func, def: Def, reduction: Reduction, operand: Value, axes: &[usize]) -> Value {
+fn cut(
+    out: &mut Func,
+    groups: &BTreeMap<&[usize], usize>,
+    def: Def,
+    reduction: Reduction,
+    operand: Value,
+    axes: &[usize],
+) -> Value {
     let shape = out.ty(operand).shape.clone();
     let total: usize = shape.iter().product();
     if total < LONG || def.ty.len() >= ENOUGH_ROWS {
         return out.push(def.op, def.ty, def.origin);
     }
-    match axes.iter().position(|axis| shape[*axis] >= ENOUGH_ROWS) {
+    let enough = |axis: &usize| shape[*axis] >= ENOUGH_ROWS;
+    let group = groups.get(&shape[..]).filter(|axis| enough(axis));
+    match axes.iter().position(|axis| Some(axis) == group).or_else(|| axes.iter().position(enough)) {
         Some(first) if axes.len() > 1 => keep_one(out, def, reduction, operand, axes, first),
         _ => fold_axis(out, def, reduction, operand, axes),
     }
 }
 
 /// Appends the contraction, or one that keeps another label and the sum over that.
-fn cut_contraction(out: &mut Func, def: Def, mut einsum: Einsum, lhs: Value, rhs: Value) -> Value {
-    let sizes: Vec<(u8, usize)> = einsum.lhs.iter().copied().zip(out.ty(lhs).shape.iter().copied()).collect();
-    let total: usize = sizes.iter().map(|(_, size)| size).product();
-    let kept = sizes.into_iter().find(|(label, size)| *size >= ENOUGH_ROWS && !einsum.out.contains(label));
+fn cut_contraction(
+    out: &mut Func,
+    groups: &BTreeMap<&[usize], usize>,
+    def: Def,
+    mut einsum: Einsum,
+    lhs: Value,
+    rhs: Value,
+) -> Value {
+    let shape = &out.ty(lhs).shape[..];
+    let total: usize = shape.iter().product();
+    let sizes: Vec<(u8, usize)> = einsum.lhs.iter().copied().zip(shape.iter().copied()).collect();
+    let enough = |(label, size): &(u8, usize)| *size >= ENOUGH_ROWS && !einsum.out.contains(label);
+    let group = groups.get(shape).map(|axis| sizes[*axis]).filter(enough);
+    let kept = group.or_else(|| sizes.into_iter().find(enough));
     let Some((label, size)) = kept.filter(|_| total >= LONG && def.ty.len() == 1) else {
         return out.push(def.op, def.ty, def.origin);
     };
@@ -112,6 +149,20 @@ mod tests {
     #[test]
     fn the_total_of_a_long_vector_goes_by_parts() {
         assert_eq!(reductions(&total(&[6400])), [Type::f32([32]), Type::f32([])]);
+    }
+
+    #[test]
+    fn a_total_goes_the_way_of_the_groups() {
+        let text = "func f {
+            %0 = param w : f32[784, 300]
+            %1 = reduce_sum %0, [0, 1] : f32[]
+            %2 = reduce_sum %0, [0] : f32[300]
+            return total = %1
+            return columns = %2
+            }
+            ";
+        let func = run(&crate::tir::parse::func(text).expect("a function"));
+        assert_eq!(reductions(&func), [Type::f32([300]), Type::f32([]), Type::f32([300])]);
     }
 
     #[test]
