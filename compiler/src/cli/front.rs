@@ -6,6 +6,7 @@ use spnc_runtime::data::{Dataset, Split};
 
 use crate::diag::{self, Diagnostic, FileId, Sources};
 use crate::elaborate;
+use crate::lower::to_tir::cuts;
 use crate::model::{Model, Plan};
 use crate::resolve::{self, hir};
 use crate::syntax::{self, ast};
@@ -109,7 +110,7 @@ impl Front {
             Ok(program) => program,
             Err(mistakes) => return Ok(Err(mistakes)),
         };
-        Ok(elaborate::elaborate(&program, &mut self.files))
+        Ok(elaborate::elaborate(&program, &mut self.files).and_then(one_pass))
     }
 
     /// The model, or the user's mistakes said on standard error.
@@ -169,4 +170,18 @@ impl Front {
 /// A file as messages name it.
 fn shown(file: &Path) -> String {
     if file == Path::new("-") { "<stdin>".to_owned() } else { file.display().to_string() }
+}
+
+/// Refuses a report that needs a number of the whole split for each sample: the split is read once.
+fn one_pass(model: Model) -> Result<Model, Vec<Diagnostic>> {
+    match cuts::nested(&model) {
+        None => Ok(model),
+        Some(inner) => {
+            let title = "a report that needs a number of the whole split for each sample is not supported yet";
+            let span = model.graph.node(inner).span;
+            let found =
+                Diagnostic::new("E0199", title, span, "this combines all samples, and a sum over samples uses it");
+            Err(vec![found.help("report the two numbers by themselves")])
+        }
+    }
 }

@@ -83,6 +83,7 @@ impl World for Shapes {
         match spec.source.as_str() {
             "idx" => Ok(vec![field("image", DType::F32, &[28, 28]), label()]),
             "digits" => Ok(vec![field("image", DType::F32, &[8, 8]), label()]),
+            "synthetic" => Ok(table(2)),
             "csv" if is_diabetes => Ok(table(10)),
             "csv" => Ok(table(8)),
             other => Err(Refusal { code: "E0901", title: format!("no shapes of `{other}` here"), help: None }),

@@ -29,7 +29,7 @@ pub fn of(model: &Model) -> Vec<Cut> {
         if is_cut(&model.graph, id) {
             let _ = cuts.insert(id);
         } else {
-            roots.extend(operands(&model.graph.node(id).op));
+            roots.extend(model.graph.node(id).op.operands());
         }
     }
     cuts.into_iter().map(|expr| Cut { expr, by: combination(&model.graph.node(expr).op) }).collect()
@@ -37,21 +37,21 @@ pub fn of(model: &Model) -> Vec<Cut> {
 
 /// A cut below a cut: its value over the split would be needed before the batches are seen, which takes a second pass.
 pub fn nested(model: &Model) -> Option<ExprId> {
-    let mut below: Vec<ExprId> = of(model).iter().flat_map(|cut| operands(&model.graph.node(cut.expr).op)).collect();
+    let mut below: Vec<ExprId> = of(model).iter().flat_map(|cut| model.graph.node(cut.expr).op.operands()).collect();
     let mut seen = BTreeSet::new();
     while let Some(id) = below.pop() {
         if seen.insert(id) {
             if is_cut(&model.graph, id) {
                 return Some(id);
             }
-            below.extend(operands(&model.graph.node(id).op));
+            below.extend(model.graph.node(id).op.operands());
         }
     }
     None
 }
 
 fn is_cut(graph: &Graph, id: ExprId) -> bool {
-    !has_batch(graph, id) && operands(&graph.node(id).op).into_iter().any(|operand| has_batch(graph, operand))
+    !has_batch(graph, id) && graph.node(id).op.operands().into_iter().any(|operand| has_batch(graph, operand))
 }
 
 fn has_batch(graph: &Graph, id: ExprId) -> bool {
@@ -62,18 +62,13 @@ fn combination(op: &Op) -> Reduction {
     match op {
         Op::Reduce(by, ..) => *by,
         Op::Contract { .. } => Reduction::Sum,
-        other => panic!("{other:?} takes a batch axis and returns none"),
+        Op::Param(_) | Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_) | Op::Gradient(_) => no_cut(op),
+        Op::Const(_) | Op::SizeOf(_) | Op::Iota(_) | Op::Uniform { .. } | Op::Unary(..) | Op::Convert(_) => no_cut(op),
+        Op::Reshape(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Binary(..) | Op::Quantile(..) => no_cut(op),
+        Op::WithGradient(..) | Op::Select(..) => no_cut(op),
     }
 }
 
-/// The operands of a model op, in order.
-pub fn operands(op: &Op) -> Vec<ExprId> {
-    match op {
-        Op::Param(_) | Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_) | Op::Gradient(_) => vec![],
-        Op::Const(_) | Op::SizeOf(_) | Op::Iota(_) | Op::Uniform { .. } => vec![],
-        Op::Unary(_, a) | Op::Convert(a) | Op::Reshape(a) => vec![*a],
-        Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reduce(_, a, _) => vec![*a],
-        Op::Binary(_, a, b) | Op::Quantile(a, b) | Op::WithGradient(a, b) | Op::Contract { a, b, .. } => vec![*a, *b],
-        Op::Select(c, a, b) => vec![*c, *a, *b],
-    }
+fn no_cut(op: &Op) -> ! {
+    panic!("{op:?} takes a batch axis and returns none")
 }

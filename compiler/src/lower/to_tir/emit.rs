@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cuts::operands;
 use crate::diag::{Sources, Span};
 use crate::lower::interface::{field_name, literal_name, param_name, state_name};
 use crate::model::{self, Clock, ExprId, Model, Size};
@@ -77,7 +76,7 @@ impl<'a> Emitter<'a> {
                 let _ = stack.pop();
                 continue;
             }
-            let missing = operands(&self.model.graph.node(id).op).into_iter().filter(|o| !self.emitted.contains_key(o));
+            let missing = self.model.graph.node(id).op.operands().into_iter().filter(|o| !self.emitted.contains_key(o));
             let before = stack.len();
             stack.extend(missing.collect::<Vec<_>>());
             if stack.len() == before {
