@@ -8,8 +8,8 @@
 //! |-----------|----------------------|
 //! | built by  | `lower::to_lir`      |
 //! | consumed  | `codegen`            |
-//! | text form | [`print`], [`parse`] |
-//! | checked   | [`verify`]           |
+//! | text form | [`mod@print`], [`mod@parse`] |
+//! | checked   | [`mod@verify`]           |
 //! | executed  | [`interp`], in `f32` |
 //!
 //! # Memory
@@ -54,7 +54,7 @@
 //!
 //! # Invariants
 //!
-//! See [`verify`].
+//! See [`mod@verify`].
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Reads the text form of LIR back: the inverse of [`super::print`].
+//! Reads the text form of LIR back: the inverse of [`mod@super::print`].
 
 use super::{
     Buffer, BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, KernelId, Lanes, Matrix, Module, Param,

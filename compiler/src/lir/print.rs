@@ -27,7 +27,7 @@ use super::{
     Buffer, Call, Cut, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, Phase, Place, Quantile, Role, Store,
 };
 
-/// The text of a module; [`super::parse`] reads it back.
+/// The text of a module; [`mod@super::parse`] reads it back.
 pub fn print(module: &Module) -> String {
     let mut out = format!("arena {}\n", module.arena);
     for (index, buffer) in module.buffers.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! AST: what the text says, form by form, before any name is looked up.
 //!
 //! Every node knows its place. Parentheses are gone (precedence is in the tree), comments too, but for doc
-//! comments; sugar is kept, so that [`print`](super::print) gives the program back.
+//! comments; sugar is kept, so that [`print`](fn@super::print) gives the program back.
 
 use std::sync::Arc;
 

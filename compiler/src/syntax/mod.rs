@@ -1,6 +1,6 @@
 //! Text to [`ast::File`], and back.
 //!
-//! [`parse`] never fails: it gives the declarations that it could read and one diagnostic for each that it could
+//! [`mod@parse`] never fails: it gives the declarations that it could read and one diagnostic for each that it could
 //! not. `grammar/spnet.pest` says what the forms look like; here they become a tree.
 //!
 //! | file         | does                                                                      |

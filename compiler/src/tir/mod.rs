@@ -12,7 +12,7 @@
 //! | built by  | `lower::to_tir`                           |
 //! | rewritten | `ad` (expands [`Op::Grad`]), `pass::*`    |
 //! | consumed  | `lower::to_lir`                           |
-//! | text form | [`print`], [`parse`]                      |
+//! | text form | [`mod@print`], [`parse`]                      |
 //! | checked   | [`verify`]                                |
 //! | executed  | [`interp`], the reference, in `f64`       |
 //! | analysed  | [`zeros`]: the zero rule of each op       |

@@ -192,7 +192,7 @@ impl Poly {
     }
 
     /// Renames the indices of inner sums that an outer sum has too. `free` are the indices of the whole formula: at the
-    /// outermost level a sum may use their names, as in w[m] / Σ_m w[m].
+    /// outermost level a sum may use their names, as in `w[m]` / Σ_m `w[m]`.
     pub fn unshadow(&mut self, free: &[String]) {
         self.unshadow_in(&[], free);
     }
