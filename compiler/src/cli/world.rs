@@ -1,6 +1,7 @@
 //! Data and files, as a program asks for them while it is compiled and while it runs.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
 use spnc_runtime::data::{self, Arg, DataError, Dataset, Request};
@@ -13,12 +14,14 @@ use crate::model::{DType, DataArg, DataSpec, Field, Refusal, World};
 pub struct Files {
     search: Vec<PathBuf>,
     opened: Vec<(DataSpec, Dataset)>,
+    /// How long data sets took to be read.
+    pub reading: Duration,
 }
 
 impl Files {
     /// A world whose files are looked for in these folders, in order.
     pub fn new(search: Vec<PathBuf>) -> Files {
-        Files { search, opened: vec![] }
+        Files { search, opened: vec![], reading: Duration::ZERO }
     }
 
     /// The data set that a declaration asks for, opened if it was not yet.
@@ -30,7 +33,9 @@ impl Files {
         let index = match self.opened.iter().position(|(known, _)| known == spec) {
             Some(index) => index,
             None => {
+                let start = Instant::now();
                 let dataset = data::open(&request(spec), &self.search)?;
+                self.reading += start.elapsed();
                 self.opened.push((spec.clone(), dataset));
                 self.opened.len() - 1
             }
