@@ -98,9 +98,10 @@ impl Arena {
         let from = first_word(module, quantile.from);
         let mut sorted: Vec<f32> = (from..from + quantile.len).map(|word| self.f32(word)).collect();
         sorted.sort_by(f32::total_cmp);
-        // Rounded to `f32` before it is compared, so that a share of 0.85, which is a little more in `f32`, of 100 is 85.
-        let enough = self.f32(first_word(module, quantile.share)) * quantile.len as f32;
-        let found = (0..quantile.len).find(|index| (index + 1) as f32 >= enough).unwrap_or(quantile.len - 1);
+        // Shares are compared as `f32` knows them, so that 0.85, which is a little more in `f32`, of 100 is 85.
+        let share = self.f32(first_word(module, quantile.share));
+        let reaches = |index: &usize| ((index + 1) as f64 / quantile.len as f64) as f32 >= share;
+        let found = (0..quantile.len).find(reaches).unwrap_or(quantile.len - 1);
         self.words[first_word(module, quantile.to)] = sorted[found].to_bits();
     }
 }

@@ -70,10 +70,17 @@ fn digit_at(counts: &[u32; VALUES], rank: usize) -> (usize, usize) {
 
 /// How many numbers lie below the quantile, were all different.
 ///
-/// The product is rounded to `f32` before it is rounded up, so that a share of 0.9, which `f32` does not hold exactly, of 10 numbers is 9.
+/// Shares are compared as `f32` knows them, so that a share of 0.9, which `f32` does not hold exactly, of 10 numbers is 9.
 fn rank(len: usize, share: f32) -> usize {
-    let count = (share * len as f32).ceil();
-    (count as usize).clamp(1, len) - 1
+    let reaches = |count: usize| (count as f64 / len as f64) as f32 >= share;
+    let mut count = ((share * len as f32).ceil() as usize).clamp(1, len);
+    while count > 1 && reaches(count - 1) {
+        count -= 1;
+    }
+    while count < len && !reaches(count) {
+        count += 1;
+    }
+    count - 1
 }
 
 /// An integer that is ordered as the numbers are; NaN, of either sign, comes last.
