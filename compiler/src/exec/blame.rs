@@ -10,16 +10,15 @@ use crate::tir::{Func, Op, Value};
 pub fn first_bad(plan: &Plan, largest: f64) -> Option<String> {
     let is_bad = |value: Value| plan.value(value).iter().any(|x| !x.is_finite() || x.abs() > largest);
     let func = plan.func();
-    let terms_first = |name: &str| !name.starts_with("term.");
+    let is_no_term = |name: &str| !name.starts_with("term.");
     let mut results: Vec<_> = func.results.iter().collect();
-    results.sort_by_key(|(name, _)| terms_first(name));
-    let (name, mut value) =
-        results.into_iter().map(|(name, value)| (name, *value)).find(|(_, value)| is_bad(*value))?;
+    results.sort_by_key(|(name, _)| is_no_term(name));
+    let mut value = results.into_iter().map(|(_, value)| *value).find(|value| is_bad(*value))?;
     while let Some(source) = func.def(value).op.operands().into_iter().find(|operand| is_bad(*operand)) {
         value = source;
     }
     let number = plan.value(value).iter().copied().find(|x| !x.is_finite() || x.abs() > largest)?;
-    Some(format!("{} is the first to be {number}; it makes `{name}` bad", describe(func, value)))
+    Some(format!("{}, which is {number}", describe(func, value)))
 }
 
 /// A value in words: what computes it, in which layer, and for which place of the program.
@@ -36,7 +35,7 @@ fn describe(func: &Func, value: Value) -> String {
         Op::WithGradient(..) | Op::Grad(..) => "a value",
     };
     let Some(origin) = &def.origin else { return what.to_owned() };
-    let of = if origin.cotangent { "the derivative of " } else { "" };
+    let at = if origin.cotangent { "in the derivative of" } else { "at" };
     let layer = if origin.path.is_empty() { String::new() } else { format!(" in `{}`", origin.path) };
-    format!("`{what}` of {of}{}{layer}", origin.place)
+    format!("`{what}` {at} {}{layer}", origin.place)
 }
