@@ -25,7 +25,7 @@ pub struct FieldInfo {
     pub shape: Vec<usize>,
 }
 
-/// Whether a tensor is trained.
+/// What a tensor is to training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A free parameter.
@@ -34,6 +34,8 @@ pub enum Role {
     State,
     /// A state of an optimizer.
     OptimizerState,
+    /// A state of the sequence of batches: it starts anew with every epoch and every evaluation and is not saved with the network.
+    Carried,
 }
 
 /// A tensor that lives as long as the run.
@@ -58,13 +60,15 @@ pub struct Description {
     pub terms: Vec<String>,
     /// The reported numbers, by name.
     pub reports: Vec<String>,
+    /// The events that a plan can fire, by name.
+    pub events: Vec<String>,
 }
 
 /// Which of its functions a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {
-    /// One step of training.
-    Train,
+    /// One step of training, in this variant.
+    Train(usize),
     /// Evaluation of one batch.
     Evaluate,
 }
@@ -85,7 +89,7 @@ pub enum FieldMut<'a> {
 pub struct Clock {
     /// Steps done before this one.
     pub step: u64,
-    /// Epochs done before this step, with their fraction.
+    /// Epochs of the run done before this step, with their fraction.
     pub epoch: f64,
     /// Share of the phase done before this step, 0 to 1.
     pub progress: f64,
@@ -102,8 +106,11 @@ pub trait Program {
     /// Where field `index` of a batch of `samples` samples goes, before [`Program::train_step`] or [`Program::evaluate`].
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_>;
 
-    /// One step on the batch in the fields. Returns the value of each term of the objective.
-    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64];
+    /// One step on the batch in the fields, with the updates of `variant`. Returns the value of each term of the objective.
+    fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64];
+
+    /// Does the writes of an event: all read the tensors as they are, then all are written.
+    fn fire(&mut self, event: usize, clock: Clock);
 
     /// Adds the batch in the fields to the running evaluation of a split that has `split` samples in all.
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock);
@@ -126,5 +133,5 @@ pub trait Program {
 
     /// Runs the batch in the fields of [`Entry::Train`] again and says which value of which layer is the first that is not
     /// finite; `None` where all are.
-    fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String>;
+    fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String>;
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use ndarray::ArrayD;
 use spnc_runtime::data::{self, Request};
 use spnc_runtime::program::{Clock, Description, Element, Entry, FieldInfo, FieldMut, Program};
-use spnc_runtime::train::{EpochRecord, Observer, Plan, Progress, train};
+use spnc_runtime::train::{EpochRecord, Observer, Phase, Plan, Progress, Stage, train};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -55,9 +55,11 @@ impl Program for Idle {
         }
     }
 
-    fn train_step(&mut self, _samples: usize, _clock: Clock) -> &[f64] {
+    fn train_step(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> &[f64] {
         &[1.0]
     }
+
+    fn fire(&mut self, _event: usize, _clock: Clock) {}
 
     fn evaluate(&mut self, _samples: usize, _split: usize, _clock: Clock) {}
 
@@ -75,7 +77,7 @@ impl Program for Idle {
         vec![]
     }
 
-    fn explain_non_finite(&mut self, _samples: usize, _clock: Clock) -> Option<String> {
+    fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
         None
     }
 }
@@ -104,7 +106,8 @@ fn steps_allocate_nothing() {
     let digits = data::open(&Request { source: "digits".into(), args: vec![] }, &[]).expect("built in");
     let mut idle = Idle { description, images: vec![0.0; 1437 * 64], labels: vec![0; 1437] };
     let mut witness = Witness { at_step: Vec::with_capacity(1000) };
-    let plan = Plan { epochs: 2, batch: Some(64), seed: 1, limit: None };
+    let phase = Phase { epochs: 2, every_steps: vec![(2, 0)], ..Phase::default() };
+    let plan = Plan { batch: Some(64), seed: 1, limit: None, stages: vec![Stage::Phase(phase)] };
     let _ = train(&mut idle, &digits, &plan, &|| 0.0, &mut witness, &AtomicBool::new(false)).expect("finite");
     assert_eq!(witness.at_step.len(), 2 * 23);
     for epoch in witness.at_step.chunks(23) {

@@ -24,27 +24,39 @@ pub struct Built {
     pub interface: Interface,
     /// Draws the lasting tensors.
     pub init: Func,
-    /// One for each size of [`BatchSizes::train`].
-    pub train: Vec<(usize, Func)>,
+    /// One for each variant of the plan and each size of [`BatchSizes::train`].
+    pub train: Vec<Step>,
     /// One for each size of [`BatchSizes::evaluate`].
     pub evaluate: Vec<(usize, Func)>,
+    /// One for each event of the plan.
+    pub events: Vec<Func>,
     /// Reports from accumulated partial results.
     pub report: Func,
     /// Tensors as the network sees them.
     pub effective: Func,
 }
 
+/// A step of training.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The variant of the plan.
+    pub variant: usize,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// The function.
+    pub func: Func,
+}
+
 impl Built {
     /// Lowers and optimises what a run needs.
     pub fn new(model: &Model, sources: &Sources, sizes: &BatchSizes) -> Built {
-        let each = |sizes: &[usize], lower: fn(&Model, &Sources, usize) -> Func| {
-            sizes.iter().map(|&n| (n, optimised(lower(model, sources, n)))).collect()
-        };
+        let step = |batch| Step { variant: 0, batch, func: optimised(to_tir::train_step(model, sources, batch)) };
         Built {
             interface: interface::of(model),
             init: optimised(to_tir::init(model, sources)),
-            train: each(&sizes.train, to_tir::train_step),
-            evaluate: each(&sizes.evaluate, to_tir::evaluate),
+            train: sizes.train.iter().copied().map(step).collect(),
+            evaluate: sizes.evaluate.iter().map(|&n| (n, optimised(to_tir::evaluate(model, sources, n)))).collect(),
+            events: vec![],
             report: optimised(to_tir::report(model, sources)),
             effective: optimised(to_tir::effective(model, sources)),
         }

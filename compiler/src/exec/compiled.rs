@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 use spnc_runtime::program::{Clock, Description, Element, Entry, FieldMut, Program};
 
-use super::Built;
 use super::blame;
 use super::host::{Host, outside_name, write};
 use super::interpreted::prepare;
+use super::{Built, Step};
 use crate::codegen::{self, Executable, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
@@ -25,12 +25,14 @@ pub struct Compiled {
     tensors: Vec<BufferId>,
     /// The buffers of the constant tensors.
     literals: Vec<BufferId>,
-    train: BTreeMap<usize, Call>,
+    /// By variant and batch.
+    train: BTreeMap<(usize, usize), Call>,
     evaluate: BTreeMap<usize, Call>,
+    events: Vec<Call>,
     effective: Call,
     terms: Vec<f64>,
     /// What [`Program::explain_non_finite`] runs again.
-    trained: Vec<(usize, Func)>,
+    trained: Vec<Step>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
 }
@@ -62,13 +64,13 @@ impl Compiled {
         let code = codegen::compile(&module, options)?;
         let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
         let call = |func: &Func| Call::new(func, &module, &code, built);
-        let calls = |funcs: &[(usize, Func)]| funcs.iter().map(|(n, func)| (*n, call(func))).collect();
         let description = &built.interface.description;
         let mut compiled = Compiled {
             tensors: description.tensors.iter().map(|t| find(&t.name)).collect(),
             literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
-            train: calls(&built.train),
-            evaluate: calls(&built.evaluate),
+            train: built.train.iter().map(|step| ((step.variant, step.batch), call(&step.func))).collect(),
+            evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
+            events: built.events.iter().map(call).collect(),
             effective: call(&built.effective),
             terms: vec![0.0; description.terms.len()],
             trained: built.train.clone(),
@@ -97,8 +99,9 @@ pub fn schedule(built: &Built) -> lir::Module {
     let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
     let lasting: Vec<(Arc<str>, Type)> =
         tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape))).collect();
-    let funcs: Vec<Func> =
-        built.train.iter().chain(&built.evaluate).map(|(_, func)| func).chain([&built.effective]).cloned().collect();
+    let steps = built.train.iter().map(|step| &step.func);
+    let evaluations = built.evaluate.iter().map(|(_, func)| func);
+    let funcs: Vec<Func> = steps.chain(evaluations).chain(&built.events).chain([&built.effective]).cloned().collect();
     to_lir::lower(&funcs, &lasting)
 }
 
@@ -161,12 +164,12 @@ impl Program for Compiled {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let calls = match entry {
-            Entry::Train => &self.train,
-            Entry::Evaluate => &self.evaluate,
+        let call = match entry {
+            Entry::Train(variant) => &self.train[&(variant, samples)],
+            Entry::Evaluate => &self.evaluate[&samples],
         };
         let info = &self.host.interface.description.fields[index];
-        match (calls[&samples].fields[index], info.element) {
+        match (call.fields[index], info.element) {
             (Some(buffer), Element::Real) => FieldMut::F32(self.code.floats_mut(buffer)),
             (Some(buffer), Element::Integer) => FieldMut::I32(self.code.integers_mut(buffer)),
             (None, Element::Real | Element::Integer) => {
@@ -176,13 +179,17 @@ impl Program for Compiled {
         }
     }
 
-    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64] {
-        let call = &self.train[&samples];
+    fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
+        let call = &self.train[&(variant, samples)];
         call.run(&mut self.code, self.host.seed, clock, samples);
         for (term, buffer) in self.terms.iter_mut().zip(&call.numbered) {
             *term = f64::from(self.code.floats(*buffer)[0]);
         }
         &self.terms
+    }
+
+    fn fire(&mut self, event: usize, clock: Clock) {
+        self.events[event].run(&mut self.code, self.host.seed, clock, 1);
     }
 
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
@@ -221,12 +228,12 @@ impl Program for Compiled {
         values.map(|(name, buffer, shape)| (outside_name(name), widen(self.code.floats(*buffer), shape))).collect()
     }
 
-    fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String> {
+    fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
         let tensors = self.tensor_values();
-        let func = self.trained.iter().find(|(n, _)| *n == samples).map(|(_, func)| func)?;
-        let mut plan = Plan::new(func, Keep::All);
+        let step = self.trained.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
+        let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(buffer) = self.train[&samples].fields[index] else { continue };
+            let Some(buffer) = self.train[&(variant, samples)].fields[index] else { continue };
             match self.host.interface.description.fields[index].element {
                 Element::Real => write(&mut plan, name, self.code.floats(buffer).iter().map(|x| f64::from(*x))),
                 Element::Integer => {

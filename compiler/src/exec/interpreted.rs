@@ -15,8 +15,10 @@ use crate::tir::interp::{Keep, Plan, Tensor};
 pub struct Interpreted {
     host: Host,
     tensors: Vec<Tensor>,
-    train: BTreeMap<usize, Plan>,
+    /// By variant and batch.
+    train: BTreeMap<(usize, usize), Plan>,
     evaluate: BTreeMap<usize, Plan>,
+    events: Vec<Plan>,
     effective: Plan,
     terms: Vec<f64>,
     /// Where a field goes that no function reads.
@@ -26,16 +28,15 @@ pub struct Interpreted {
 impl Interpreted {
     /// Makes a program ready to run; its tensors are zero until [`Program::init`].
     pub fn new(built: &Built) -> Interpreted {
-        let plans = |funcs: &[(usize, crate::tir::Func)]| {
-            funcs.iter().map(|(n, func)| (*n, Plan::new(func, Keep::Results))).collect()
-        };
+        let plan = |func| Plan::new(func, Keep::Results);
         let description = &built.interface.description;
         Interpreted {
             host: Host::new(built),
             tensors: description.tensors.iter().map(|t| ArrayD::zeros(t.shape.as_slice())).collect(),
-            train: plans(&built.train),
-            evaluate: plans(&built.evaluate),
-            effective: Plan::new(&built.effective, Keep::Results),
+            train: built.train.iter().map(|step| ((step.variant, step.batch), plan(&step.func))).collect(),
+            evaluate: built.evaluate.iter().map(|(n, func)| (*n, plan(func))).collect(),
+            events: built.events.iter().map(plan).collect(),
+            effective: plan(&built.effective),
             terms: vec![0.0; description.terms.len()],
             unread: vec![],
         }
@@ -52,11 +53,11 @@ impl Program for Interpreted {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let plans = match entry {
-            Entry::Train => &mut self.train,
-            Entry::Evaluate => &mut self.evaluate,
+        let plan = match entry {
+            Entry::Train(variant) => self.train.get_mut(&(variant, samples)),
+            Entry::Evaluate => self.evaluate.get_mut(&samples),
         };
-        let plan = plans.get_mut(&samples).expect("the batch size was announced");
+        let plan = plan.expect("the batch size was announced");
         match plan.input(&self.host.interface.field_names[index]) {
             Some(slot) => FieldMut::F64(slot),
             None => {
@@ -67,19 +68,22 @@ impl Program for Interpreted {
         }
     }
 
-    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64] {
-        let plan = self.train.get_mut(&samples).expect("the batch size was announced");
+    fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
+        let plan = self.train.get_mut(&(variant, samples)).expect("the batch size was announced");
         prepare(plan, &self.host, &self.tensors, clock);
         plan.run();
-        for (tensor, info) in self.tensors.iter_mut().zip(&self.host.interface.description.tensors) {
-            if let Some(new) = plan.result(&info.name) {
-                tensor.assign(&new);
-            }
-        }
+        keep(plan, &self.host, &mut self.tensors);
         for (index, term) in self.terms.iter_mut().enumerate() {
             *term = plan.result(&format!("term.{index}")).map_or(0.0, |value| value.sum());
         }
         &self.terms
+    }
+
+    fn fire(&mut self, event: usize, clock: Clock) {
+        let plan = &mut self.events[event];
+        prepare(plan, &self.host, &self.tensors, clock);
+        plan.run();
+        keep(plan, &self.host, &mut self.tensors);
     }
 
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
@@ -87,6 +91,7 @@ impl Program for Interpreted {
         prepare(plan, &self.host, &self.tensors, clock);
         write(plan, "samples", std::iter::once(split as f64));
         plan.run();
+        keep(plan, &self.host, &mut self.tensors);
         self.host.accumulate(split, |index, to| {
             to.extend(plan.result(&format!("partial.{index}")).expect("every partial result is one").iter());
         });
@@ -112,8 +117,8 @@ impl Program for Interpreted {
         self.effective.results().map(|(name, value)| (outside_name(name), value.to_owned())).collect()
     }
 
-    fn explain_non_finite(&mut self, samples: usize, clock: Clock) -> Option<String> {
-        let trained = self.train.get_mut(&samples).expect("the batch size was announced");
+    fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
+        let trained = self.train.get_mut(&(variant, samples)).expect("the batch size was announced");
         let mut plan = Plan::new(trained.func(), Keep::All);
         for name in &self.host.interface.field_names {
             if let Some(given) = trained.input(name) {
@@ -123,6 +128,15 @@ impl Program for Interpreted {
         prepare(&mut plan, &self.host, &self.tensors, clock);
         plan.run();
         blame::first_bad(&plan, f64::MAX)
+    }
+}
+
+/// Takes the new values of lasting tensors from a function that has run.
+fn keep(plan: &Plan, host: &Host, tensors: &mut [Tensor]) {
+    for (tensor, info) in tensors.iter_mut().zip(&host.interface.description.tensors) {
+        if let Some(new) = plan.result(&info.name) {
+            tensor.assign(&new);
+        }
     }
 }
 

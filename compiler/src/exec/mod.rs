@@ -15,7 +15,7 @@ mod host;
 mod interpreted;
 mod once;
 
-pub use build::{BatchSizes, Built, optimised};
+pub use build::{BatchSizes, Built, Step, optimised};
 pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;
 pub use once::run_compiled;

@@ -41,6 +41,7 @@ pub fn of(model: &Model) -> Interface {
             tensors: tensors(model),
             terms: terms(model),
             reports: reports(model),
+            events: vec![],
         },
         field_names,
         literals: model.literals.iter().enumerate().map(|(i, l)| (literal_name(i), l.value.clone())).collect(),

@@ -14,7 +14,7 @@ use spnc::model::{DType, DataArg, DataSpec, Field, Model, Refusal, World};
 use spnc::{elaborate, resolve, syntax};
 use spnc_runtime::data::{self, Arg, Dataset, Request};
 use spnc_runtime::program::{Element, Program};
-use spnc_runtime::train::{EpochRecord, Observer, Outcome, Plan, Progress, train};
+use spnc_runtime::train::{EpochRecord, Observer, Outcome, Phase, Plan, Progress, Stage, train};
 
 /// A program without mistakes.
 pub struct Compiled {
@@ -139,7 +139,8 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let data = world.opened.pop().expect("the program has data");
     let plan = model.plan.as_ref().expect("the program has a plan");
     let seed = seed.unwrap_or(plan.seed);
-    let plan = Plan { epochs: plan.epochs, batch: plan.batch, seed, limit: None };
+    let stages = vec![Stage::Phase(Phase { epochs: plan.epochs, ..Phase::default() })];
+    let plan = Plan { batch: plan.batch, seed, limit: None, stages };
     let batches = plan.batches(&data);
     let sizes = BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() };
     let built = Built::new(&model, &sources, &sizes);

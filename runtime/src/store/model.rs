@@ -32,6 +32,7 @@ impl Model {
             let part = match info.role {
                 Role::Param => &mut model.free,
                 Role::State | Role::OptimizerState => &mut model.states,
+                Role::Carried => continue,
             };
             let _ = part.insert(info.name.clone(), program.read(index));
         }

@@ -36,9 +36,11 @@ impl Program for Holder {
         FieldMut::F64(&mut [])
     }
 
-    fn train_step(&mut self, _samples: usize, _clock: Clock) -> &[f64] {
+    fn train_step(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> &[f64] {
         &[]
     }
+
+    fn fire(&mut self, _event: usize, _clock: Clock) {}
 
     fn evaluate(&mut self, _samples: usize, _split: usize, _clock: Clock) {}
 
@@ -58,7 +60,7 @@ impl Program for Holder {
         vec![("net.w".into(), array![1.5, 0.0].into_dyn()), ("mask.density".into(), ArrayD::zeros(vec![]))]
     }
 
-    fn explain_non_finite(&mut self, _samples: usize, _clock: Clock) -> Option<String> {
+    fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
         None
     }
 }
@@ -66,6 +68,7 @@ impl Program for Holder {
 fn run() -> Run {
     let record = EpochRecord {
         epoch: 1,
+        phase: "dense".into(),
         step: 23,
         samples: 1437,
         seconds: 0.25,

@@ -2,36 +2,29 @@
 
 use std::ops::Range;
 
+use super::Plan;
 use crate::data::{Dataset, Split};
 
-/// What a training run is asked to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// How often the training split is seen.
-    pub epochs: usize,
-    /// Samples in a batch; `None`: all of them.
-    pub batch: Option<usize>,
-    /// What the order of the samples depends on.
-    pub seed: u64,
-    /// Use only so many samples of each split, the first ones.
-    pub limit: Option<usize>,
-}
-
-/// The batches of every epoch and of every evaluation. Of each kind at most two sizes occur.
+/// The batches of every epoch and of every evaluation. Of each kind few sizes occur: at most two for each split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batches {
     /// Samples that are trained on in an epoch (1 for a program without data).
     pub n_train: usize,
-    /// Samples that are evaluated (1 for a program without data).
-    pub n_evaluated: usize,
-    /// What is evaluated.
-    pub split: Split,
     /// Steps in an epoch.
     pub per_epoch: usize,
-    /// Batches of an evaluation.
-    pub evaluations: usize,
+    /// What is evaluated.
+    pub evaluated: Vec<Evaluated>,
     train: usize,
-    evaluate: usize,
+}
+
+/// The batches of one evaluated split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// The split.
+    pub split: Split,
+    /// Its samples that are evaluated (1 for a program without data).
+    pub n: usize,
+    size: usize,
 }
 
 impl Plan {
@@ -39,12 +32,12 @@ impl Plan {
     /// on one sample that has no fields.
     pub fn batches(&self, data: &Dataset) -> Batches {
         let used = |split| data.n(split).min(self.limit.unwrap_or(usize::MAX)).max(1);
-        let split = data.evaluated();
-        let (n_train, n_evaluated) = (used(Split::Train), used(split));
+        let n_train = used(Split::Train);
         let train = self.batch.unwrap_or(n_train).clamp(1, n_train);
-        let evaluate = evaluation_size(n_evaluated);
-        let (per_epoch, evaluations) = (n_train.div_ceil(train), n_evaluated.div_ceil(evaluate));
-        Batches { n_train, n_evaluated, split, per_epoch, evaluations, train, evaluate }
+        let splits = [data.evaluated()];
+        let size = evaluation_size(&splits.map(used));
+        let evaluated = splits.map(|split| Evaluated { split, n: used(split), size: size.min(used(split)) });
+        Batches { n_train, per_epoch: n_train.div_ceil(train), evaluated: evaluated.to_vec(), train }
     }
 }
 
@@ -54,19 +47,29 @@ impl Batches {
         sizes(self.n_train, self.train)
     }
 
-    /// The sizes that evaluated batches have: one or two, the usual one first.
+    /// The sizes that evaluated batches have.
     pub fn evaluate_sizes(&self) -> Vec<usize> {
-        sizes(self.n_evaluated, self.evaluate)
+        let mut all: Vec<usize> = self.evaluated.iter().flat_map(|split| sizes(split.n, split.size)).collect();
+        all.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
+        all.dedup();
+        all
     }
 
     /// Where batch `index` of an epoch is in the order of its samples.
     pub(crate) fn train_rows(&self, index: usize) -> Range<usize> {
         index * self.train..((index + 1) * self.train).min(self.n_train)
     }
+}
 
-    /// The samples of batch `index` of an evaluation.
-    pub(crate) fn evaluated_rows(&self, index: usize) -> Range<usize> {
-        index * self.evaluate..((index + 1) * self.evaluate).min(self.n_evaluated)
+impl Evaluated {
+    /// How many batches there are.
+    pub fn batches(&self) -> usize {
+        self.n.div_ceil(self.size)
+    }
+
+    /// The samples of batch `index`.
+    pub(crate) fn rows(&self, index: usize) -> Range<usize> {
+        index * self.size..((index + 1) * self.size).min(self.n)
     }
 }
 
@@ -77,11 +80,11 @@ fn sizes(n: usize, size: usize) -> Vec<usize> {
     }
 }
 
-/// The largest size up to 512 that divides `n` evenly, so that one size is enough; 256 where only small ones do.
-fn evaluation_size(n: usize) -> usize {
-    match n {
-        0..=512 => n,
-        _ => (128..=512).rev().find(|size| n.is_multiple_of(*size)).unwrap_or(256),
+/// The largest size up to 512 that divides all splits evenly, so that one size is enough; 256 where only small ones do.
+fn evaluation_size(splits: &[usize]) -> usize {
+    match splits {
+        [n @ 0..=512] => *n,
+        _ => (128..=512).rev().find(|size| splits.iter().all(|n| n.is_multiple_of(*size))).unwrap_or(256),
     }
 }
 
@@ -94,14 +97,12 @@ mod tests {
     proptest! {
         #[test]
         fn every_sample_is_in_one_batch_of_one_of_two_sizes(n in 1_usize..5000, size in 1_usize..600) {
-            let evaluate = evaluation_size(n);
-            let (per_epoch, evaluations) = (n.div_ceil(size), n.div_ceil(evaluate));
+            let evaluated = Evaluated { split: Split::Test, n, size: evaluation_size(&[n]) };
             let train = size.min(n);
-            let (n_train, n_evaluated, split) = (n, n, Split::Test);
-            let batches = Batches { n_train, n_evaluated, split, per_epoch, evaluations, train, evaluate };
-            let train: Vec<_> = (0..per_epoch).map(|index| batches.train_rows(index)).collect();
-            let evaluated: Vec<_> = (0..evaluations).map(|index| batches.evaluated_rows(index)).collect();
-            for (ranges, sizes) in [(train, batches.train_sizes()), (evaluated, batches.evaluate_sizes())] {
+            let batches = Batches { n_train: n, per_epoch: n.div_ceil(size), evaluated: vec![evaluated], train };
+            let train: Vec<_> = (0..batches.per_epoch).map(|index| batches.train_rows(index)).collect();
+            let rows: Vec<_> = (0..evaluated.batches()).map(|index| evaluated.rows(index)).collect();
+            for (ranges, sizes) in [(train, batches.train_sizes()), (rows, batches.evaluate_sizes())] {
                 prop_assert!(sizes.len() <= 2);
                 prop_assert!(ranges.iter().all(|range| sizes.contains(&range.len())));
                 prop_assert_eq!(ranges.into_iter().flatten().collect::<Vec<_>>(), (0..n).collect::<Vec<_>>());
@@ -111,16 +112,16 @@ mod tests {
 
     #[test]
     fn mnist_is_evaluated_in_one_size() {
-        assert_eq!(evaluation_size(10_000), 500);
-        assert_eq!(evaluation_size(360), 360);
-        assert_eq!(evaluation_size(1009), 256);
+        assert_eq!(evaluation_size(&[10_000]), 500);
+        assert_eq!(evaluation_size(&[10_000, 5_000]), 500);
+        assert_eq!(evaluation_size(&[360]), 360);
+        assert_eq!(evaluation_size(&[1009]), 256);
     }
 
     #[test]
     fn without_data_there_is_one_step_an_epoch() {
-        let plan = Plan { epochs: 3, batch: None, seed: 0, limit: None };
-        let batches = plan.batches(&Dataset::empty());
+        let batches = Plan::default().batches(&Dataset::empty());
         assert_eq!((batches.per_epoch, batches.train_sizes()), (1, vec![1]));
-        assert_eq!((batches.evaluations, batches.evaluate_sizes()), (1, vec![1]));
+        assert_eq!((batches.evaluated[0].batches(), batches.evaluate_sizes()), (1, vec![1]));
     }
 }

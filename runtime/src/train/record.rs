@@ -9,8 +9,10 @@ use crate::program::Clock;
 /// Where an epoch is, after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress<'a> {
-    /// The epoch, from 0.
+    /// The epoch of the run, from 0.
     pub epoch: usize,
+    /// The name of the phase.
+    pub phase: &'a str,
     /// The step in this epoch, from 0.
     pub index: usize,
     /// Steps in an epoch.
@@ -35,8 +37,11 @@ pub struct TermValue {
 /// An epoch that is done. As JSON it is a line of `history.jsonl`; what is not a number is written as `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Epochs done, this one included.
+    /// Epochs of the run that are done, this one included.
     pub epoch: usize,
+    /// The name of its phase; empty in a plan of one phase.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub phase: String,
     /// Steps done in the run.
     pub step: u64,
     /// Samples trained on in this epoch.

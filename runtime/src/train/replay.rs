@@ -6,7 +6,8 @@
 
 use ndarray::ArrayD;
 
-use super::{TrainError, Trainer};
+use super::run::Trainer;
+use super::{Phase, TrainError};
 
 impl Trainer<'_> {
     /// The lasting tensors, in the order of their indices.
@@ -15,26 +16,26 @@ impl Trainer<'_> {
     }
 
     /// The first step of this epoch that gives a number that is not finite, and what it is.
-    pub(super) fn find_non_finite(&mut self) -> TrainError {
+    pub(super) fn find_non_finite(&mut self, phase: &Phase) -> TrainError {
+        let first = self.mark.1.index;
         self.rewind();
-        let bad = (0..self.batches.per_epoch).find(|&index| !self.replay(index));
+        let bad = (first..self.batches.per_epoch).find(|_| !self.replay(phase));
         self.rewind();
-        for index in 0..bad.unwrap_or(0) {
-            let _ = self.replay(index);
+        for _ in first..bad.unwrap_or(first) {
+            let _ = self.replay(phase);
         }
-        self.explain(bad)
+        self.explain(phase, bad)
     }
 
-    /// Says what the step with index `bad` of this epoch, the next to be done, makes bad.
-    fn explain(&mut self, bad: Option<usize>) -> TrainError {
-        let Some(index) = bad else {
+    /// Says what the next step makes bad, if `bad` is its index.
+    fn explain(&mut self, phase: &Phase, bad: Option<usize>) -> TrainError {
+        if bad.is_none() {
             let first = Some("in the effective parameters, after the epoch".to_owned());
-            return TrainError::NonFinite { step: self.steps, term: None, first };
-        };
-        let (clock, samples) = (self.clock(), self.batches.train_rows(index).len());
-        self.gather_batch(index);
-        let first = self.program.explain_non_finite(samples, clock);
-        let terms = self.program.train_step(samples, clock);
+            return TrainError::NonFinite { step: self.at.steps, term: None, first };
+        }
+        let (clock, samples) = (self.clock(), self.gather_batch(phase));
+        let first = self.program.explain_non_finite(phase.variant, samples, clock);
+        let terms = self.program.train_step(phase.variant, samples, clock);
         let term = terms.iter().position(|term| !term.is_finite());
         let term = term.and_then(|term| self.program.description().terms.get(term).cloned());
         TrainError::NonFinite { step: clock.step + 1, term, first }
@@ -42,18 +43,14 @@ impl Trainer<'_> {
 
     /// Goes back to the start of the epoch.
     fn rewind(&mut self) {
-        for (index, tensor) in self.epoch_start.0.iter().enumerate() {
+        for (index, tensor) in self.mark.0.iter().enumerate() {
             self.program.write(index, tensor);
         }
-        self.steps = self.epoch_start.1;
+        self.at = self.mark.1;
     }
 
     /// Does one step again; whether its terms and everything it left behind are finite.
-    fn replay(&mut self, index: usize) -> bool {
-        let (clock, samples) = (self.clock(), self.batches.train_rows(index).len());
-        self.gather_batch(index);
-        let terms = self.program.train_step(samples, clock).iter().all(|term| term.is_finite());
-        self.steps += 1;
-        terms && self.tensors().iter().flatten().all(|x| x.is_finite())
+    fn replay(&mut self, phase: &Phase) -> bool {
+        self.advance(phase) && self.tensors().iter().flatten().all(|x| x.is_finite())
     }
 }

@@ -1,11 +1,12 @@
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use ndarray::ArrayD;
 use proptest::prelude::*;
 
 use super::*;
 use crate::data::{Column, Values};
-use crate::program::{Description, Element, FieldInfo, FieldMut, TensorInfo};
+use crate::program::{Clock, Description, Element, Entry, FieldInfo, FieldMut, Role, TensorInfo};
 
 /// Adds up what it sees: no model, but every call is known.
 #[derive(Default)]
@@ -29,6 +30,7 @@ impl Ledger {
             tensors: vec![tensor("w", Role::Param), tensor("optimizer.w.v", Role::OptimizerState)],
             terms: vec!["mean(x)".into(), "1".into()],
             reports: vec!["total".into()],
+            events: vec![],
         };
         Ledger { description, ..Ledger::default() }
     }
@@ -46,7 +48,7 @@ impl Program for Ledger {
         FieldMut::F64(&mut self.batch)
     }
 
-    fn train_step(&mut self, samples: usize, clock: Clock) -> &[f64] {
+    fn train_step(&mut self, _variant: usize, samples: usize, clock: Clock) -> &[f64] {
         assert_eq!(self.batch.len(), samples);
         let bad = self.bad_step == Some(clock.step);
         self.terms = [self.batch.iter().sum::<f64>() / samples as f64, if bad { f64::NAN } else { 1.0 }];
@@ -54,6 +56,8 @@ impl Program for Ledger {
         self.clocks.push(clock);
         &self.terms
     }
+
+    fn fire(&mut self, _event: usize, _clock: Clock) {}
 
     fn evaluate(&mut self, samples: usize, split: usize, _clock: Clock) {
         assert_eq!(self.batch.len(), samples);
@@ -77,7 +81,7 @@ impl Program for Ledger {
         vec![("w".into(), self.read(0)), ("mask.density".into(), ArrayD::from_elem(vec![], 0.0))]
     }
 
-    fn explain_non_finite(&mut self, _samples: usize, _clock: Clock) -> Option<String> {
+    fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
         Some("`log(x)` of `net.fc1`".into())
     }
 }
@@ -109,7 +113,8 @@ impl Observer for Watcher<'_> {
 }
 
 fn plan(epochs: usize, batch: Option<usize>, seed: u64) -> Plan {
-    Plan { epochs, batch, seed, limit: None }
+    let phase = Phase { epochs, ..Phase::default() };
+    Plan { batch, seed, limit: None, stages: vec![Stage::Phase(phase)] }
 }
 
 fn run(ledger: &mut Ledger, data: &Dataset, plan: &Plan) -> Result<Outcome, TrainError> {

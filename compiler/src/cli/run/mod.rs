@@ -15,7 +15,7 @@ use serde_json::json;
 use spnc_runtime::data::Dataset;
 use spnc_runtime::program::Program;
 use spnc_runtime::store::{self, Folder, Report, Seconds};
-use spnc_runtime::train::{self, Outcome, TrainError};
+use spnc_runtime::train::{self, Outcome, Phase, Stage, TrainError};
 
 use self::closing::Closing;
 use self::progress::{Show, Watcher};
@@ -109,11 +109,12 @@ fn plan(args: &Args, model: &Model) -> Result<train::Plan, Exit> {
     let Some(plan) = &model.plan else {
         return Err(output::fail("the program has no `train { … }`, so there is nothing to run", None));
     };
+    let phase = Phase { epochs: args.epochs.unwrap_or(plan.epochs), ..Phase::default() };
     Ok(train::Plan {
-        epochs: args.epochs.unwrap_or(plan.epochs),
         batch: plan.batch,
         seed: args.seed.unwrap_or(plan.seed),
         limit: args.limit.map(|limit| limit as usize),
+        stages: vec![Stage::Phase(phase)],
     })
 }
 
@@ -161,14 +162,14 @@ impl Job<'_> {
             "parameters": tensors.iter().filter(|t| t.role == spnc_runtime::program::Role::Param).map(|t| {
                 t.shape.iter().product::<usize>()
             }).sum::<usize>(),
-            "epochs": self.plan.epochs,
+            "epochs": self.plan.epochs(),
             "seed": self.plan.seed,
         }));
     }
 
     fn train(&mut self, program: &mut dyn Program) -> Result<Outcome, Exit> {
         let kinds = self.model.terms.iter().map(|term| term.kind).collect();
-        let mut watcher = Watcher::new(self.show(), self.plan.epochs, kinds);
+        let mut watcher = Watcher::new(self.show(), self.plan.epochs(), kinds);
         let start = Instant::now();
         let now = || start.elapsed().as_secs_f64();
         let stop = stop_on_interrupt();
@@ -252,7 +253,7 @@ impl Job<'_> {
             Evaluator::Jit => "jit",
             Evaluator::Interpreter => "interpreter",
         };
-        let epochs = [("--epochs".to_owned(), self.plan.epochs.to_string())];
+        let epochs = [("--epochs".to_owned(), self.plan.epochs().to_string())];
         let evaluator = [("--evaluator".to_owned(), evaluator.to_owned())];
         sets.chain(epochs).chain(limit).chain(evaluator).collect()
     }

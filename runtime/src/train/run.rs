@@ -1,0 +1,264 @@
+//! A run under way: stages, epochs, steps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexmap::IndexMap;
+use ndarray::ArrayD;
+
+use super::{
+    Batches, EpochRecord, Observer, Outcome, Phase, Plan, Progress, Stage, Tally, TermValue, TrainError, error, tally,
+};
+use crate::data::{Bits, Dataset, Split, shuffle};
+use crate::program::{Clock, Entry, Program, Role};
+
+/// A run under way.
+pub(super) struct Trainer<'a> {
+    pub(super) program: &'a mut dyn Program,
+    pub(super) data: &'a Dataset,
+    pub(super) batches: Batches,
+    /// For each field of the program, its index in the data.
+    pub(super) fields: Vec<usize>,
+    pub(super) at: Position,
+    /// The lasting tensors and the position when this epoch began.
+    pub(super) mark: (Vec<ArrayD<f64>>, Position),
+    /// The start values of tensors that begin anew while a run goes on.
+    pub(super) starts: Vec<(usize, ArrayD<f64>)>,
+    plan: &'a Plan,
+    now: &'a dyn Fn() -> f64,
+    stop: &'a AtomicBool,
+    /// The order of the samples in this epoch.
+    order: Vec<usize>,
+    /// The terms of the objective in the last step.
+    terms: Vec<f64>,
+    /// The sum over samples of each term, in this epoch.
+    sums: Vec<f64>,
+    records: Vec<EpochRecord>,
+}
+
+/// How far a run is. The events that follow a step are done with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The stage of the plan.
+    pub stage: usize,
+    /// Epochs of this phase that are done.
+    pub epoch: usize,
+    /// Steps of this epoch that are done.
+    pub index: usize,
+    /// Epochs of the run that are done.
+    pub epochs: usize,
+    /// Steps of the run that are done.
+    pub steps: u64,
+}
+
+impl<'a> Trainer<'a> {
+    pub(super) fn new(
+        program: &'a mut dyn Program,
+        data: &'a Dataset,
+        plan: &'a Plan,
+        now: &'a dyn Fn() -> f64,
+        stop: &'a AtomicBool,
+    ) -> Result<Trainer<'a>, TrainError> {
+        let batches = plan.batches(data);
+        let n_terms = program.description().terms.len();
+        Ok(Trainer {
+            fields: error::match_fields(program.description(), data)?,
+            starts: restarted(program),
+            program,
+            data,
+            plan,
+            now,
+            stop,
+            order: (0..batches.n_train).collect(),
+            batches,
+            terms: vec![0.0; n_terms],
+            sums: vec![0.0; n_terms],
+            at: Position::default(),
+            mark: (vec![], Position::default()),
+            records: vec![],
+        })
+    }
+
+    /// Does the whole plan.
+    pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        let start = (self.now)();
+        let is_done = self.stages(observer)?;
+        let metrics = if is_done { self.last_reports() } else { IndexMap::new() };
+        let (clock, seconds) = (self.clock(), (self.now)() - start);
+        Ok(Outcome { records: self.records, metrics, clock, interrupted: !is_done, seconds })
+    }
+
+    /// The reports at the end, evaluated anew where something happened since the last epoch.
+    fn last_reports(&mut self) -> IndexMap<String, f64> {
+        match (self.plan.stages.last(), self.records.last()) {
+            (Some(Stage::Phase(phase)), Some(last)) if phase.epochs > 0 => last.reports.clone(),
+            (Some(_) | None, _) => self.evaluate(|| false).unwrap_or_default(),
+        }
+    }
+
+    /// Does what is left of the plan; whether it is done, and not interrupted.
+    fn stages(&mut self, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        while let Some(stage) = self.plan.stages.get(self.at.stage) {
+            match stage {
+                Stage::Fire(event) => self.program.fire(*event, self.clock()),
+                Stage::Phase(phase) => {
+                    if !self.phase(phase, observer)? {
+                        return Ok(false);
+                    }
+                }
+            }
+            self.at = Position { stage: self.at.stage + 1, epoch: 0, ..self.at };
+        }
+        Ok(true)
+    }
+
+    /// Does what is left of a phase; whether it is done.
+    fn phase(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<bool, TrainError> {
+        if phase.fresh && (self.at.epoch, self.at.index) == (0, 0) {
+            self.restart(Role::OptimizerState);
+        }
+        while self.at.epoch < phase.epochs {
+            let Some(record) = self.epoch(phase, observer)? else { return Ok(false) };
+            observer.epoch(&record);
+            self.records.push(record);
+        }
+        Ok(true)
+    }
+
+    /// One epoch and its evaluation; `None` when interrupted.
+    fn epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Option<EpochRecord>, TrainError> {
+        self.begin_epoch();
+        let start = (self.now)();
+        while self.at.index < self.batches.per_epoch {
+            self.step(phase, start, observer)?;
+            if self.is_stopped() {
+                return Ok(None);
+            }
+        }
+        let seconds = (self.now)() - start;
+        let zeros = self.count(phase)?;
+        let (stop, is_last) = (self.stop, self.is_last_epoch());
+        let Some(reports) = self.evaluate(|| !is_last && stop.load(Ordering::Relaxed)) else { return Ok(None) };
+        self.at = Position { epoch: self.at.epoch + 1, index: 0, epochs: self.at.epochs + 1, ..self.at };
+        Ok(Some(self.record(phase, seconds, reports, zeros)))
+    }
+
+    fn begin_epoch(&mut self) {
+        self.restart(Role::Carried);
+        if self.batches.per_epoch > 1 {
+            shuffle(&mut self.order, Bits::new(self.plan.seed, SHUFFLE + self.at.epochs as u64));
+        }
+        self.sums.fill(0.0);
+        self.mark = (self.tensors(), self.at);
+    }
+
+    /// Whether to stop here: not after the very last step, where nothing but an evaluation is left.
+    fn is_stopped(&self) -> bool {
+        let is_last = self.is_last_epoch() && self.at.index == self.batches.per_epoch;
+        self.stop.load(Ordering::Relaxed) && !is_last
+    }
+
+    fn is_last_epoch(&self) -> bool {
+        self.at.epochs + 1 == self.plan.epochs()
+    }
+
+    fn step(&mut self, phase: &Phase, start: f64, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let (epoch, rows) = (self.at.epochs, self.batches.train_rows(self.at.index));
+        if !self.advance(phase) {
+            return Err(self.find_non_finite(phase));
+        }
+        self.sums.iter_mut().zip(&self.terms).for_each(|(sum, term)| *sum += term * rows.len() as f64);
+        let seconds = (self.now)() - start;
+        observer.step(&Progress {
+            epoch,
+            phase: &phase.name,
+            index: self.at.index - 1,
+            of: self.batches.per_epoch,
+            samples: rows.end,
+            seconds,
+            terms: &self.terms,
+        });
+        Ok(())
+    }
+
+    /// One step and the events that follow it; whether the terms of the objective are finite.
+    pub(super) fn advance(&mut self, phase: &Phase) -> bool {
+        let (clock, samples) = (self.clock(), self.gather_batch(phase));
+        self.terms.copy_from_slice(self.program.train_step(phase.variant, samples, clock));
+        self.at.index += 1;
+        self.at.steps += 1;
+        let due = |(every, _): &&(u64, usize)| self.at.steps.is_multiple_of(*every);
+        let is_end = self.at.index == self.batches.per_epoch;
+        let clock = self.clock();
+        phase.every_steps.iter().filter(due).for_each(|(_, event)| self.program.fire(*event, clock));
+        phase.every_epoch.iter().filter(|_| is_end).for_each(|event| self.program.fire(*event, clock));
+        self.terms.iter().all(|term| term.is_finite())
+    }
+
+    /// Where the run is: what the next step gets.
+    pub(super) fn clock(&self) -> Clock {
+        let per_epoch = self.batches.per_epoch as f64;
+        let done = (self.at.epoch * self.batches.per_epoch + self.at.index) as f64;
+        let progress = match self.plan.stages.get(self.at.stage) {
+            Some(Stage::Phase(phase)) => done / (per_epoch * phase.epochs as f64).max(1.0),
+            // A phase has ended, if there was one.
+            Some(Stage::Fire(_)) | None => f64::from(self.at.steps.min(1) as u32),
+        };
+        Clock { step: self.at.steps, epoch: self.at.steps as f64 / per_epoch, progress }
+    }
+
+    /// Copies the next batch of this epoch into the program's fields; its samples.
+    pub(super) fn gather_batch(&mut self, phase: &Phase) -> usize {
+        let rows = self.batches.train_rows(self.at.index);
+        for (field, &from) in self.fields.iter().enumerate() {
+            let place = self.program.field(Entry::Train(phase.variant), rows.len(), field);
+            self.data.gather(Split::Train, &self.order[rows.clone()], from, place);
+        }
+        rows.len()
+    }
+
+    /// Gives the tensors of a role their start values.
+    pub(super) fn restart(&mut self, role: Role) {
+        for (index, start) in &self.starts {
+            if self.program.description().tensors[*index].role == role {
+                self.program.write(*index, start);
+            }
+        }
+    }
+
+    /// Counts the zeros of the effective parameters; an error if one is not finite.
+    fn count(&mut self, phase: &Phase) -> Result<Tally, TrainError> {
+        let mut total = Tally::default();
+        for (name, value) in self.program.effective() {
+            let described = self.program.description().tensors.iter();
+            if !described.into_iter().any(|tensor| tensor.role == Role::Param && tensor.name == name) {
+                continue;
+            }
+            if !value.iter().all(|x| x.is_finite()) {
+                return Err(self.find_non_finite(phase));
+            }
+            total = total + tally(value.view());
+        }
+        Ok(total)
+    }
+
+    fn record(&self, phase: &Phase, seconds: f64, reports: IndexMap<String, f64>, zeros: Tally) -> EpochRecord {
+        let (epoch, step, samples) = (self.at.epochs, self.at.steps, self.batches.n_train);
+        let means = self.sums.iter().map(|sum| sum / samples as f64);
+        let texts = self.program.description().terms.iter();
+        let terms: Vec<TermValue> =
+            texts.zip(means).map(|(text, value)| TermValue { text: text.clone(), value }).collect();
+        let objective = terms.iter().map(|term| term.value).sum();
+        let phase = phase.name.clone();
+        EpochRecord { epoch, phase, step, samples, seconds, objective, terms, reports, zeros }
+    }
+}
+
+/// The values of the tensors that may begin anew.
+fn restarted(program: &dyn Program) -> Vec<(usize, ArrayD<f64>)> {
+    let tensors = program.description().tensors.iter().enumerate();
+    let restarts = |role| matches!(role, Role::OptimizerState | Role::Carried);
+    tensors.filter(|(_, info)| restarts(info.role)).map(|(index, _)| (index, program.read(index))).collect()
+}
+
+/// The uses of random bits that epochs have for themselves: this one and those above it.
+const SHUFFLE: u64 = 1 << 40;
