@@ -1,7 +1,10 @@
 //! What can end a run early.
 
+use ndarray::ArrayD;
+
+use super::Checkpoint;
 use crate::data::Dataset;
-use crate::program::{Description, FieldInfo};
+use crate::program::{Description, FieldInfo, TensorInfo};
 
 /// Why a run ended before its plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +15,14 @@ pub enum TrainError {
         /// What the program expects.
         expected: FieldInfo,
         /// What the data has under this name.
+        found: String,
+    },
+    /// A checkpoint is not one of this program.
+    #[error("the checkpoint does not fit the program: expected {expected}, found {found}")]
+    Checkpoint {
+        /// A tensor of the program, with its shape.
+        expected: String,
+        /// What the checkpoint has in its place.
         found: String,
     },
     /// A number is infinite or not a number.
@@ -31,9 +42,30 @@ impl TrainError {
     pub fn code(&self) -> &'static str {
         match self {
             TrainError::Field { .. } => "E0907",
+            TrainError::Checkpoint { .. } => "E0910",
             TrainError::NonFinite { .. } => "E0908",
         }
     }
+}
+
+/// The tensors of the program as a checkpoint has them.
+pub(super) fn match_tensors<'a>(
+    program: &Description,
+    checkpoint: &'a Checkpoint,
+) -> Result<Vec<&'a ArrayD<f64>>, TrainError> {
+    let fits = |info: &TensorInfo| {
+        let value = checkpoint.tensors.get(&info.name);
+        value.filter(|value| value.shape() == info.shape).ok_or_else(|| TrainError::Checkpoint {
+            expected: format!("`{}` of shape {:?}", info.name, info.shape),
+            found: value.map_or("none".to_owned(), |value| format!("{:?}", value.shape())),
+        })
+    };
+    if checkpoint.sums.len() != program.terms.len() {
+        let of = |n| format!("an objective of {n} terms");
+        let (expected, found) = (of(program.terms.len()), of(checkpoint.sums.len()));
+        return Err(TrainError::Checkpoint { expected, found });
+    }
+    program.tensors.iter().map(fits).collect()
 }
 
 fn describe(step: u64, term: Option<&str>, first: Option<&str>) -> String {

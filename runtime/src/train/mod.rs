@@ -8,6 +8,7 @@
 //! evaluation. Carried states begin anew with every epoch and every evaluation; training finds them as it left them.
 
 mod batches;
+mod checkpoint;
 mod count;
 mod error;
 mod evaluate;
@@ -19,6 +20,7 @@ mod run;
 use std::sync::atomic::AtomicBool;
 
 pub use batches::{Batches, Evaluated};
+pub use checkpoint::{Checkpoint, Position};
 pub use count::{Tally, tally, tally_groups};
 pub use error::TrainError;
 pub use plan::{Phase, Plan, Stage};
@@ -35,6 +37,14 @@ pub trait Observer {
 
     /// After each epoch and its evaluation.
     fn epoch(&mut self, record: &EpochRecord);
+
+    /// Whether to keep the run as it is here; asked after each step, and once more after each epoch.
+    fn is_checkpoint_due(&mut self, _at: &Position) -> bool {
+        false
+    }
+
+    /// Keeps the run as it is: when a checkpoint is due, and when the run is interrupted.
+    fn checkpoint(&mut self, _checkpoint: Checkpoint) {}
 }
 
 /// Trains `program`, whose tensors hold their start values, as `plan` says.
@@ -54,6 +64,26 @@ pub fn train(
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
     Trainer::new(program, data, plan, now, stop)?.run(observer)
+}
+
+/// Goes on with a run: `program` holds its start values, which begin anew where the plan says so, and `checkpoint` was kept of a run
+/// of the same program, data and plan. What follows is what would have followed there, bit for bit.
+///
+/// # Errors
+///
+/// As for [`train`], and when the checkpoint has other tensors than the program.
+pub fn resume(
+    program: &mut dyn Program,
+    data: &Dataset,
+    plan: &Plan,
+    checkpoint: &Checkpoint,
+    now: &dyn Fn() -> f64,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome, TrainError> {
+    let mut trainer = Trainer::new(program, data, plan, now, stop)?;
+    trainer.go_to(checkpoint)?;
+    trainer.run(observer)
 }
 
 #[cfg(test)]

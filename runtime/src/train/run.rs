@@ -6,7 +6,8 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use super::{
-    Batches, EpochRecord, Observer, Outcome, Phase, Plan, Progress, Stage, Tally, TermValue, TrainError, error, tally,
+    Batches, Checkpoint, EpochRecord, Observer, Outcome, Phase, Plan, Position, Progress, Stage, Tally, TermValue,
+    TrainError, error, tally,
 };
 use crate::data::{Bits, Dataset, Split, shuffle};
 use crate::program::{Clock, Entry, Program, Role};
@@ -19,7 +20,7 @@ pub(super) struct Trainer<'a> {
     /// For each field of the program, its index in the data.
     pub(super) fields: Vec<usize>,
     pub(super) at: Position,
-    /// The lasting tensors and the position when this epoch began.
+    /// The lasting tensors and the position when this epoch began, or went on.
     pub(super) mark: (Vec<ArrayD<f64>>, Position),
     /// The start values of tensors that begin anew while a run goes on.
     pub(super) starts: Vec<(usize, ArrayD<f64>)>,
@@ -33,21 +34,8 @@ pub(super) struct Trainer<'a> {
     /// The sum over samples of each term, in this epoch.
     sums: Vec<f64>,
     records: Vec<EpochRecord>,
-}
-
-/// How far a run is. The events that follow a step are done with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    /// The stage of the plan.
-    pub stage: usize,
-    /// Epochs of this phase that are done.
-    pub epoch: usize,
-    /// Steps of this epoch that are done.
-    pub index: usize,
-    /// Epochs of the run that are done.
-    pub epochs: usize,
-    /// Steps of the run that are done.
-    pub steps: u64,
+    /// When this epoch began, and when the run did; in the past where they were interrupted.
+    began: (f64, f64),
 }
 
 impl<'a> Trainer<'a> {
@@ -75,15 +63,30 @@ impl<'a> Trainer<'a> {
             at: Position::default(),
             mark: (vec![], Position::default()),
             records: vec![],
+            began: (now(), now()),
         })
+    }
+
+    /// Goes to where a run was.
+    pub(super) fn go_to(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let tensors = error::match_tensors(self.program.description(), checkpoint)?;
+        tensors.into_iter().enumerate().for_each(|(index, value)| self.program.write(index, value));
+        self.at = checkpoint.position;
+        self.sums.clone_from(&checkpoint.sums);
+        self.records.clone_from(&checkpoint.records);
+        let now = (self.now)();
+        self.began = (now - checkpoint.epoch_seconds, now - checkpoint.seconds);
+        Ok(())
     }
 
     /// Does the whole plan.
     pub(super) fn run(mut self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
-        let start = (self.now)();
         let is_done = self.stages(observer)?;
+        if !is_done {
+            observer.checkpoint(self.checkpoint());
+        }
         let metrics = if is_done { self.last_reports() } else { IndexMap::new() };
-        let (clock, seconds) = (self.clock(), (self.now)() - start);
+        let (clock, seconds) = (self.clock(), (self.now)() - self.began.1);
         Ok(Outcome { records: self.records, metrics, clock, interrupted: !is_done, seconds })
     }
 
@@ -120,6 +123,7 @@ impl<'a> Trainer<'a> {
             let Some(record) = self.epoch(phase, observer)? else { return Ok(false) };
             observer.epoch(&record);
             self.records.push(record);
+            self.save_if_due(observer);
         }
         Ok(true)
     }
@@ -127,14 +131,14 @@ impl<'a> Trainer<'a> {
     /// One epoch and its evaluation; `None` when interrupted.
     fn epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Option<EpochRecord>, TrainError> {
         self.begin_epoch();
-        let start = (self.now)();
         while self.at.index < self.batches.per_epoch {
-            self.step(phase, start, observer)?;
+            self.step(phase, observer)?;
+            self.save_if_due(observer);
             if self.is_stopped() {
                 return Ok(None);
             }
         }
-        let seconds = (self.now)() - start;
+        let seconds = (self.now)() - self.began.0;
         let zeros = self.count(phase)?;
         let (stop, is_last) = (self.stop, self.is_last_epoch());
         let Some(reports) = self.evaluate(|| !is_last && stop.load(Ordering::Relaxed)) else { return Ok(None) };
@@ -142,12 +146,17 @@ impl<'a> Trainer<'a> {
         Ok(Some(self.record(phase, seconds, reports, zeros)))
     }
 
+    /// Begins an epoch, or goes on with it.
     fn begin_epoch(&mut self) {
-        self.restart(Role::Carried);
+        if self.at.index == 0 {
+            self.restart(Role::Carried);
+            self.sums.fill(0.0);
+            self.began.0 = (self.now)();
+        }
+        self.order.iter_mut().enumerate().for_each(|(index, place)| *place = index);
         if self.batches.per_epoch > 1 {
             shuffle(&mut self.order, Bits::new(self.plan.seed, SHUFFLE + self.at.epochs as u64));
         }
-        self.sums.fill(0.0);
         self.mark = (self.tensors(), self.at);
     }
 
@@ -161,13 +170,34 @@ impl<'a> Trainer<'a> {
         self.at.epochs + 1 == self.plan.epochs()
     }
 
-    fn step(&mut self, phase: &Phase, start: f64, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn save_if_due(&self, observer: &mut dyn Observer) {
+        if observer.is_checkpoint_due(&self.at) {
+            observer.checkpoint(self.checkpoint());
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let infos = self.program.description().tensors.iter();
+        let (position, now) = (self.at, (self.now)());
+        // Between two epochs, none has begun.
+        let epoch_seconds = if position.index == 0 { 0.0 } else { now - self.began.0 };
+        Checkpoint {
+            position,
+            tensors: infos.enumerate().map(|(index, info)| (info.name.clone(), self.program.read(index))).collect(),
+            sums: self.sums.clone(),
+            records: self.records.clone(),
+            epoch_seconds,
+            seconds: now - self.began.1,
+        }
+    }
+
+    fn step(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let (epoch, rows) = (self.at.epochs, self.batches.train_rows(self.at.index));
         if !self.advance(phase) {
             return Err(self.find_non_finite(phase));
         }
         self.sums.iter_mut().zip(&self.terms).for_each(|(sum, term)| *sum += term * rows.len() as f64);
-        let seconds = (self.now)() - start;
+        let seconds = (self.now)() - self.began.0;
         observer.step(&Progress {
             epoch,
             phase: &phase.name,

@@ -1,3 +1,7 @@
+mod machine;
+mod phases;
+mod resume;
+
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 

@@ -179,7 +179,7 @@ impl Job<'_> {
             output::note(&format!("error[{}]: {error}", error.code()));
             match error {
                 TrainError::NonFinite { .. } => Exit::BadNumbers,
-                TrainError::Field { .. } => Exit::Errors,
+                TrainError::Field { .. } | TrainError::Checkpoint { .. } => Exit::Errors,
             }
         })
     }
