@@ -87,7 +87,7 @@ impl Point {
     }
 
     fn gather(&mut self, interface: &Interface, data: &Dataset) {
-        let rows: Vec<usize> = (0..self.batch).collect();
+        let rows: Vec<usize> = data.order(Split::Train, self.batch, None).into_iter().take(self.batch).collect();
         for (info, name) in interface.description.fields.iter().zip(&interface.field_names) {
             let field = data.fields().iter().position(|field| field.name == info.name);
             let field = field.expect("fields were read from the data");

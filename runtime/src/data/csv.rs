@@ -10,7 +10,8 @@
 //! | `separator` | one character, a comma unless said otherwise |
 //! | `split` | a column of 1 (training) and 0 (test) |
 //! | `test` | instead: the share of the samples, or their number, drawn for the test split |
-//! | `seed` | which samples `test` draws |
+//! | `hold_out` | the share of the training samples, or their number, drawn for the validation split |
+//! | `seed` | which samples `test` and `hold_out` draw |
 //! | `standardise: true` | every feature gets mean 0 and variance 1 (of a sample: divided by n - 1) |
 //! | `standardise: "unit"` | every feature gets mean 0 and Euclidean norm 1, the target mean 0 |
 //! | `statistics: "train"` | means and deviations are of the training rows; of all rows unless said so |
@@ -23,13 +24,25 @@ use super::args::{Arg, Args, Request};
 use super::error::{DataError, Fault, list, near_miss};
 use super::files::{self, Source};
 use super::scale::{Scale, centre};
-use super::split::draw_test;
+use super::split::{draw_test, hold_out};
 use super::{Column, Dataset, Values};
 use crate::program::Element;
 use read::Table;
 
-const ARGS: &[&str] =
-    &["file", "target", "classes", "drop", "header", "separator", "split", "test", "seed", "standardise", "statistics"];
+const ARGS: &[&str] = &[
+    "file",
+    "target",
+    "classes",
+    "drop",
+    "header",
+    "separator",
+    "split",
+    "test",
+    "hold_out",
+    "seed",
+    "standardise",
+    "statistics",
+];
 
 /// `csv("file.csv", target: "y", …)`.
 pub(crate) fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, DataError> {
@@ -79,7 +92,7 @@ fn build(args: &Args<'_>, table: &Table) -> Result<Dataset, DataError> {
     if let (Some(y), Some(column)) = (y, roles.target) {
         columns.push(if classes { labels(table, column, &rows, &y)? } else { reals(y) });
     }
-    Ok(Dataset::new(columns, train.len(), test.len()))
+    hold_out(args, Dataset::new(columns, train.len(), test.len()))
 }
 
 fn reals(y: Vec<f64>) -> Column {

@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use super::args::{Args, Request};
 use super::error::DataError;
 use super::order::{Bits, shuffle};
+use super::split::hold_out;
 use super::{Column, Dataset, Values};
 use crate::program::Element;
 
@@ -19,7 +20,7 @@ const N_TEST: usize = 360;
 
 /// `digits()`: `image` of 8x8 from 0 to 16 and `label`; 1437 samples to train on and 360 to test on.
 pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, DataError> {
-    let _ = Args::new(request, &[])?;
+    let args = Args::new(request, &["hold_out", "seed"])?;
     let mut text = String::new();
     let _ = GzDecoder::new(TABLE).read_to_string(&mut text).expect("the built-in table is whole");
     let rows: Vec<Vec<u8>> = text.lines().map(row).collect();
@@ -30,7 +31,7 @@ pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, Da
     let labels = ordered().map(|row| row[64]).collect();
     let image = Column::new("image", Element::Real, vec![8, 8], Values::U8(images));
     let label = Column::new("label", Element::Integer, vec![], Values::U8(labels));
-    Ok(Dataset::new(vec![image, label], rows.len() - N_TEST, N_TEST))
+    hold_out(&args, Dataset::new(vec![image, label], rows.len() - N_TEST, N_TEST))
 }
 
 fn row(line: &str) -> Vec<u8> {

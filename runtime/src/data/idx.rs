@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::{Args, Request};
 use super::error::{DataError, Fault, list, quoted};
 use super::files::{self, Source};
+use super::split::hold_out;
 use super::{Column, Dataset, Values};
 use crate::program::Element;
 
@@ -15,7 +16,7 @@ const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
 /// `idx("mnist")`: a folder with the four standard files, plain or packed.
 pub(crate) fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, DataError> {
-    let args = Args::new(request, &["file"])?;
+    let args = Args::new(request, &["file", "hold_out", "seed"])?;
     let folder = files::locate(args.file()?, search)?;
     if !folder.is_dir() {
         let error = DataError::new(Fault::Missing, quoted(&folder), "a folder with four idx files", "a file");
@@ -30,7 +31,7 @@ pub(crate) fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, Dat
     }
     let image = Column::new("image", Element::Real, shape, Values::U8(images));
     let label = Column::new("label", Element::Integer, vec![], Values::U8(labels));
-    Ok(Dataset::new(vec![image, label], n_train, n_test))
+    hold_out(&args, Dataset::new(vec![image, label], n_train, n_test))
 }
 
 /// Appends a split and returns its number of samples and the shape of an image.

@@ -1,4 +1,4 @@
-//! Data sets: what a `data` declaration asks for → samples in memory, in two splits.
+//! Data sets: what a `data` declaration asks for → samples in memory, in three splits.
 //!
 //! A [`Dataset`] holds each field of all samples in the type of its file (bytes stay bytes) and converts a sample when it is
 //! gathered into a batch. Opening never panics, whatever the files hold, and never allocates for a size that a file merely
@@ -29,11 +29,12 @@ use std::path::PathBuf;
 
 pub use args::{Arg, Request};
 pub(crate) use dataset::hex;
-pub(crate) use dataset::{Column, Values};
+pub(crate) use dataset::{Column, Rows, Values};
 pub use dataset::{Dataset, Split};
 pub use error::{DataError, Fault};
 pub(crate) use error::{list, near_miss, quoted};
-pub(crate) use order::{Bits, shuffle};
+pub use order::Bits;
+pub(crate) use order::shuffle;
 pub use tensors::{load, read_tensors};
 
 /// A reader of one source.

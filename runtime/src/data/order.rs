@@ -4,14 +4,14 @@ use crate::random;
 
 /// A sequence of random numbers that can be entered anywhere: the generator of [`random`], keyed by a seed and a use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bits {
+pub struct Bits {
     seed: u64,
     usage: u64,
 }
 
 impl Bits {
     /// The numbers of a seed and a use of it; different uses are independent.
-    pub(crate) fn new(seed: u64, usage: u64) -> Bits {
+    pub fn new(seed: u64, usage: u64) -> Bits {
         Bits { seed, usage }
     }
 

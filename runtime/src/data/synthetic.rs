@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use super::args::{Args, Request};
 use super::error::DataError;
 use super::order::{Bits, shuffle};
-use super::split::draw_test;
+use super::split::{draw_test, hold_out};
 use super::{Column, Dataset, Values};
 use crate::program::Element;
 
-const ARGS: &[&str] = &["samples", "features", "informative", "noise", "classes", "hidden", "seed", "test"];
+const ARGS: &[&str] = &["samples", "features", "informative", "noise", "classes", "hidden", "seed", "test", "hold_out"];
 
 /// More numbers than this are not for a toy.
 const MOST: usize = 100_000_000;
@@ -48,7 +48,7 @@ pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, Da
     let mut data = Dataset::new(vec![x, y], samples - n_test, n_test);
     data.about = teacher.about();
     data.support = Some(teacher.support);
-    Ok(data)
+    hold_out(&args, data)
 }
 
 /// The uses of random bits.

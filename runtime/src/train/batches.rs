@@ -29,15 +29,29 @@ pub struct Evaluated {
 
 impl Plan {
     /// The batches of this plan on `data`. A program without data, for which `data` has no samples, takes one step an epoch,
-    /// on one sample that has no fields.
+    /// on one sample that has no fields. Sequential data come in whole batches of the size of training, in evaluations too.
     pub fn batches(&self, data: &Dataset) -> Batches {
-        let used = |split| data.n(split).min(self.limit.unwrap_or(usize::MAX)).max(1);
+        let all = data.n(Split::Train).min(self.limit.unwrap_or(usize::MAX)).max(1);
+        let batch = self.batch.unwrap_or(all);
+        let used = |split| self.used(data, split, batch);
         let n_train = used(Split::Train);
-        let train = self.batch.unwrap_or(n_train).clamp(1, n_train);
-        let splits = [data.evaluated()];
-        let size = evaluation_size(&splits.map(used));
-        let evaluated = splits.map(|split| Evaluated { split, n: used(split), size: size.min(used(split)) });
-        Batches { n_train, per_epoch: n_train.div_ceil(train), evaluated: evaluated.to_vec(), train }
+        let train = batch.clamp(1, n_train);
+        let splits = data.evaluated();
+        let size = match data.sequential() {
+            true => train,
+            false => evaluation_size(&splits.iter().map(|&split| used(split)).collect::<Vec<_>>()),
+        };
+        let evaluated = splits.iter().map(|&split| Evaluated { split, n: used(split), size: size.min(used(split)) });
+        Batches { n_train, per_epoch: n_train.div_ceil(train), evaluated: evaluated.collect(), train }
+    }
+
+    /// How many samples of a split are used.
+    fn used(&self, data: &Dataset, split: Split, batch: usize) -> usize {
+        let most = self.limit.unwrap_or(usize::MAX);
+        match data.sequential() {
+            true => data.n_in(split, batch).min((most / batch).max(1).saturating_mul(batch)).max(1),
+            false => data.n(split).min(most).max(1),
+        }
     }
 }
 
@@ -55,6 +69,11 @@ impl Batches {
         all
     }
 
+    /// The samples of an epoch in the order of the data.
+    pub(crate) fn order(&self, data: &Dataset) -> Vec<usize> {
+        data.order(Split::Train, self.train, None).into_iter().take(self.n_train).collect()
+    }
+
     /// Where batch `index` of an epoch is in the order of its samples.
     pub(crate) fn train_rows(&self, index: usize) -> Range<usize> {
         index * self.train..((index + 1) * self.train).min(self.n_train)
@@ -65,6 +84,11 @@ impl Evaluated {
     /// How many batches there are.
     pub fn batches(&self) -> usize {
         self.n.div_ceil(self.size)
+    }
+
+    /// The samples of all batches in order.
+    pub(crate) fn order(&self, data: &Dataset) -> Vec<usize> {
+        data.order(self.split, self.size, None).into_iter().take(self.n).collect()
     }
 
     /// The samples of batch `index`.

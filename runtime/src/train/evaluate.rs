@@ -21,7 +21,7 @@ impl Trainer<'_> {
 
     fn evaluate_split(&mut self, split: Evaluated, is_stopped: &dyn Fn() -> bool) -> Option<Vec<(String, f64)>> {
         self.restart(Role::Carried);
-        let (clock, samples): (_, Vec<usize>) = (self.clock(), (0..split.n).collect());
+        let (clock, samples) = (self.clock(), split.order(self.data));
         for rows in (0..split.batches()).map(|index| split.rows(index)) {
             if is_stopped() {
                 let _ = self.program.finish_evaluation();
@@ -46,9 +46,10 @@ impl Trainer<'_> {
     }
 }
 
-/// What a report on a split is called: on the test split, or on the training split where there is no other, by its own name.
+/// What a report on a split is called: `validation.error` on the validation split, else by its own name.
 fn report_name(split: Split, name: &str) -> String {
     match split {
+        Split::Validation => format!("validation.{name}"),
         Split::Train | Split::Test => name.to_owned(),
     }
 }

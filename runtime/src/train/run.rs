@@ -56,7 +56,7 @@ impl<'a> Trainer<'a> {
             plan,
             now,
             stop,
-            order: (0..batches.n_train).collect(),
+            order: batches.order(data),
             batches,
             terms: vec![0.0; n_terms],
             sums: vec![0.0; n_terms],
@@ -153,8 +153,8 @@ impl<'a> Trainer<'a> {
             self.sums.fill(0.0);
             self.began.0 = (self.now)();
         }
-        self.order.iter_mut().enumerate().for_each(|(index, place)| *place = index);
-        if self.batches.per_epoch > 1 {
+        self.order = self.batches.order(self.data);
+        if self.batches.per_epoch > 1 && !self.data.sequential() {
             shuffle(&mut self.order, Bits::new(self.plan.seed, SHUFFLE + self.at.epochs as u64));
         }
         self.mark = (self.tensors(), self.at);

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use super::{Tensor, Tensors, read};
 use crate::data::args::{Args, Request};
 use crate::data::error::{DataError, Fault, quoted};
-use crate::data::split::draw_test;
+use crate::data::split::{draw_test, hold_out};
 use crate::data::{Column, Dataset, Values, files};
 use crate::program::Element;
 
 /// `npy("x.npy", target: "y.npy")`: fields `x` and `y`.
 pub(crate) fn open_npy(request: &Request, search: &[PathBuf]) -> Result<Dataset, DataError> {
-    let args = Args::new(request, &["file", "target", "test", "seed"])?;
+    let args = Args::new(request, &["file", "target", "test", "hold_out", "seed"])?;
     let mut arrays = Vec::new();
     for (field, file) in [("x", Some(args.file()?)), ("y", args.text("target")?)] {
         let Some(file) = file else { continue };
@@ -33,7 +33,7 @@ pub(crate) fn open_npy(request: &Request, search: &[PathBuf]) -> Result<Dataset,
 
 /// `npz("file.npz")`: a field for each array, under its name.
 pub(crate) fn open_npz(request: &Request, search: &[PathBuf]) -> Result<Dataset, DataError> {
-    let args = Args::new(request, &["file", "test", "seed"])?;
+    let args = Args::new(request, &["file", "test", "hold_out", "seed"])?;
     let path = files::locate(args.file()?, search)?;
     let tensors = read(&path)?;
     if tensors.contains_key("") {
@@ -64,7 +64,7 @@ fn draw(args: &Args<'_>, arrays: Vec<Array>) -> Result<Dataset, DataError> {
     let (train, test) = draw_test(args, n)?;
     let rows: Vec<usize> = train.iter().chain(&test).copied().collect();
     let columns = arrays.into_iter().map(|array| column(array, Some(&rows))).collect::<Result<_, _>>()?;
-    Ok(Dataset::new(columns, train.len(), test.len()))
+    hold_out(args, Dataset::new(columns, train.len(), test.len()))
 }
 
 /// Fields whose two splits are arrays of their own.
@@ -93,7 +93,7 @@ fn in_splits(args: &Args<'_>, path: &Path, tensors: Tensors) -> Result<Dataset, 
     }
     let (n_train, n_test) = (samples(&train)?, samples(&test)?);
     let joined = train.into_iter().zip(test).map(|(train, test)| column(join(train, test)?, None));
-    Ok(Dataset::new(joined.collect::<Result<_, _>>()?, n_train, n_test))
+    hold_out(args, Dataset::new(joined.collect::<Result<_, _>>()?, n_train, n_test))
 }
 
 /// The number of samples, in which all arrays must agree.
