@@ -2,13 +2,22 @@
 //! bits wide, would do slower.
 //!
 //! Elementwise routines work on blocks of [`LANES`] numbers. Each is written once, as a branch-free function of one
-//! number, and built for several instruction sets; [`Isa::best`] says which of them this machine has.
+//! number, and built for several instruction sets; [`Isa::best`] says which of them this machine has. Routines over
+//! whole tensors ([`Routine`]) do a part of an extent.
 
+pub mod conv;
 pub mod gemm;
 pub mod lanes;
 mod math;
 mod math64;
+pub mod pooling;
 pub mod quantile;
+mod routine;
+pub mod rows;
+#[cfg(test)]
+mod testing;
+
+pub use routine::Routine;
 
 /// How many numbers an elementwise routine takes at once.
 pub const LANES: usize = 16;

@@ -1,0 +1,242 @@
+//! Pooling: what windows that slide over images see, added up or the largest of it, and the transposes.
+//!
+//! Images are dense, row-major, channels last: `x` is `[batch, height, width, channels]`, `y` is
+//! `[batch, out_height, out_width, channels]`. What lies outside of `x` does not count: the sum of a window that sees
+//! nothing is 0, its largest element negative infinity. NaN is never the largest.
+
+use std::ops::Range;
+
+use super::Isa;
+use super::routine::{Args, Body, Routine, built};
+
+/// The sizes of images and of the windows over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct PoolShape {
+    /// Images.
+    pub batch: usize,
+    /// Rows of an image.
+    pub height: usize,
+    /// Pixels in a row.
+    pub width: usize,
+    /// Numbers in a pixel; each is pooled for itself.
+    pub channels: usize,
+    /// Taps of the window, in both directions.
+    pub size: [usize; 2],
+    /// Pixels between neighbouring windows.
+    pub stride: [usize; 2],
+    /// Pixels between neighbouring taps.
+    pub dilation: [usize; 2],
+    /// Pixels before the image over which windows reach, in both directions.
+    pub pad: [usize; 2],
+    /// Rows of windows.
+    pub out_height: usize,
+    /// Windows in a row.
+    pub out_width: usize,
+}
+
+/// What is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Pooling {
+    /// From `x`: the sum over each window.
+    Sum,
+    /// From `x`: the largest element of each window.
+    Max,
+    /// From `y`, as large as `x`: the sum over the windows that see an element.
+    Unpool,
+    /// From `x` and `y`, as large as `x`: each element of `y` goes to the first largest element of its window.
+    UnpoolMax,
+}
+
+impl PoolShape {
+    /// How many positions there are.
+    pub fn extent(&self, pooling: Pooling) -> usize {
+        match pooling {
+            Pooling::Sum | Pooling::Max => self.batch * self.out_height,
+            Pooling::Unpool => self.batch * self.height,
+            Pooling::UnpoolMax => self.batch,
+        }
+    }
+
+    /// The taps of a row or column of windows that lie in the image.
+    fn taps(&self, dim: usize, window: usize) -> Range<usize> {
+        let (start, dilation) = (window * self.stride[dim], self.dilation[dim]);
+        let first = self.pad[dim].saturating_sub(start).div_ceil(dilation);
+        let end = (self.pad[dim] + [self.height, self.width][dim]).saturating_sub(start).div_ceil(dilation);
+        first..end.min(self.size[dim]).max(first)
+    }
+
+    /// The row or column of the image that a tap inside of it lies on.
+    fn tapped(&self, dim: usize, window: usize, tap: usize) -> usize {
+        window * self.stride[dim] + tap * self.dilation[dim] - self.pad[dim]
+    }
+
+    /// The windows that may see a row or column of the image.
+    fn windows(&self, dim: usize, at: usize) -> Range<usize> {
+        let reach = (self.size[dim] - 1) * self.dilation[dim];
+        let (at, count) = (at + self.pad[dim], [self.out_height, self.out_width][dim]);
+        let first = at.saturating_sub(reach).div_ceil(self.stride[dim]);
+        first..(at / self.stride[dim] + 1).min(count).max(first)
+    }
+
+    /// Whether a window that may see a row or column of the image does.
+    fn sees(&self, dim: usize, window: usize, at: usize) -> bool {
+        (at + self.pad[dim] - window * self.stride[dim]).is_multiple_of(self.dilation[dim])
+    }
+}
+
+/// The routine for it. The work buffer is not used, nor is the second factor but by `UnpoolMax`, whose factors are `x`
+/// and `y`.
+pub fn routine(pooling: Pooling, isa: Isa) -> Routine<PoolShape> {
+    match pooling {
+        Pooling::Sum => built::<Pool<Sum>>(isa),
+        Pooling::Max => built::<Pool<Max>>(isa),
+        Pooling::Unpool => built::<Unpool>(isa),
+        Pooling::UnpoolMax => built::<UnpoolMax>(isa),
+    }
+}
+
+/// A way to make one number of those that a window sees.
+trait Fold {
+    const START: f32;
+    fn fold(so_far: f32, x: f32) -> f32;
+}
+
+struct Sum;
+struct Max;
+
+impl Fold for Sum {
+    const START: f32 = 0.0;
+
+    #[inline(always)]
+    fn fold(so_far: f32, x: f32) -> f32 {
+        so_far + x
+    }
+}
+
+impl Fold for Max {
+    const START: f32 = f32::NEG_INFINITY;
+
+    #[inline(always)]
+    fn fold(so_far: f32, x: f32) -> f32 {
+        if x > so_far { x } else { so_far }
+    }
+}
+
+struct Pool<F>(F);
+struct Unpool;
+struct UnpoolMax;
+
+impl<F: Fold> Body for Pool<F> {
+    type Shape = PoolShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &PoolShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::Sum));
+        for position in args.first..args.last {
+            let (n, oh) = (position / s.out_height, position % s.out_height);
+            for ow in 0..s.out_width {
+                // SAFETY: a pixel of the result, which nobody else writes.
+                let to = unsafe { pixel_mut(args.to, position * s.out_width + ow, s.channels) };
+                to.fill(F::START);
+                for (kh, kw) in s.taps(0, oh).flat_map(|kh| s.taps(1, ow).map(move |kw| (kh, kw))) {
+                    let at = (n * s.height + s.tapped(0, oh, kh)) * s.width + s.tapped(1, ow, kw);
+                    // SAFETY: a pixel of an image.
+                    let x = unsafe { pixel(args.a, at, s.channels) };
+                    to.iter_mut().zip(x).for_each(|(to, x)| *to = F::fold(*to, *x));
+                }
+            }
+        }
+    }
+}
+
+impl Body for Unpool {
+    type Shape = PoolShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &PoolShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::Unpool));
+        for position in args.first..args.last {
+            let (n, ih) = (position / s.height, position % s.height);
+            for iw in 0..s.width {
+                // SAFETY: a pixel of the result, which nobody else writes.
+                let to = unsafe { pixel_mut(args.to, position * s.width + iw, s.channels) };
+                to.fill(0.0);
+                for oh in s.windows(0, ih).filter(|oh| s.sees(0, *oh, ih)) {
+                    for ow in s.windows(1, iw).filter(|ow| s.sees(1, *ow, iw)) {
+                        // SAFETY: a pixel of `y`.
+                        let y = unsafe { pixel(args.a, (n * s.out_height + oh) * s.out_width + ow, s.channels) };
+                        to.iter_mut().zip(y).for_each(|(to, y)| *to += y);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Body for UnpoolMax {
+    type Shape = PoolShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &PoolShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::UnpoolMax));
+        let (image, windows) = (s.height * s.width * s.channels, s.out_height * s.out_width);
+        for n in args.first..args.last {
+            // SAFETY: an image, the result for it, which nobody else writes, and what its windows get.
+            let (x, to) = unsafe { (pixel(args.a, n, image), pixel_mut(args.to, n, image)) };
+            to.fill(0.0);
+            for window in 0..windows {
+                // SAFETY: a pixel of `y`.
+                let y = unsafe { pixel(args.b, n * windows + window, s.channels) };
+                for (channel, y) in y.iter().enumerate() {
+                    if let Some(at) = s.largest(x, window, channel) {
+                        to[at] += y;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl PoolShape {
+    /// Where the first largest element of a window of an image stands.
+    #[inline(always)]
+    fn largest(&self, x: &[f32], window: usize, channel: usize) -> Option<usize> {
+        let (oh, ow) = (window / self.out_width, window % self.out_width);
+        let (mut found, mut largest) = (None, f32::NEG_INFINITY);
+        for (kh, kw) in self.taps(0, oh).flat_map(|kh| self.taps(1, ow).map(move |kw| (kh, kw))) {
+            let at = (self.tapped(0, oh, kh) * self.width + self.tapped(1, ow, kw)) * self.channels + channel;
+            if found.is_none() || x[at] > largest {
+                found = Some(at);
+                largest = Max::fold(largest, x[at]);
+            }
+        }
+        found
+    }
+}
+
+/// # Safety
+///
+/// There are `channels` numbers at this pixel, and nobody writes them.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn pixel<'a>(start: *const f32, index: usize, channels: usize) -> &'a [f32] {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(start.add(index * channels), channels) }
+}
+
+/// # Safety
+///
+/// There is room for `channels` numbers at this pixel, and nobody else uses it.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn pixel_mut<'a>(start: *mut f32, index: usize, channels: usize) -> &'a mut [f32] {
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(start.add(index * channels), channels) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Rows of tables, taken and added to by index; running sums; the largest elements of rows.
+//!
+//! Tensors are dense and row-major. Indices are `i32`, bools are masks of 32 bits; both are passed as pointers to
+//! `f32`, which has the same size.
+
+use super::Isa;
+use super::routine::{Args, Body, Routine, built};
+
+/// Tables, one for each position of the batch, and how often their rows are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct TableShape {
+    /// Tables.
+    pub batch: usize,
+    /// Rows of a table.
+    pub rows: usize,
+    /// Indices for each table.
+    pub indices: usize,
+    /// Numbers in a row.
+    pub width: usize,
+}
+
+impl TableShape {
+    /// How many positions [`gather`] has: the rows of its result.
+    pub fn gather_extent(&self) -> usize {
+        self.batch * self.indices
+    }
+
+    /// How many positions [`scatter`] has: the rows of all tables.
+    pub fn scatter_extent(&self) -> usize {
+        self.batch * self.rows
+    }
+}
+
+/// Rows, for [`top_k`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct TopShape {
+    /// Rows; also the positions of the extent.
+    pub rows: usize,
+    /// Numbers in a row.
+    pub width: usize,
+    /// How many of a row are chosen.
+    pub k: usize,
+}
+
+/// A tensor `[outer, len, inner]`, for [`cumsum`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct SumShape {
+    /// The product of the sizes of the axes before.
+    pub outer: usize,
+    /// The size of the axis along which sums run.
+    pub len: usize,
+    /// The product of the sizes of the axes after.
+    pub inner: usize,
+    /// Whether sums run from the end.
+    pub reverse: bool,
+}
+
+/// How many columns of a tensor a position of [`cumsum`] sums.
+const COLUMNS: usize = 64;
+
+impl SumShape {
+    /// How many positions [`cumsum`] has.
+    pub fn extent(&self) -> usize {
+        self.outer * self.inner.div_ceil(COLUMNS)
+    }
+}
+
+/// From a table `[batch, rows, width]` of 32-bit numbers of any type and indices `[batch, indices]` the rows asked for,
+/// `[batch, indices, width]`; an index outside of the table gives zeros. The work buffer is not used.
+pub fn gather(isa: Isa) -> Routine<TableShape> {
+    built::<Gather>(isa)
+}
+
+/// From values `[batch, indices, width]` and indices `[batch, indices]` a table `[batch, rows, width]`: each row is the
+/// sum of the values whose index it has, in their order. What has an index outside of the table is dropped. The work
+/// buffer is not used.
+pub fn scatter(isa: Isa) -> Routine<TableShape> {
+    built::<Scatter>(isa)
+}
+
+/// From `[rows, width]` a mask of the same shape: true for the `k` largest elements of each row; of equal ones (0 and
+/// -0 are) those with the smaller index come first, NaN is larger than everything. Only the first factor is used, and
+/// no work buffer.
+pub fn top_k(isa: Isa) -> Routine<TopShape> {
+    built::<TopK>(isa)
+}
+
+/// From `[outer, len, inner]` a tensor of the same shape: each element is the sum of those before it along the axis
+/// `len` and of itself. Only the first factor is used, and no work buffer.
+pub fn cumsum(isa: Isa) -> Routine<SumShape> {
+    built::<CumSum>(isa)
+}
+
+struct Gather;
+struct Scatter;
+struct TopK;
+struct CumSum;
+
+impl Body for Gather {
+    type Shape = TableShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &TableShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.gather_extent());
+        for position in args.first..args.last {
+            // SAFETY: an index, and a row of the result, which nobody else writes. Numbers are only moved, as bits.
+            let (index, to) = unsafe {
+                let to = args.to.cast::<u32>().add(position * s.width);
+                (*args.b.cast::<i32>().add(position), std::slice::from_raw_parts_mut(to, s.width))
+            };
+            match row(index, s.rows) {
+                Some(row) => {
+                    let at = (position / s.indices * s.rows + row) * s.width;
+                    // SAFETY: the row lies in the table.
+                    to.copy_from_slice(unsafe { std::slice::from_raw_parts(args.a.cast::<u32>().add(at), s.width) });
+                }
+                None => to.fill(0),
+            }
+        }
+    }
+}
+
+impl Body for Scatter {
+    type Shape = TableShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &TableShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.scatter_extent());
+        let len = (args.last - args.first) * s.width;
+        // SAFETY: the rows of this range, which nobody else writes.
+        let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(args.first * s.width), len) };
+        to.fill(0.0);
+        let tables = args.first / s.rows.max(1)..args.last.div_ceil(s.rows.max(1));
+        for at in tables.start * s.indices..tables.end * s.indices {
+            // SAFETY: an index.
+            let index = unsafe { *args.b.cast::<i32>().add(at) };
+            let place = row(index, s.rows).map(|row| at / s.indices * s.rows + row);
+            let Some(place) = place.filter(|place| (args.first..args.last).contains(place)) else { continue };
+            // SAFETY: a row of values.
+            let values = unsafe { std::slice::from_raw_parts(args.a.add(at * s.width), s.width) };
+            let to = &mut to[(place - args.first) * s.width..][..s.width];
+            to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
+        }
+    }
+}
+
+/// The row with this index, unless there is none.
+#[inline(always)]
+fn row(index: i32, rows: usize) -> Option<usize> {
+    usize::try_from(index).ok().filter(|row| *row < rows)
+}
+
+impl Body for TopK {
+    type Shape = TopShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &TopShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.rows);
+        for position in args.first..args.last {
+            // SAFETY: a row, and the one of the result, which nobody else writes; any bits are an integer.
+            let (row, mask) = unsafe {
+                let start = position * s.width;
+                let row = std::slice::from_raw_parts(args.a.add(start), s.width);
+                (row, std::slice::from_raw_parts_mut(args.to.cast::<u32>().add(start), s.width))
+            };
+            mark(row, s.k, mask);
+        }
+    }
+}
+
+const TRUE: u32 = u32::MAX;
+
+/// Marks the `k` largest elements of a row.
+#[inline(always)]
+fn mark(row: &[f32], k: usize, mask: &mut [u32]) {
+    if k == 0 || k >= row.len() {
+        mask.fill(if k == 0 { 0 } else { TRUE });
+        return;
+    }
+    let (least, equal) = least_of_top(row, k);
+    let mut left = equal;
+    for (mask, x) in mask.iter_mut().zip(row) {
+        let ordered = order(*x);
+        let chosen = ordered > least || ordered == least && left > 0;
+        left -= usize::from(chosen && ordered == least);
+        *mask = if chosen { TRUE } else { 0 };
+    }
+}
+
+/// The `k`th largest element in the order of [`order`], and how many that are equal to it are among the `k` largest.
+#[inline(always)]
+fn least_of_top(row: &[f32], k: usize) -> (u32, usize) {
+    // Bit after bit: the largest number that at least `k` elements reach.
+    let reaching = |least: u32| row.iter().map(|x| u32::from(order(*x) >= least)).sum::<u32>() as usize;
+    let least = (0..32).rev().fold(0, |least, bit| {
+        let higher = least | 1 << bit;
+        if reaching(higher) >= k { higher } else { least }
+    });
+    let above = if least == u32::MAX { 0 } else { reaching(least + 1) };
+    (least, k - above)
+}
+
+/// An integer that is ordered as the numbers are; both zeros are equal, and NaN, of either sign, comes last.
+#[inline(always)]
+fn order(number: f32) -> u32 {
+    let number = number + 0.0;
+    let bits = number.to_bits();
+    let ordered = bits ^ (((bits as i32 >> 31) as u32) | 1 << 31);
+    if number.is_nan() { u32::MAX } else { ordered }
+}
+
+impl Body for CumSum {
+    type Shape = SumShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run(s: &SumShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent());
+        let blocks = s.inner.div_ceil(COLUMNS);
+        for position in args.first..args.last {
+            let (outer, column) = (position / blocks, position % blocks * COLUMNS);
+            let columns = COLUMNS.min(s.inner - column);
+            let mut sums = [0.0; COLUMNS];
+            let sums = &mut sums[..columns];
+            for step in 0..s.len {
+                let at = if s.reverse { s.len - 1 - step } else { step };
+                let start = (outer * s.len + at) * s.inner + column;
+                // SAFETY: a part of a row, and the one of the result, which nobody else writes.
+                let (x, to) = unsafe {
+                    let x = std::slice::from_raw_parts(args.a.add(start), columns);
+                    (x, std::slice::from_raw_parts_mut(args.to.add(start), columns))
+                };
+                sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += x);
+                to.copy_from_slice(sums);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
