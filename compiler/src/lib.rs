@@ -14,3 +14,4 @@ pub mod resolve;
 pub mod scalar;
 pub mod syntax;
 pub mod tir;
+pub mod window;

@@ -204,6 +204,9 @@ fn word(op: &Op) -> String {
     match op {
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => {}
         Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) => {}
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
         Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
     }
     op.to_string().split(' ').next().expect("an op is printed").to_owned()

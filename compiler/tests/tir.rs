@@ -106,6 +106,9 @@ fn word(op: &Op) -> String {
         Op::Param(_) | Op::Const(_) | Op::Iota(_) => {}
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => {}
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => {}
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
         Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
     }
     op.to_string().split(' ').next().expect("a word").to_owned()

@@ -1,13 +1,17 @@
-//! The derivative of every op: the whole calculus of the compiler is this file.
+//! The derivative of every op: the whole calculus of the compiler is this file and the two below it.
 //!
 //! A cotangent `ct` times a slope is written `mulz ct, slope` where the slope can be infinite or not a
 //! number at some point, so that **a cotangent of zero stays zero**. Where a function has no derivative,
-//! it is given one: `abs' = sign`, and `sqrt'`, `(x^p)'` for `p < 1`, `min'`, `max'` of two equal operands are 0.
+//! it is given one: `abs' = sign`, the first of the largest in a window gets all, and `sqrt'`, `(x^p)'` for `p < 1`, `min'`, `max'` of two equal operands are 0.
+
+mod images;
+mod rows;
 
 use super::Sweep;
 use crate::scalar::{Binary, Unary};
 use crate::tir::build::{Build, Builder, complement, inverse};
 use crate::tir::{DType, Einsum, Op, Reduction, Value};
+use crate::window::Pooling;
 
 /// The operands that a cotangent can flow to.
 pub fn differentiable(op: &Op) -> Vec<Value> {
@@ -30,7 +34,12 @@ pub fn differentiable(op: &Op) -> Vec<Value> {
         Op::Select(_, a, b) => vec![*a, *b],
         Op::Convert(a) | Op::Reshape(a) | Op::Broadcast(a, _) => vec![*a],
         Op::Transpose(a, _) | Op::Reduce(_, a, _) => vec![*a],
-        Op::Contract(_, a, b) => vec![*a, *b],
+        Op::Contract(_, a, b) | Op::Conv { a, b, .. } => vec![*a, *b],
+        Op::Pool(_, _, a) | Op::Unpool(_, a) | Op::Pad { a, .. } | Op::Slice { a, .. } => vec![*a],
+        Op::Concat(parts, _) => parts.clone(),
+        Op::UnpoolMax { ct, .. } => vec![*ct],
+        Op::Gather { table: a, .. } | Op::Scatter { values: a, .. } | Op::CumSum { a, .. } => vec![*a],
+        Op::TopK(..) => vec![],
         Op::WithGradient(_, b) => vec![*b],
         Op::Grad(_, _) => unreachable!("a gradient above the sweep is written out already"),
     }
@@ -79,6 +88,18 @@ pub fn vjp(s: &mut Sweep, y: Value, ct: Value) {
             s.give(a, |f| f.contract(to_a, ct, b));
             s.give(b, |f| f.contract(Einsum { lhs, rhs: out, out: rhs }, a, ct));
         }
+        Op::Conv { role, window, groups, a, b } => images::conv(s, role, window, groups, [a, b], ct),
+        Op::Pool(how, window, a) => images::pool(s, how, window, a, ct),
+        Op::Unpool(window, a) => s.give(a, |f| f.pool(Pooling::Sum, window, ct)),
+        Op::UnpoolMax { window, x, ct: a } => s.give(a, |f| images::at_largest(f, window, x, ct)),
+        Op::Pad { lo, gap, a, .. } => rows::pad(s, &lo, &gap, a, ct),
+        Op::Slice { start, step, a } => rows::slice(s, &start, &step, a, ct),
+        Op::Concat(parts, axis) => rows::concat(s, &parts, axis, ct),
+        Op::Gather { batch, table, index } => rows::gather(s, batch, table, index, ct),
+        Op::Scatter { batch, values, index } => rows::scatter(s, batch, values, index, ct),
+        Op::TopK(..) => unreachable!("a bool is never active"),
+        // An element is added to all sums behind it, so it gets what they got.
+        Op::CumSum { a, axis, reverse } => s.give(a, |f| f.cumsum(ct, axis, !reverse)),
         // The derivative of the second operand is declared to be the derivative of the value.
         Op::WithGradient(_, b) => s.give(b, |_| ct),
         Op::Grad(_, _) => unreachable!("a gradient above the sweep is written out already"),

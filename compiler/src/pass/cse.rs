@@ -60,6 +60,7 @@ impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
         let same_op = match (&self.op, &other.op) {
             (Op::Const(a), Op::Const(b)) => a.to_bits() == b.to_bits(),
+            (Op::Pad { value: a, .. }, Op::Pad { value: b, .. }) if a.to_bits() != b.to_bits() => false,
             (a, b) => a == b,
         };
         same_op && self.ty == other.ty
@@ -83,6 +84,14 @@ impl Hash for Key {
             Op::Contract(einsum, ..) => einsum.hash(state),
             Op::Uniform { site, .. } => site.hash(state),
             Op::Select(..) | Op::Convert(_) | Op::Reshape(_) => {}
+            Op::Conv { role, window, groups, .. } => (role, window, groups).hash(state),
+            Op::Pool(how, window, _) => (how, window).hash(state),
+            Op::Unpool(window, _) | Op::UnpoolMax { window, .. } => window.hash(state),
+            Op::Pad { value, lo, hi, gap, a: _ } => (value.to_bits(), lo, hi, gap).hash(state),
+            Op::Slice { start, step, a: _ } => (start, step).hash(state),
+            Op::Concat(_, number) | Op::TopK(_, number) => number.hash(state),
+            Op::Gather { batch, .. } | Op::Scatter { batch, .. } => batch.hash(state),
+            Op::CumSum { axis, reverse, a: _ } => (axis, reverse).hash(state),
             Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
         }
     }

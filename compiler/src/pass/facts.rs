@@ -7,6 +7,7 @@
 use crate::scalar::{Binary, Unary};
 use crate::tir::build::complement;
 use crate::tir::{DType, Func, Op, Reduction, Value};
+use crate::window::{Pooling, Window};
 
 /// Bounds of the elements of a value. Bools count as 0 and 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +36,12 @@ fn is_max_of(func: &Func, max: Value, a: Value) -> bool {
     false
 }
 
+/// Whether no position of the window lies in the padding altogether.
+fn always_sees(window: &Window) -> bool {
+    let narrow = |d: usize| window.pad_lo[d].max(window.pad_hi[d]) < window.size[d] && window.dilation[d] == 1;
+    (0..2).all(|d| narrow(d) || window.pad_lo[d] + window.pad_hi[d] == 0)
+}
+
 const ANY: Range = Range { lo: f64::NEG_INFINITY, hi: f64::INFINITY, tame: true };
 const WILD: Range = Range { tame: false, ..ANY };
 const TRUTH: Range = Range { lo: 0.0, hi: 1.0, tame: true };
@@ -45,7 +52,7 @@ impl Range {
         let at = |value: &Value| ranges[value.0 as usize];
         match op {
             Op::Param(_) => ANY,
-            Op::Const(number) => Range { lo: *number, hi: *number, tame: number.is_finite() },
+            Op::Const(number) => Range::number(*number),
             Op::Iota(_) => Range { lo: 0.0, ..ANY },
             Op::Uniform { .. } => TRUTH,
             Op::Unary(f, a) => at(a).unary(*f),
@@ -60,9 +67,24 @@ impl Range {
             Op::Reduce(Reduction::Sum, a, _) => at(a).sum(),
             Op::Reduce(Reduction::Max | Reduction::Min, a, _) | Op::Quantile(a, _) => at(a),
             Op::Contract(_, a, b) => at(a).product(at(b)).sum(),
+            Op::Conv { a, b, .. } => at(a).product(at(b)).sum(),
+            Op::Pool(Pooling::Sum, _, a) | Op::Unpool(_, a) | Op::UnpoolMax { ct: a, .. } => at(a).sum(),
+            Op::Pool(Pooling::Max, window, a) if always_sees(window) => at(a),
+            Op::Pool(Pooling::Max, _, a) => Range { lo: f64::NEG_INFINITY, tame: false, ..at(a) },
+            Op::Pad { value, a, .. } => at(a).union(Range::number(*value)),
+            Op::Slice { a, .. } => at(a),
+            Op::Concat(parts, _) => parts.iter().map(at).reduce(Range::union).expect("at least one part"),
+            Op::Gather { table, .. } => at(table).union(Range::number(0.0)),
+            Op::Scatter { values, .. } => at(values).sum(),
+            Op::CumSum { a, .. } => at(a).sum(),
+            Op::TopK(..) => TRUTH,
             Op::WithGradient(a, _) => at(a),
             Op::Grad(_, _) => WILD,
         }
+    }
+
+    fn number(number: f64) -> Range {
+        Range { lo: number, hi: number, tame: number.is_finite() }
     }
 
     /// Whether every element is above 0 by enough that its reciprocal is finite.

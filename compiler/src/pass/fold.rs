@@ -4,6 +4,7 @@
 use super::rewrite::{Rewriter, rewrite};
 use crate::tir::build::Build;
 use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+use crate::window::Pooling;
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
@@ -29,9 +30,24 @@ fn fold(cx: &Rewriter, op: &Op, ty: &Type) -> Option<f64> {
             Some(cx.number(*a)? * combined as f64)
         }
         Op::Reduce(Reduction::Max | Reduction::Min, a, _) => cx.number(*a).filter(|_| !cx.ty(*a).is_empty()),
+        Op::Slice { a, .. } => cx.number(*a),
+        Op::Pad { value, a, .. } => cx.number(*a).filter(|number| number == value),
+        Op::Concat(parts, _) => {
+            let number = cx.number(parts[0])?;
+            parts.iter().all(|part| cx.is(*part, number)).then_some(number)
+        }
+        // Sums of zeros, and rows of a table of zeros.
+        Op::Pool(Pooling::Sum, _, a) | Op::Unpool(_, a) | Op::UnpoolMax { ct: a, .. } => zero(cx, *a),
+        Op::Gather { table: a, .. } | Op::Scatter { values: a, .. } | Op::CumSum { a, .. } => zero(cx, *a),
+        Op::Conv { .. } | Op::Pool(Pooling::Max, ..) | Op::TopK(..) => None,
         Op::Contract(..) | Op::Quantile(..) | Op::Uniform { .. } | Op::WithGradient(..) | Op::Grad(..) => None,
         Op::Param(_) | Op::Const(_) | Op::Iota(_) => None,
     }
+}
+
+/// 0, if every element is.
+fn zero(cx: &Rewriter, a: Value) -> Option<f64> {
+    cx.number(a).filter(|number| *number == 0.0)
 }
 
 fn convert(number: f64, dtype: DType) -> f64 {

@@ -117,6 +117,9 @@ pub fn elementwise(op: &Op) -> Option<Vec<Value>> {
     match op {
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => Some(op.operands()),
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) => None,
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
         Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => None,
     }
 }

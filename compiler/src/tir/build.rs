@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
 use crate::scalar::{Binary, Unary};
+use crate::window::{ConvRole, Pooling, Window};
 
 /// Appends to a function; what it appends carries `origin`.
 #[derive(Debug)]
@@ -118,6 +119,78 @@ pub trait Build {
         let ty = Type::new(self.ty(a).dtype, shape);
         self.push(Op::Contract(einsum, a, b), ty)
     }
+
+    /// The tensor of a convolution that `role` says, of the given shape.
+    fn conv(&mut self, role: ConvRole, window: Window, groups: usize, [a, b]: [Value; 2], shape: Vec<usize>) -> Value {
+        self.push(Op::Conv { role, window, groups, a, b }, Type::f32(shape))
+    }
+
+    /// What each window sees of the image combined.
+    fn pool(&mut self, how: Pooling, window: Window, a: Value) -> Value {
+        let mut shape = self.ty(a).shape.clone();
+        for d in 0..2 {
+            shape[1 + d] = window.output(d, shape[1 + d]).expect("the window fits");
+        }
+        self.push(Op::Pool(how, window, a), Type::f32(shape))
+    }
+
+    /// Every element of `a` added to those of an image of this shape that its window sees.
+    fn unpool(&mut self, window: Window, a: Value, shape: Vec<usize>) -> Value {
+        self.push(Op::Unpool(window, a), Type::f32(shape))
+    }
+
+    /// Every element of `ct` added where the largest element of `x` stands that its window sees.
+    fn unpool_max(&mut self, window: Window, x: Value, ct: Value) -> Value {
+        let ty = self.ty(x).clone();
+        self.push(Op::UnpoolMax { window, x, ct }, ty)
+    }
+
+    /// `a` with new elements `value` before, behind and between its own.
+    fn pad(&mut self, value: f64, [lo, hi, gap]: [Vec<usize>; 3], a: Value) -> Value {
+        let Type { dtype, shape } = self.ty(a).clone();
+        let size = |d: usize| lo[d] + shape[d] + gap[d] * shape[d].saturating_sub(1) + hi[d];
+        let ty = Type::new(dtype, (0..shape.len()).map(size).collect::<Vec<_>>());
+        self.push(Op::Pad { value, lo, hi, gap, a }, ty)
+    }
+
+    /// The elements of `a` from `start` by `step`, `shape` many.
+    fn slice(&mut self, start: Vec<usize>, step: Vec<usize>, a: Value, shape: Vec<usize>) -> Value {
+        let ty = Type::new(self.ty(a).dtype, shape);
+        self.push(Op::Slice { start, step, a }, ty)
+    }
+
+    /// At least one tensor, one behind the other along `axis`.
+    fn concat(&mut self, parts: Vec<Value>, axis: usize) -> Value {
+        let mut ty = self.ty(parts[0]).clone();
+        ty.shape[axis] = parts.iter().map(|part| self.ty(*part).shape[axis]).sum();
+        self.push(Op::Concat(parts, axis), ty)
+    }
+
+    /// The rows of `table` at `index`, with `batch` leading axes in common.
+    fn gather(&mut self, batch: usize, table: Value, index: Value) -> Value {
+        let Type { dtype, shape } = self.ty(table).clone();
+        let shape = [&self.ty(index).shape, &shape[batch + 1..]].concat();
+        self.push(Op::Gather { batch, table, index }, Type::new(dtype, shape))
+    }
+
+    /// A table of `rows` rows, to which `values` are added at `index`, with `batch` leading axes in common.
+    fn scatter(&mut self, batch: usize, values: Value, index: Value, rows: usize) -> Value {
+        let rest = &self.ty(values).shape[self.ty(index).rank()..];
+        let shape = [&self.ty(index).shape[..batch], &[rows], rest].concat();
+        self.push(Op::Scatter { batch, values, index }, Type::f32(shape))
+    }
+
+    /// Whether each element is among the `k` largest along the last axis.
+    fn top_k(&mut self, a: Value, k: usize) -> Value {
+        let ty = self.ty(a).with_dtype(DType::Bool);
+        self.push(Op::TopK(a, k), ty)
+    }
+
+    /// Running sums along `axis`, from its end if `reverse`.
+    fn cumsum(&mut self, a: Value, axis: usize, reverse: bool) -> Value {
+        let ty = self.ty(a).clone();
+        self.push(Op::CumSum { a, axis, reverse }, ty)
+    }
 }
 
 impl Einsum {
@@ -143,6 +216,15 @@ impl Einsum {
         let size = |label: &u8| sizes.iter().find(|(l, _)| *l == label).map(|(_, size)| **size);
         self.out.iter().map(|label| size(label).expect("a label of the result is one of an operand")).collect()
     }
+}
+
+/// What a slice leaves out: how many elements before, behind and between those that it takes, along each axis.
+pub fn left_out(start: &[usize], step: &[usize], part: &[usize], whole: &[usize]) -> [Vec<usize>; 3] {
+    let along = |d: usize| match part[d] {
+        0 => [0, whole[d], 0],
+        count => [start[d], whole[d] - 1 - start[d] - (count - 1) * step[d], step[d] - 1],
+    };
+    [0, 1, 2].map(|list| (0..whole.len()).map(|d| along(d)[list]).collect())
 }
 
 /// The axes below `rank` that are not in `axes`, in order.

@@ -22,6 +22,11 @@
 //! A function's inputs are named ([`Op::Param`]) and so are its results. **A result that has the name of an
 //! input is that input's new value**: this is how a training step updates weights and states in place.
 //! All reads of an input see its value from before the step.
+//!
+//! # Images
+//!
+//! What a window slides over has the axes batch, height, width, channels, in this order: `f32[B, H, W, C]`. Weights of a
+//! convolution have the axes `f32[KH, KW, Cin / groups, Cout]`.
 
 pub mod arbitrary;
 pub mod build;
@@ -35,6 +40,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::scalar::{Binary, Unary};
+use crate::window::{ConvRole, Pooling, Window};
 
 /// A tensor-valued definition, printed `%3`. An index into [`Func::defs`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +122,93 @@ pub enum Op {
     Reduce(Reduction, Value, Vec<usize>),
     /// A sum of products of two tensors.
     Contract(Einsum, Value, Value),
+    /// One of the three tensors of ⟨y, x * w⟩ from the other two, where `x * w` is the cross-correlation with zero padding:
+    /// `y[b, i, j, o] = sum x[b, i s + k d - p, j s + l d - p, c] w[k, l, c, o]` over `k`, `l` and the channels `c` of the group
+    /// of `o`. `x: f32[B, H, W, Cin]`, `w: f32[KH, KW, Cin / groups, Cout]`, `y: f32[B, Ho, Wo, Cout]`.
+    Conv {
+        /// What is computed: `y` from `(x, w)`, `x` from `(y, w)`, or `w` from `(x, y)`.
+        role: ConvRole,
+        /// The window over the input.
+        window: Window,
+        /// Channels are split into so many groups; an output channel sees the input channels of its group.
+        groups: usize,
+        /// The first operand.
+        a: Value,
+        /// The second operand.
+        b: Value,
+    },
+    /// What each window sees combined: `f32[B, H, W, C]` to `f32[B, Ho, Wo, C]`.
+    Pool(Pooling, Window, Value),
+    /// The transpose of the pooling that sums: every element goes to all elements that its window sees, where they are
+    /// added. `f32[B, Ho, Wo, C]` to `f32[B, H, W, C]`.
+    Unpool(Window, Value),
+    /// Every element of `ct` goes to the first (in row-major order) of the largest elements of `x` that its window sees,
+    /// where they are added; 0 elsewhere. Has the type of `x`.
+    UnpoolMax {
+        /// The window.
+        window: Window,
+        /// What is compared: `f32[B, H, W, C]`.
+        x: Value,
+        /// What goes there: `f32[B, Ho, Wo, C]`.
+        ct: Value,
+    },
+    /// The elements of `a` with others around and between them: along axis `d` first `lo[d]` new ones, then those of `a`
+    /// with `gap[d]` new ones between neighbours, then `hi[d]` new ones.
+    Pad {
+        /// What the new elements are.
+        value: f64,
+        /// How many stand before.
+        lo: Vec<usize>,
+        /// How many stand behind.
+        hi: Vec<usize>,
+        /// How many stand between two neighbours.
+        gap: Vec<usize>,
+        /// The tensor.
+        a: Value,
+    },
+    /// Some elements: those at `start[d] + i step[d]` along axis `d`, as many as the result's type says.
+    Slice {
+        /// The first position.
+        start: Vec<usize>,
+        /// From one position to the next; at least 1.
+        step: Vec<usize>,
+        /// The tensor.
+        a: Value,
+    },
+    /// The tensors (at least one) one behind the other along one axis.
+    Concat(Vec<Value>, usize),
+    /// Rows of a table by their numbers: `table: T[batch.., N, rest..]`, `index: i32[batch.., I..]` to
+    /// `T[batch.., I.., rest..]`. A number outside 0..N gives 0, so this is the product of `index`, one-hot, with the table.
+    Gather {
+        /// How many leading axes both have in common.
+        batch: usize,
+        /// The rows.
+        table: Value,
+        /// Their numbers.
+        index: Value,
+    },
+    /// The transpose of [`Op::Gather`]: `values: f32[batch.., I.., rest..]`, `index: i32[batch.., I..]` to
+    /// `f32[batch.., N, rest..]`: row `n` is the sum of all values whose number is `n`. Numbers outside 0..N are left out.
+    Scatter {
+        /// How many leading axes both have in common.
+        batch: usize,
+        /// What is added up.
+        values: Value,
+        /// Where.
+        index: Value,
+    },
+    /// Whether an element is among the `k` largest along the last axis; among equal ones those that stand first.
+    /// `f32` to `bool`; its derivative is zero.
+    TopK(Value, usize),
+    /// The sum of all elements up to each one along an axis, itself included.
+    CumSum {
+        /// The numbers.
+        a: Value,
+        /// Along which axis.
+        axis: usize,
+        /// Whether the sums start at the end.
+        reverse: bool,
+    },
     /// Independent numbers in [0, 1), a pure function of `seed`, `step` (`i32[]` each), `site` and the element's
     /// row-major position: see `spnc_runtime::random`.
     Uniform {
@@ -223,6 +316,13 @@ impl Op {
             Op::WithGradient(a, b) | Op::Grad(a, b) => vec![*a, *b],
             Op::Select(c, a, b) => vec![*c, *a, *b],
             Op::Uniform { seed, step, site: _ } => vec![*seed, *step],
+            Op::Conv { a, b, .. } => vec![*a, *b],
+            Op::Pool(_, _, a) | Op::Unpool(_, a) | Op::TopK(a, _) => vec![*a],
+            Op::Pad { a, .. } | Op::Slice { a, .. } | Op::CumSum { a, .. } => vec![*a],
+            Op::UnpoolMax { x, ct, window: _ } => vec![*x, *ct],
+            Op::Concat(parts, _) => parts.clone(),
+            Op::Gather { table, index, batch: _ } => vec![*table, *index],
+            Op::Scatter { values, index, batch: _ } => vec![*values, *index],
         }
     }
 
@@ -236,6 +336,13 @@ impl Op {
             Op::WithGradient(a, b) | Op::Grad(a, b) => vec![a, b],
             Op::Select(c, a, b) => vec![c, a, b],
             Op::Uniform { seed, step, site: _ } => vec![seed, step],
+            Op::Conv { a, b, .. } => vec![a, b],
+            Op::Pool(_, _, a) | Op::Unpool(_, a) | Op::TopK(a, _) => vec![a],
+            Op::Pad { a, .. } | Op::Slice { a, .. } | Op::CumSum { a, .. } => vec![a],
+            Op::UnpoolMax { x, ct, window: _ } => vec![x, ct],
+            Op::Concat(parts, _) => parts.iter_mut().collect(),
+            Op::Gather { table, index, batch: _ } => vec![table, index],
+            Op::Scatter { values, index, batch: _ } => vec![values, index],
         }
     }
 }

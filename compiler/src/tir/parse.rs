@@ -3,6 +3,9 @@
 //! Beyond that it takes blank lines and lines that are comments (`// …`), so that a file can say what it shows.
 //! It checks the syntax only: whether a definition makes sense is [`super::verify`]'s business.
 
+mod images;
+mod rows;
+
 use std::sync::Arc;
 
 use super::{DType, Def, Einsum, Func, Module, Op, Origin, Reduction, Type, Value};
@@ -146,7 +149,9 @@ fn read_other_op(name: &str, cursor: &mut Cursor<'_>) -> Parsed<Op> {
         "quantile" => cursor.two_values().map(|(a, q)| Op::Quantile(a, q)),
         "with_gradient" => cursor.two_values().map(|(a, b)| Op::WithGradient(a, b)),
         "grad" => cursor.two_values().map(|(y, x)| Op::Grad(y, x)),
-        _ => Err(format!("unknown op `{name}`")),
+        "top_k" | "cumsum" | "gather" | "scatter" => rows::read(name, cursor),
+        "pad" | "slice" | "concat" => rows::read(name, cursor),
+        _ => images::read(name, cursor)?.ok_or_else(|| format!("unknown op `{name}`")),
     }
 }
 
@@ -275,6 +280,13 @@ impl<'a> Cursor<'a> {
         let a = self.value()?;
         self.expect(",")?;
         Ok((a, self.list()?))
+    }
+
+    /// `, name 3`: what `read` finds behind a name.
+    fn labelled<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.expect(",")?;
+        self.expect(name)?;
+        read(self)
     }
 
     /// `[0, 2]`.

@@ -75,6 +75,28 @@ impl fmt::Display for Op {
             Op::Contract(einsum, a, b) => write!(f, "contract {einsum} {a}, {b}"),
             Op::Uniform { seed, step, site } => write!(f, "uniform {seed}, {step}, site {site}"),
             Op::Quantile(a, q) => write!(f, "quantile {a}, {q}"),
+            Op::Conv { role, window, groups, a, b } => {
+                write!(f, "{} {a}, {b}, window {window}, groups {groups}", role.name())
+            }
+            Op::Pool(how, window, a) => write!(f, "{} {a}, window {window}", how.name()),
+            Op::Unpool(window, a) => write!(f, "unpool {a}, window {window}"),
+            Op::UnpoolMax { window, x, ct } => write!(f, "unpool_max {x}, {ct}, window {window}"),
+            Op::Pad { value, lo, hi, gap, a } => {
+                write!(f, "pad {a}, value {value:?}, lo {lo:?}, hi {hi:?}, gap {gap:?}")
+            }
+            Op::Slice { start, step, a } => write!(f, "slice {a}, start {start:?}, step {step:?}"),
+            Op::Concat(parts, axis) => {
+                f.write_str("concat ")?;
+                parts.iter().try_for_each(|part| write!(f, "{part}, "))?;
+                write!(f, "axis {axis}")
+            }
+            Op::Gather { batch, table, index } => write!(f, "gather {table}, {index}, batch {batch}"),
+            Op::Scatter { batch, values, index } => write!(f, "scatter {values}, {index}, batch {batch}"),
+            Op::TopK(a, k) => write!(f, "top_k {a}, {k}"),
+            Op::CumSum { a, axis, reverse } => {
+                let reverse = if *reverse { ", reverse" } else { "" };
+                write!(f, "cumsum {a}, axis {axis}{reverse}")
+            }
             Op::WithGradient(a, b) => write!(f, "with_gradient {a}, {b}"),
             Op::Grad(y, x) => write!(f, "grad {y}, {x}"),
         }

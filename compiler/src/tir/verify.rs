@@ -20,12 +20,25 @@
 //!   occurs in an operand, each other one in both; `f32` only;
 //! - `uniform`: seed and step are `i32[]`; `f32`;
 //! - `quantile`: one axis of at least one `f32`, and a share `f32[]`; `f32[]`;
+//! - `conv`, `conv_by_input`, `conv_by_weight`: images `x` and `y` and weights `w` (see [`Op::Conv`]); the window's sizes and steps
+//!   are not 0, it fits into `x` and has a position for each pixel of `y`; the groups divide the channels; `f32`;
+//! - poolings and `unpool`: images `x` and `y` of equal channels, the window as above; `f32`;
+//! - `unpool_max`: `x` has the result's type, `ct` is an image as above;
+//! - `pad`: three lists with an entry for each axis that give the result's sizes; the value is a constant of its type;
+//! - `slice`: two lists with an entry for each axis, steps at least 1, the last element exists;
+//! - `concat`: at least one operand, an existing axis; types equal but for the sizes along it, which add up to the result's;
+//! - `gather`, `scatter`: numbers of rows in `i32`; table, numbers and rows fit (see [`Op::Gather`]); `scatter` is for `f32`;
+//! - `top_k`: `f32` with a last axis of at least `k`; a bool of that shape;
+//! - `cumsum`: the operand has the result's type, numbers only; the axis exists;
 //! - `with_gradient`: both operands have the result's type, which is `f32`;
 //! - `grad`: the derivative of an `f32[]` by an `f32`, whose type is the result's.
 //!
 //! And for each result: it is defined, no other has its name, and if it has the name of an input it has its type.
 //!
 //! A failure is a compiler bug, never the user's: it is reported as an internal error, not as a diagnostic.
+
+mod images;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -187,6 +200,18 @@ fn check_def(func: &Func, def: &Def) -> Checked {
             .and_then(|()| expect_type(func, *step, &Type::scalar(DType::I32)))
             .and_then(|()| expect_one_of(ty.dtype, &[DType::F32])),
         Op::Quantile(a, q) => check_quantile(func, *a, *q, ty),
+        Op::Conv { role, window, groups, a, b } => images::check_conv(func, *role, window, *groups, [*a, *b], ty),
+        Op::Pool(_, window, a) => images::check_pool(func, window, *a, func.ty(*a), ty),
+        Op::Unpool(window, a) => images::check_pool(func, window, *a, ty, func.ty(*a)),
+        Op::UnpoolMax { window, x, ct } => images::check_unpool_max(func, window, [*x, *ct], ty),
+        Op::Pad { value, lo, hi, gap, a } => rows::check_pad(func, *value, [lo, hi, gap], *a, ty),
+        Op::Slice { start, step, a } => rows::check_slice(func, [start, step], *a, ty),
+        Op::Concat(parts, axis) => rows::check_concat(func, parts, *axis, ty),
+        Op::Gather { batch, table, index } => rows::check_rows(func, *batch, [func.ty(*table), ty], *index),
+        Op::Scatter { batch, values, index } => expect_one_of(ty.dtype, &[DType::F32])
+            .and_then(|()| rows::check_rows(func, *batch, [ty, func.ty(*values)], *index)),
+        Op::TopK(a, k) => rows::check_top_k(func, *a, *k, ty),
+        Op::CumSum { a, axis, reverse: _ } => rows::check_cumsum(func, *a, *axis, ty),
         Op::WithGradient(a, b) => expect_type(func, *a, ty)
             .and_then(|()| expect_type(func, *b, ty))
             .and_then(|()| expect_one_of(ty.dtype, &[DType::F32])),

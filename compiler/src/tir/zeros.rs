@@ -9,6 +9,8 @@
 //! Each op has one rule forward ([`Forward::rule`]) and one backward ([`Backward::rule`]). Patterns are tensors of 0 (zero, does not
 //! matter) and 1.
 
+mod moves;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,15 +88,23 @@ impl Zeros {
         &self.non_zero[index] * &self.matters[index]
     }
 
-    /// How many products of two elements that can be non-zero are added to an element that matters, in all contractions.
+    /// How many products of two elements that can be non-zero are added to an element that matters, in all contractions and
+    /// convolutions.
     pub fn multiply_adds(&self, func: &Func) -> u64 {
-        let of = |value: &Value| self.non_zero[value.0 as usize].view();
-        let counts = func.values().map(|value| {
-            let Op::Contract(einsum, a, b) = &func.def(value).op else { return 0 };
-            (contract(einsum, &of(a), &of(b)) * &self.matters[value.0 as usize]).sum() as u64
+        let products = func.values().filter(|value| is_product(&func.def(*value).op));
+        let counts = products.map(|value| {
+            let def = func.def(value);
+            let patterns = def.op.operands().into_iter().map(|operand| &self.non_zero[operand.0 as usize]);
+            let products = moves::apply(moves::numbered(&def.op), &def.ty, &patterns.collect::<Vec<_>>());
+            (products * &self.matters[value.0 as usize]).sum() as u64
         });
         counts.sum()
     }
+}
+
+/// Whether the op adds up products of elements of its operands.
+fn is_product(op: &Op) -> bool {
+    matches!(op, Op::Contract(..) | Op::Conv { .. })
 }
 
 fn zeros(ty: &Type) -> Tensor {
@@ -158,6 +168,9 @@ impl Forward<'_> {
             Op::Reshape(a) => reshaped(self.of(*a), ty),
             Op::Reduce(how, a, axes) => self.reduce(*how, *a, axes, ty),
             Op::Contract(einsum, a, b) => is_non_zero(&contract(einsum, &self.view(*a), &self.view(*b))),
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => self.moved(&def.op, ty),
+            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => self.moved(&def.op, ty),
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => self.moved(&def.op, ty),
             Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => ones(ty),
         }
     }
@@ -243,6 +256,9 @@ impl Backward<'_> {
             Op::Reshape(a) => self.add(*a, &reshaped(&matters, self.func.ty(*a))),
             Op::Reduce(_, a, axes) => self.reduce(*a, axes, &matters),
             Op::Contract(einsum, a, b) => self.contract(einsum, *a, *b, &matters),
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => self.moved(value, &matters),
+            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => self.moved(value, &matters),
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => self.moved(value, &matters),
             Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => self.all_of(&def.op.operands(), &matters),
         }
     }

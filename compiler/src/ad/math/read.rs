@@ -72,11 +72,20 @@ impl<'a> Reader<'a> {
             Op::Reduce(by, a, axes) => self.reduce(*by, *a, axes, at),
             Op::Contract(einsum, a, b) => self.contract(einsum, *a, *b, at),
             Op::Uniform { .. } => Poly::atom(Atom::Entry("draw".into(), at.to_vec())),
-            Op::Quantile(a, q) => {
-                let indices = self.indices(*a);
-                Poly::call("quantile", vec![self.poly(*a, &indices), self.poly(*q, &[])])
-            }
+            Op::Quantile(a, q) => self.call("quantile", &[*a, *q]),
             Op::WithGradient(a, _) => self.poly(*a, at),
+            // Some elements of a sum are left out near the edge: what stands here names the op only.
+            Op::Conv { role, a, b, .. } => self.call(role.name(), &[*a, *b]),
+            Op::Pool(how, _, a) => self.call(how.name(), &[*a]),
+            Op::Unpool(_, a) => self.call("unpool", &[*a]),
+            Op::UnpoolMax { x, ct, .. } => self.call("unpool_max", &[*x, *ct]),
+            Op::Slice { start, step, a } => self.poly(*a, &sliced(start, step, at)),
+            Op::Pad { a, .. } => self.call("pad", &[*a]),
+            Op::Concat(parts, _) => self.call("concat", parts),
+            Op::Gather { table, index, .. } => self.call("gather", &[*table, *index]),
+            Op::Scatter { values, index, .. } => self.call("scatter", &[*values, *index]),
+            Op::CumSum { a, .. } => self.call("cumsum", &[*a]),
+            Op::TopK(..) => unreachable!("a bool is read as a condition"),
             Op::Grad(..) => panic!("derivatives are written out before they are read as formulas"),
         }
     }
@@ -116,8 +125,26 @@ impl<'a> Reader<'a> {
             Op::Iota(_) | Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) => {
                 unreachable!("{value} is no bool")
             }
+            Op::Slice { start, step, a } => self.cond(*a, &sliced(start, step, at)),
+            Op::TopK(..) => Cond::Holds(Atom::Entry("top_k".into(), at.to_vec())),
+            Op::Pad { .. } => Cond::Holds(Atom::Entry("padded".into(), at.to_vec())),
+            Op::Concat(..) => Cond::Holds(Atom::Entry("joined".into(), at.to_vec())),
+            Op::Gather { .. } => Cond::Holds(Atom::Entry("gathered".into(), at.to_vec())),
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {
+                unreachable!("{value} is no bool")
+            }
+            Op::Scatter { .. } | Op::CumSum { .. } => unreachable!("{value} is no bool"),
             Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} is no bool"),
         }
+    }
+
+    /// A function of whole tensors.
+    fn call(&mut self, name: &'static str, operands: &[Value]) -> Poly {
+        let read = |reader: &mut Self, operand: &Value| {
+            let indices = reader.indices(*operand);
+            reader.number(*operand, &indices)
+        };
+        Poly::call(name, operands.iter().map(|operand| read(self, operand)).collect())
     }
 
     /// A value of any type as a number.
@@ -226,6 +253,9 @@ impl<'a> Reader<'a> {
                 pairs.for_each(|(operand, axis)| self.join((operand, axis), (value, axis)));
             }
             Op::Reshape(_) | Op::Param(_) | Op::Const(_) | Op::Iota(_) => {}
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
+            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
             Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => {}
         }
     }
@@ -257,6 +287,17 @@ impl<'a> Reader<'a> {
             }
         }
     }
+}
+
+/// The indices of a slice's elements in what it is cut from.
+fn sliced(start: &[usize], step: &[usize], at: &[String]) -> Vec<String> {
+    let index = |(d, at): (usize, &String)| match (start[d], step[d]) {
+        (0, 1) => at.clone(),
+        (start, 1) => format!("{at}+{start}"),
+        (0, step) => format!("{step}{at}"),
+        (start, step) => format!("{step}{at}+{start}"),
+    };
+    at.iter().enumerate().map(index).collect()
 }
 
 fn transposed(perm: &[usize], at: &[String]) -> Vec<String> {

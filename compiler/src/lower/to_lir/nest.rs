@@ -306,6 +306,11 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
             Op::Param(_) | Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => {
                 panic!("{value} is in memory")
             }
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {
+                panic!("no code yet for a window")
+            }
+            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => panic!("no code yet for positions"),
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => panic!("no code yet for rows"),
             Op::Grad(..) => panic!("derivatives are taken before code is generated"),
         };
         self.push(inst, ty)

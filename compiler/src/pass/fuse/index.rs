@@ -81,6 +81,9 @@ pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result
         Op::Uniform { .. } => vec![],
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) => map.clone(),
         Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => map.clone(),
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => panic!("no code yet for a window"),
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => panic!("no code yet for positions"),
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => panic!("no code yet for rows"),
         Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) | Op::Grad(..) => panic!("{value} is not elementwise"),
     };
     let n_operands = if matches!(op, Op::WithGradient(..)) { 1 } else { usize::MAX };

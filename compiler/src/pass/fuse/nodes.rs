@@ -115,6 +115,9 @@ fn own_cost(op: &Op) -> u32 {
         Op::Param(_) | Op::Const(_) | Op::Iota(_) => 0,
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::WithGradient(..) => 0,
         Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => 0,
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => 0,
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => 0,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => 0,
         Op::Grad(..) => panic!("derivatives are taken before code is generated"),
     }
 }

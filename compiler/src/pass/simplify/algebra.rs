@@ -163,6 +163,13 @@ fn absorb(cx: &mut Rewriter, value: Value, number: f64) -> Value {
         Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) => {
             unreachable!("{value} absorbs nothing")
         }
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {
+            unreachable!("{value} absorbs nothing")
+        }
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => unreachable!("{value} absorbs nothing"),
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
+            unreachable!("{value} absorbs nothing")
+        }
         Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} absorbs nothing"),
     }
 }
@@ -343,6 +350,9 @@ impl Rewriter {
             Op::Select(_, a, b) => self.used_once(value) && self.absorbs(a) && self.absorbs(b),
             Op::Unary(..) | Op::Binary(..) | Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) => false,
             Op::Param(_) | Op::Iota(_) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => false,
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => false,
+            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => false,
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => false,
             Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => false,
         }
     }

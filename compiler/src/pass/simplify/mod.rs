@@ -29,6 +29,9 @@ fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::Reshape(a) => shapes::reshape(cx, *a, ty),
         Op::Reduce(by, a, axes) => sums::reduce(cx, *by, *a, axes, ty),
         Op::Param(_) | Op::Const(_) | Op::Contract(..) | Op::Uniform { .. } => None,
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
         Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
     };
     specific.or_else(|| shapes::work_before_repeating(cx, op, ty))

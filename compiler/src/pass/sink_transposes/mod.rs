@@ -31,6 +31,9 @@ fn sink(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::Reshape(a) => reshape(cx, *a, ty),
         Op::Reduce(by, a, axes) => reduce(cx, *by, *a, axes),
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
+        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
         Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => None,
     }

@@ -3,6 +3,7 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array3, ArrayD, ArrayView3, ArrayViewD, ArrayViewMutD, Axis};
 
+use super::{images, rows};
 use crate::scalar::Binary;
 use crate::tir::{DType, Def, Einsum, Func, Op, Reduction, Type, Value};
 
@@ -27,6 +28,30 @@ pub fn eval(func: &Func, def: &Def, get: Operands<'_>, out: &mut [f64]) {
         Op::Contract(einsum, a, b) => view_mut(ty, out).assign(&contract(einsum, &get(*a), &get(*b))),
         Op::Uniform { seed, step, site } => uniform(scalar(&get(*seed)), scalar(&get(*step)), *site, out),
         Op::Quantile(a, q) => out.fill(quantile(flat(&get(*a)), scalar(&get(*q)))),
+        Op::Conv { role, window, groups, a, b } => {
+            images::conv(*role, window, *groups, [&get(*a), &get(*b)], &ty.shape, out);
+        }
+        Op::Pool(how, window, a) => images::pool(*how, window, &get(*a), &ty.shape, out),
+        Op::Unpool(window, a) => images::unpool(window, &get(*a), &ty.shape, out),
+        Op::UnpoolMax { window, x, ct } => images::unpool_max(window, &get(*x), &get(*ct), out),
+        Op::Pad { value, lo, gap, a, hi: _ } => {
+            out.fill(*value);
+            rows::pad(lo, gap, &get(*a), view_mut(ty, out));
+        }
+        Op::Slice { start, step, a } => rows::slice(start, step, &get(*a), view_mut(ty, out)),
+        Op::Concat(parts, axis) => {
+            let parts: Vec<_> = parts.iter().map(|part| get(*part)).collect();
+            rows::concat(&parts, *axis, view_mut(ty, out));
+        }
+        Op::Gather { batch, table, index } => rows::gather(*batch, &get(*table), &get(*index), out),
+        Op::Scatter { batch, values, index } => {
+            rows::scatter(*batch, &get(*values), &get(*index), &ty.shape, out);
+        }
+        Op::TopK(a, k) => rows::top_k(flat(&get(*a)), *k, *ty.shape.last().expect("it has a last axis"), out),
+        Op::CumSum { a, axis, reverse } => {
+            out.copy_from_slice(flat(&get(*a)));
+            rows::cumsum(*axis, *reverse, view_mut(ty, out), |sum, x| wrap(ty, sum + x));
+        }
         Op::Grad(..) => panic!("{} still asks for a derivative", func.name),
     }
 }

@@ -11,6 +11,8 @@
 //! quantile keeps its value at x₀: at x₀ nothing changes, and the derivative there is what `ad` must give.
 
 pub(super) mod eval;
+pub(super) mod images;
+pub(super) mod rows;
 mod slots;
 
 use std::collections::BTreeMap;
