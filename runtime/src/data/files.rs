@@ -85,6 +85,17 @@ impl Source {
         Source { place, reader, at_most: length.saturating_mul(MAX_EXPANSION) }
     }
 
+    /// The whole content, refused if it is longer than `most` bytes.
+    pub(crate) fn bytes_up_to(mut self, most: usize) -> Result<Vec<u8>, DataError> {
+        let mut bytes = Vec::new();
+        let read = self.reader.by_ref().take(most as u64 + 1).read_to_end(&mut bytes);
+        let _ = read.map_err(|error| DataError::io(&self.place, &error))?;
+        if bytes.len() > most {
+            return Err(DataError::new(Fault::Damaged, &self.place, format!("at most {most} bytes"), "more"));
+        }
+        Ok(bytes)
+    }
+
     /// The whole content.
     pub(crate) fn bytes(mut self) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();

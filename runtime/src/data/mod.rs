@@ -7,12 +7,14 @@
 //! | source | reads | fields |
 //! |---|---|---|
 //! | `idx("folder")` | four MNIST-style files, plain or gzip | `image`, `label` |
+//! | `cifar10("folder")`, `cifar100("folder")` | the binary form of CIFAR | `image`, `label` |
 //! | `csv("file.csv", …)` | a table of numbers | `x`, `y` |
 //! | `npy("file.npy")`, `npz("file.npz")` | numpy arrays | `x`; the arrays by name |
 //! | `digits()` | 1797 built-in images of digits | `image`, `label` |
 //! | `synthetic(…)` | nothing: a teacher with known support | `x`, `y` |
 
 mod args;
+mod cifar;
 mod csv;
 mod dataset;
 mod digits;
@@ -43,6 +45,8 @@ type Open = fn(&Request, &[PathBuf]) -> Result<Dataset, DataError>;
 /// Every source by its name in a `data` declaration.
 const SOURCES: &[(&str, Open)] = &[
     ("idx", idx::open),
+    ("cifar10", cifar::open_10),
+    ("cifar100", cifar::open_100),
     ("csv", csv::open),
     ("npy", tensors::open_npy),
     ("npz", tensors::open_npz),
