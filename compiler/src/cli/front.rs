@@ -140,17 +140,16 @@ impl Front {
     ///
     /// # Errors
     ///
-    /// When it can't be read, or there are several data sets, which has been said.
+    /// When it can't be read, which has been said.
     pub fn take_data(&mut self, model: &Model) -> Result<Dataset, Exit> {
         let is_there = self.open(model)?.is_some();
         Ok(if is_there { self.files.take(&model.data[0].spec) } else { Dataset::empty() })
     }
 
     fn open(&mut self, model: &Model) -> Result<Option<&Dataset>, Exit> {
-        match model.data.as_slice() {
-            [] => Ok(None),
-            [data] => self.files.dataset(&data.spec).map(Some).map_err(|error| output::data_error(&error)),
-            [_, ..] => Err(output::fail("a program trains on one data set, but several are declared", None)),
+        match model.data.first() {
+            None => Ok(None),
+            Some(data) => self.files.dataset(&data.spec).map(Some).map_err(|error| output::data_error(&error)),
         }
     }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
 use spnc_runtime::data::{self, Arg, DataError, Dataset, Request};
-use spnc_runtime::program::Element;
+use spnc_runtime::program::{Element, FieldInfo};
 
-use crate::model::{DType, DataArg, DataSpec, Field, Refusal, World};
+use crate::model::{DType, DataArg, DataFacts, DataSpec, Field, Refusal, World};
 
 /// The folders that files are looked for in, and the data sets that have been opened.
 #[derive(Debug)]
@@ -55,24 +55,24 @@ impl Files {
 }
 
 impl World for Files {
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
+    fn data(&mut self, spec: &DataSpec) -> Result<DataFacts, Refusal> {
         let dataset = self.dataset(spec).map_err(in_words)?;
-        Ok(dataset
-            .fields()
-            .iter()
-            .map(|info| {
-                let dtype = match info.element {
-                    Element::Real => DType::F32,
-                    Element::Integer => DType::I32,
-                };
-                Field { name: info.name.as_str().into(), dtype, shape: info.shape.clone() }
-            })
-            .collect())
+        let fields = dataset.fields().iter().map(field).collect();
+        let constants = dataset.constants.iter().map(|(name, value)| (name.as_str().into(), *value)).collect();
+        Ok(DataFacts { fields, constants })
     }
 
     fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
         data::load(file, name, &self.search).map_err(in_words)
     }
+}
+
+fn field(info: &FieldInfo) -> Field {
+    let dtype = match info.element {
+        Element::Real => DType::F32,
+        Element::Integer => DType::I32,
+    };
+    Field { name: info.name.as_str().into(), dtype, shape: info.shape.clone() }
 }
 
 fn in_words(error: DataError) -> Refusal {
@@ -84,6 +84,7 @@ fn request(spec: &DataSpec) -> Request {
         DataArg::Number(number) => Arg::Number(*number),
         DataArg::Text(text) => Arg::Text(text.clone()),
         DataArg::Bool(b) => Arg::Bool(*b),
+        DataArg::List(numbers) => Arg::List(numbers.clone()),
     };
     let args = spec.args.iter().map(|(name, value)| (name.clone(), arg(value))).collect();
     Request { source: spec.source.clone(), args }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::errors::{GroupMistake, PlanMistake};
-use super::value::{Label, TOP, Tensor, Value};
+use super::value::{Label, ShapeAxis, TOP, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Mode};
 use crate::diag::Span;
-use crate::model::{DType, DataArg, DataId, DataSet, DataSpec, Field, Literal, Op, Size, Symbol};
+use crate::model::{DType, DataArg, DataFacts, DataId, DataSet, DataSpec, Literal, Op, Size, Symbol};
 use crate::resolve::hir::{Data, DefId, DefKind, Expr, Name};
 
 /// A data set that could be opened.
@@ -14,7 +14,7 @@ pub(super) struct DataValue<'p> {
     def: DefId,
     name: Symbol,
     spec: DataSpec,
-    fields: Vec<Field>,
+    facts: DataFacts,
     written: &'p [(Name, Expr)],
     memo: HashMap<(Mode, Symbol), Tensor>,
     in_progress: Vec<Symbol>,
@@ -41,10 +41,10 @@ impl<'p> Elab<'p, '_> {
         }
         let spec = DataSpec { source: data.source.text.to_string(), args };
         match self.world.data(&spec) {
-            Ok(fields) => {
+            Ok(facts) => {
                 let name = self.def(def).name.text.clone();
                 let (written, memo, in_progress) = (data.fields.as_slice(), HashMap::new(), vec![]);
-                self.data.push(DataValue { def, name, spec, fields, written, memo, in_progress });
+                self.data.push(DataValue { def, name, spec, facts, written, memo, in_progress });
                 Ok(())
             }
             Err(refusal) => Err(self.blame(PlanMistake::Refused { span: data.source.span, what: "data", refusal })),
@@ -56,6 +56,13 @@ impl<'p> Elab<'p, '_> {
             Value::Number(x) => Ok(DataArg::Number(x)),
             Value::Text(text) => Ok(DataArg::Text(text.to_string())),
             Value::Bool(b) => Ok(DataArg::Bool(b)),
+            Value::Shape(axes) if axes.iter().all(|axis| matches!(axis, (None, Some(Size::Known(_))))) => {
+                let size = |axis: ShapeAxis| match axis.1 {
+                    Some(Size::Known(n)) => Some(n as f64),
+                    Some(Size::Batch | Size::Var(_)) | None => None,
+                };
+                Ok(DataArg::List(axes.into_iter().filter_map(size).collect()))
+            }
             Value::Poison => Err(Failed),
             other => Err(self.blame(PlanMistake::DataArgument { span, found: other.kind() })),
         }
@@ -66,8 +73,19 @@ impl<'p> Elab<'p, '_> {
         self.data.iter().position(|data| data.def == def).map(Value::Data).ok_or(Failed)
     }
 
-    /// `mnist.image`: the field as the braces define it, else as it is read.
-    pub(super) fn data_field(&mut self, frame: &Frame<'p>, def: DefId, name: &Name, span: Span) -> Eval<Tensor> {
+    /// `mnist.image`, `ptb.vocabulary`: the field as the braces define it, else as it is read; else a number that describes the data.
+    pub(super) fn of_data(&mut self, frame: &Frame<'p>, def: DefId, name: &Name, span: Span) -> Eval<Value> {
+        let Value::Data(index) = self.data_value(def)? else { return Err(Failed) };
+        let data = &self.data[index];
+        let constant = data.facts.constants.iter().find(|(own, _)| *own == name.text);
+        match constant.filter(|_| !data.is_written(&name.text)) {
+            Some((_, value)) => Ok(Value::Number(*value)),
+            None => self.data_field(frame, def, name, span).map(Value::Tensor),
+        }
+    }
+
+    /// A field, by its name.
+    fn data_field(&mut self, frame: &Frame<'p>, def: DefId, name: &Name, span: Span) -> Eval<Tensor> {
         let Value::Data(index) = self.data_value(def)? else { return Err(Failed) };
         let data = &self.data[index];
         let inside = frame.fields == Some(index);
@@ -106,23 +124,35 @@ impl<'p> Elab<'p, '_> {
     /// A field as it is read; `None` where there is none of this name.
     pub(super) fn raw_field(&mut self, index: usize, name: &Symbol, span: Span) -> Eval<Option<Tensor>> {
         let data = &self.data[index];
-        let Some(field) = data.fields.iter().position(|field| field.name == *name) else { return Ok(None) };
-        let (dtype, shape) = (data.fields[field].dtype, data.fields[field].shape.clone());
+        let Some(field) = data.facts.fields.iter().position(|field| field.name == *name) else { return Ok(None) };
+        let (dtype, shape) = (data.facts.fields[field].dtype, data.facts.fields[field].shape.clone());
         let samples = (Some(Label::new(&"B".into(), TOP)), Size::Batch);
         let axes = std::iter::once(samples).chain(shape.into_iter().map(|n| (None, Size::Known(n)))).collect();
         let path = data.name.clone();
-        let op = Op::Field(DataId(index as u32), field);
+        self.claim_data(index, span)?;
+        let op = Op::Field(DataId(0), field);
         Ok(Some(self.within(path, |elab| elab.emit(op, dtype, axes, span))))
     }
 
-    /// The data sets for the model.
+    /// A program reads one data set, since its batches are of one: the first that is read.
+    fn claim_data(&mut self, index: usize, span: Span) -> Eval<()> {
+        let (first, at) = *self.data_read.get_or_insert((index, span));
+        if first == index {
+            return Ok(());
+        }
+        let name = |index: usize| self.data[index].name.clone();
+        let (name, other) = (name(index), name(first));
+        Err(self.blame(PlanMistake::TwoDataSets { span, name, first: at, other }))
+    }
+
+    /// The data set for the model: the one that is read; where none is, the first.
     pub(super) fn data_sets(&self) -> Vec<DataSet> {
         let set = |data: &DataValue<'_>| DataSet {
             name: data.name.clone(),
             spec: data.spec.clone(),
-            fields: data.fields.clone(),
+            facts: data.facts.clone(),
         };
-        self.data.iter().map(set).collect()
+        self.data.get(self.data_read.map_or(0, |(index, _)| index)).map(set).into_iter().collect()
     }
 
     /// `load("file.npz", "name")`.
@@ -151,10 +181,16 @@ impl<'p> Elab<'p, '_> {
 }
 
 impl DataValue<'_> {
+    /// Whether the braces define this field.
+    fn is_written(&self, name: &Symbol) -> bool {
+        self.written.iter().any(|(own, _)| own.text == *name)
+    }
+
     fn known_fields(&self) -> Vec<Symbol> {
         let written = self.written.iter().map(|(name, _)| name.text.clone());
-        let mut known: Vec<Symbol> = self.fields.iter().map(|field| field.name.clone()).collect();
-        known.extend(written.filter(|name| !self.fields.iter().any(|field| field.name == *name)));
+        let mut known: Vec<Symbol> = self.facts.fields.iter().map(|field| field.name.clone()).collect();
+        known.extend(written.filter(|name| !self.facts.fields.iter().any(|field| field.name == *name)));
+        known.extend(self.facts.constants.iter().map(|(name, _)| name.clone()));
         known
     }
 }

@@ -152,6 +152,8 @@ struct Elab<'p, 'w> {
     literals: Vec<model::Literal>,
     literal_ids: HashMap<Symbol, usize>,
     data: Vec<data::DataValue<'p>>,
+    /// The data set that the program reads, and where it does so first.
+    data_read: Option<(usize, Span)>,
     groups: HashMap<DefId, Rc<Vec<Member>>>,
     /// For each parameter: the `sparsify` lines on it.
     sparse: HashMap<ParamId, sparse::Parameterisation<'p>>,
@@ -216,6 +218,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             literals: vec![],
             literal_ids: HashMap::new(),
             data: vec![],
+            data_read: None,
             groups: HashMap::new(),
             sparse: HashMap::new(),
             effective: HashMap::new(),

@@ -54,7 +54,7 @@ impl<'p> Elab<'p, '_> {
         if let ExprKind::Def(def) = path.base.kind
             && let DefKind::Data(_) = self.def(def).kind
         {
-            return self.data_field(frame, def, name, span).map(|tensor| Some(Value::Tensor(tensor)));
+            return self.of_data(frame, def, name, span).map(Some);
         }
         Ok(None)
     }

@@ -24,7 +24,7 @@ pub struct Interface {
 
 /// The interface of a program.
 pub fn of(model: &Model) -> Interface {
-    let fields = model.data.iter().flat_map(|data| data.fields.iter().map(move |field| (data, field)));
+    let fields = model.data.iter().flat_map(|data| data.facts.fields.iter().map(move |field| (data, field)));
     let (field_names, infos) = fields
         .map(|(data, field)| {
             let element = match field.dtype {

@@ -412,8 +412,17 @@ pub struct DataSet {
     pub name: Symbol,
     /// What the file says: handed to the runtime to open it again.
     pub spec: DataSpec,
+    /// What it is made of.
+    pub facts: DataFacts,
+}
+
+/// What a data set is made of, as the world outside says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DataFacts {
     /// The fields, as they are read.
     pub fields: Vec<Field>,
+    /// Numbers that a program can use by name: `ptb.vocabulary`.
+    pub constants: Vec<(Symbol, f64)>,
 }
 
 /// A field of a data set as it is read.
@@ -445,6 +454,8 @@ pub enum DataArg {
     Text(String),
     /// A truth value.
     Bool(bool),
+    /// Several numbers: `[3, 32, 32]`.
+    List(Vec<f64>),
 }
 
 /// A training plan of one phase.
@@ -471,12 +482,12 @@ pub struct Refusal {
 
 /// What elaboration asks of the world outside: files are opened by `cli`, with the runtime's readers.
 pub trait World {
-    /// The fields of a data set.
+    /// What a data set is made of.
     ///
     /// # Errors
     ///
     /// What is wrong with it, in words for the user, and a way out where there is one.
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal>;
+    fn data(&mut self, spec: &DataSpec) -> Result<DataFacts, Refusal>;
 
     /// A tensor of a file.
     ///

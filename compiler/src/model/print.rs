@@ -73,13 +73,16 @@ fn data_set(data: &super::DataSet) -> String {
             DataArg::Number(x) => x.to_string(),
             DataArg::Text(text) => format!("{text:?}"),
             DataArg::Bool(b) => b.to_string(),
+            DataArg::List(numbers) => format!("{numbers:?}"),
         };
         if name.is_empty() { value } else { format!("{name}: {value}") }
     };
     let args: Vec<String> = data.spec.args.iter().map(arg).collect();
     let field = |field: &super::Field| format!("{}: {}{:?}", field.name, dtype(field.dtype), field.shape);
-    let fields: Vec<String> = data.fields.iter().map(field).collect();
-    format!("{} = {}({})  // {}", data.name, data.spec.source, args.join(", "), fields.join(", "))
+    let constant = |(name, value): &(super::Symbol, f64)| format!("{name} = {value}");
+    let facts = data.facts.fields.iter().map(field).chain(data.facts.constants.iter().map(constant));
+    let facts: Vec<String> = facts.collect();
+    format!("{} = {}({})  // {}", data.name, data.spec.source, args.join(", "), facts.join(", "))
 }
 
 fn instance(model: &Model, instance: &Instance) -> String {

@@ -1,24 +1,25 @@
 //! A world without files, for tests of programs.
 
 use ndarray::{ArrayD, IxDyn};
-use spnc::model::{DType, DataSpec, Field, Refusal, World};
+use spnc::model::{DType, DataFacts, DataSpec, Field, Refusal, World};
 
 /// Data sets that only exist here: their fields are what a test needs.
 pub struct Fake;
 
 impl World for Fake {
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
+    fn data(&mut self, spec: &DataSpec) -> Result<DataFacts, Refusal> {
         let field = |name: &str, dtype, shape: &[usize]| Field { name: name.into(), dtype, shape: shape.to_vec() };
-        match spec.source.as_str() {
-            "idx" => Ok(vec![field("image", DType::I32, &[28, 28]), field("label", DType::I32, &[])]),
-            "digits" => Ok(vec![field("image", DType::F32, &[8, 8]), field("label", DType::I32, &[])]),
-            "csv" => Ok(vec![field("x", DType::F32, &[8]), field("y", DType::F32, &[])]),
-            "synthetic" => Ok(vec![field("x", DType::F32, &[20]), field("y", DType::F32, &[])]),
+        let fields = match spec.source.as_str() {
+            "idx" => vec![field("image", DType::I32, &[28, 28]), field("label", DType::I32, &[])],
+            "digits" => vec![field("image", DType::F32, &[8, 8]), field("label", DType::I32, &[])],
+            "csv" => vec![field("x", DType::F32, &[8]), field("y", DType::F32, &[])],
+            "synthetic" => vec![field("x", DType::F32, &[20]), field("y", DType::F32, &[])],
             other => {
                 let help = Some("write `digits()`".into());
-                Err(Refusal { code: "E0901", title: format!("no data source is called `{other}`"), help })
+                return Err(Refusal { code: "E0901", title: format!("no data source is called `{other}`"), help });
             }
-        }
+        };
+        Ok(DataFacts { fields, constants: vec![] })
     }
 
     fn load(&mut self, _: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {

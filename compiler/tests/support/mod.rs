@@ -10,7 +10,7 @@ use ndarray::ArrayD;
 use spnc::codegen::Options;
 use spnc::diag::{Diagnostic, Sources};
 use spnc::exec::{self, BatchSizes, Built, Interpreted};
-use spnc::model::{DType, DataArg, DataSpec, Field, Model, Refusal, World};
+use spnc::model::{DType, DataArg, DataFacts, DataSpec, Field, Model, Refusal, World};
 use spnc::{elaborate, resolve, syntax};
 use spnc_runtime::data::{self, Arg, Dataset, Request};
 use spnc_runtime::program::{Element, Program};
@@ -75,19 +75,20 @@ fn messages(errors: &[Diagnostic], sources: &Sources) -> String {
 struct Shapes;
 
 impl World for Shapes {
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
+    fn data(&mut self, spec: &DataSpec) -> Result<DataFacts, Refusal> {
         let field = |name: &str, dtype, shape: &[usize]| Field { name: name.into(), dtype, shape: shape.to_vec() };
         let label = || field("label", DType::I32, &[]);
         let table = |columns| vec![field("x", DType::F32, &[columns]), field("y", DType::F32, &[])];
         let is_diabetes = format!("{:?}", spec.args).contains("diabetes");
-        match spec.source.as_str() {
-            "idx" => Ok(vec![field("image", DType::F32, &[28, 28]), label()]),
-            "digits" => Ok(vec![field("image", DType::F32, &[8, 8]), label()]),
-            "synthetic" => Ok(table(2)),
-            "csv" if is_diabetes => Ok(table(10)),
-            "csv" => Ok(table(8)),
-            other => Err(Refusal { code: "E0901", title: format!("no shapes of `{other}` here"), help: None }),
-        }
+        let fields = match spec.source.as_str() {
+            "idx" => vec![field("image", DType::F32, &[28, 28]), label()],
+            "digits" => vec![field("image", DType::F32, &[8, 8]), label()],
+            "synthetic" => table(2),
+            "csv" if is_diabetes => table(10),
+            "csv" => table(8),
+            other => return Err(Refusal { code: "E0901", title: format!("no shapes of `{other}` here"), help: None }),
+        };
+        Ok(DataFacts { fields, constants: vec![] })
     }
 
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
@@ -169,11 +170,12 @@ struct Files {
 }
 
 impl World for Files {
-    fn data(&mut self, spec: &DataSpec) -> Result<Vec<Field>, Refusal> {
+    fn data(&mut self, spec: &DataSpec) -> Result<DataFacts, Refusal> {
         let arg = |arg: &DataArg| match arg {
             DataArg::Number(number) => Arg::Number(*number),
             DataArg::Text(text) => Arg::Text(text.clone()),
             DataArg::Bool(truth) => Arg::Bool(*truth),
+            DataArg::List(numbers) => Arg::List(numbers.clone()),
         };
         let args = spec.args.iter().map(|(name, value)| (name.clone(), arg(value))).collect();
         let request = Request { source: spec.source.clone(), args };
@@ -193,8 +195,9 @@ impl World for Files {
             shape: shape.to_vec(),
         };
         let fields = data.fields().iter().map(|info| field(&info.name, info.element, &info.shape)).collect();
+        let constants = data.constants.iter().map(|(name, value)| (name.as_str().into(), *value)).collect();
         self.opened.push(data);
-        Ok(fields)
+        Ok(DataFacts { fields, constants })
     }
 
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {

@@ -20,6 +20,8 @@ pub enum Arg {
     Text(String),
     /// A truth value.
     Bool(bool),
+    /// Several numbers.
+    List(Vec<f64>),
 }
 
 impl Arg {
@@ -29,6 +31,7 @@ impl Arg {
             Arg::Number(x) => format!("the number {x}"),
             Arg::Text(text) => format!("the string \"{text}\""),
             Arg::Bool(b) => format!("`{b}`"),
+            Arg::List(numbers) => format!("`{numbers:?}`"),
         }
     }
 }
@@ -105,7 +108,9 @@ impl<'a> Args<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Arg::Text(text)) => Ok(Some(text)),
-            Some(other @ (Arg::Number(_) | Arg::Bool(_))) => Err(self.fault(name, "a string", other.show())),
+            Some(other @ (Arg::Number(_) | Arg::Bool(_) | Arg::List(_))) => {
+                Err(self.fault(name, "a string", other.show()))
+            }
         }
     }
 
@@ -113,7 +118,9 @@ impl<'a> Args<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Arg::Bool(b)) => Ok(Some(*b)),
-            Some(other @ (Arg::Number(_) | Arg::Text(_))) => Err(self.fault(name, "`true` or `false`", other.show())),
+            Some(other @ (Arg::Number(_) | Arg::Text(_) | Arg::List(_))) => {
+                Err(self.fault(name, "`true` or `false`", other.show()))
+            }
         }
     }
 
@@ -134,6 +141,27 @@ impl<'a> Args<'a> {
                 Ok(Some(*x as usize))
             }
             Some(other) => Err(self.fault(name, format!("a whole number from {least} to {most}"), other.show())),
+        }
+    }
+
+    /// Whole numbers from 1 to `most`, as many as `ranks` allows.
+    pub(crate) fn shape(
+        &self,
+        name: &str,
+        ranks: std::ops::RangeInclusive<usize>,
+        most: usize,
+    ) -> Result<Option<Vec<usize>>, DataError> {
+        let fits = |x: &f64| x.fract() == 0.0 && (1.0..=most as f64).contains(x);
+        match self.get(name) {
+            None => Ok(None),
+            Some(Arg::List(sizes)) if ranks.contains(&sizes.len()) && sizes.iter().all(fits) => {
+                Ok(Some(sizes.iter().map(|&x| x as usize).collect()))
+            }
+            Some(other) => {
+                let (least, limit) = (ranks.start(), ranks.end());
+                let n = if least == limit { least.to_string() } else { format!("{least} to {limit}") };
+                Err(self.fault(name, format!("{n} sizes from 1 to {most}, as `[3, 32, 32]`"), other.show()))
+            }
         }
     }
 

@@ -121,7 +121,7 @@ fn scale(args: &Args<'_>) -> Result<Scale, DataError> {
         None | Some(Arg::Bool(false)) => Ok(Scale::None),
         Some(Arg::Bool(true)) => Ok(Scale::Variance),
         Some(Arg::Text(text)) if text == "unit" => Ok(Scale::UnitNorm),
-        Some(Arg::Text(_) | Arg::Number(_)) => {
+        Some(Arg::Text(_) | Arg::Number(_) | Arg::List(_)) => {
             Err(args.fault("standardise", "`true`, `false` or \"unit\"", "another value"))
         }
     }
@@ -139,7 +139,9 @@ fn roles(args: &Args<'_>, table: &Table) -> Result<Roles, DataError> {
         None => None,
         Some(Arg::Text(name)) => Some(find(args, table, "target", name)?),
         Some(Arg::Number(number)) => Some(find(args, table, "target", &number.to_string())?),
-        Some(Arg::Bool(_)) => return Err(args.fault("target", "the name or number of a column", "a truth value")),
+        Some(Arg::Bool(_) | Arg::List(_)) => {
+            return Err(args.fault("target", "the name or number of a column", "another value"));
+        }
     };
     let split = args.text("split")?.map(|name| find(args, table, "split", name)).transpose()?;
     let mut taken: Vec<usize> = target.into_iter().chain(split).collect();

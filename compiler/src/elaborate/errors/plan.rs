@@ -11,6 +11,8 @@ pub(in super::super) enum PlanMistake {
     Refused { span: Span, what: &'static str, refusal: Refusal },
     /// An argument of a data set that is no constant.
     DataArgument { span: Span, found: &'static str },
+    /// Fields of two data sets.
+    TwoDataSets { span: Span, name: Symbol, first: Span, other: Symbol },
     /// Two `train` blocks.
     TwoPlans { span: Span, first: Span },
     /// An unknown entry.
@@ -40,7 +42,7 @@ impl From<PlanMistake> for Diagnostic {
         use PlanMistake as M;
         let fallback = general_way_out(&mistake);
         let diagnostic = match mistake {
-            M::Refused { .. } | M::DataArgument { .. } => data(mistake),
+            M::Refused { .. } | M::DataArgument { .. } | M::TwoDataSets { .. } => data(mistake),
             M::TwoPlans { .. } | M::NoSuchKey { .. } | M::KeyTwice { .. } | M::Missing { .. } => entries(mistake),
             M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
             M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
@@ -56,6 +58,7 @@ fn general_way_out(mistake: &PlanMistake) -> String {
     match mistake {
         M::Refused { .. } => "look at the file".into(),
         M::DataArgument { .. } => "write a constant".into(),
+        M::TwoDataSets { other, .. } => format!("read fields of `{other}` only, or join both in one npz file"),
         M::TwoPlans { .. } | M::KeyTwice { .. } => "keep one of them".into(),
         M::NoSuchKey { .. } => "take it away".into(),
         M::Missing { key, .. } => format!("add `{key} = …`"),
@@ -75,8 +78,13 @@ fn data(mistake: PlanMistake) -> Diagnostic {
             with_help(Diagnostic::new(code, title, span, format!("this {what} can't be used")), help)
         }
         PlanMistake::DataArgument { span, found } => {
-            let title = format!("data takes numbers, strings and truth values, not {found}");
+            let title = format!("data takes numbers, strings, truth values and sizes, not {found}");
             Diagnostic::new("E0506", title, span, format!("this is {found}"))
+        }
+        PlanMistake::TwoDataSets { span, name, first, other } => {
+            let title = format!("a program reads one data set, but this one reads `{other}` and `{name}`");
+            Diagnostic::new("E0507", title, span, format!("a field of `{name}`"))
+                .also(first, format!("a field of `{other}`"))
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }

@@ -117,7 +117,7 @@ impl<'a> Emitter<'a> {
             model::Op::Literal(index) => return Ok(self.input(literal_name(*index), ty.clone())),
             model::Op::Field(data, field) => {
                 let data = &self.model.data[data.0 as usize];
-                return Ok(self.input(field_name(&data.name, &data.fields[*field].name), ty.clone()));
+                return Ok(self.input(field_name(&data.name, &data.facts.fields[*field].name), ty.clone()));
             }
             model::Op::Clock(clock) => return Ok(self.clock(*clock)),
             model::Op::SizeOf(size) => return Ok(self.size_of(*size)),
