@@ -233,6 +233,15 @@ fn no_checkpoint(folder: &Path, found: &str) -> DataError {
     DataError::new(Fault::NoCheckpoint, quoted(folder), "the folder of a run that was interrupted", found)
 }
 
+/// What a run is made of is not what it was when it began.
+pub fn changed(folder: &Path, difference: &Difference) -> DataError {
+    let Difference { what, one, other } = difference;
+    let place = quoted(&folder.join(CHECKPOINT));
+    let expected = format!("the {what} that this run began with, {one}");
+    let error = DataError::new(Fault::Foreign, place, expected, other.as_str());
+    error.help("put it back as it was, or begin a new run with `spnc run`")
+}
+
 /// Something in a file is of another run.
 fn foreign(file: &Path, difference: &Difference) -> DataError {
     let Difference { what, one, other } = difference;
