@@ -1,10 +1,9 @@
 //! A compiled program: code, memory, threads.
 
-use std::num::NonZeroUsize;
-
 use cranelift_jit::JITModule;
 use spnc_runtime::pool::Pool;
 
+use super::Options;
 use super::arena::Arena;
 use super::plan::Plan;
 use crate::lir::{self, Buffer, BufferId};
@@ -23,17 +22,13 @@ pub struct Executable {
 }
 
 impl Executable {
-    pub(super) fn new(
-        code: JITModule,
-        entries: &[*const u8],
-        module: &lir::Module,
-        threads: NonZeroUsize,
-    ) -> Executable {
+    pub(super) fn new(code: JITModule, entries: &[*const u8], module: &lir::Module, options: Options) -> Executable {
         let arena = Arena::new(module.arena);
-        let plans = module.funcs.iter().map(|func| Plan::new(func, module, entries, &arena)).collect();
+        let plans =
+            module.funcs.iter().map(|func| Plan::new(func, module, entries, &arena, options.target.isa())).collect();
         let names = module.funcs.iter().map(|func| func.name.clone()).collect();
         let buffers = module.buffers.clone();
-        Executable { code: Some(code), plans, names, buffers, arena, pool: Pool::new(threads) }
+        Executable { code: Some(code), plans, names, buffers, arena, pool: Pool::new(options.threads) }
     }
 
     /// The index of a function, for [`Executable::run`].

@@ -20,6 +20,7 @@ use spnc_runtime::kernels::Isa;
 use crate::lir;
 
 mod arena;
+mod call;
 mod executable;
 mod facts;
 mod kernel;
@@ -76,6 +77,16 @@ pub struct Listing {
     pub asm: String,
 }
 
+impl Target {
+    /// The instructions of routines.
+    fn isa(self) -> Isa {
+        match self {
+            Target::Native => Isa::best(),
+            Target::Baseline => Isa::Portable,
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options { threads: NonZeroUsize::MIN, target: Target::Native }
@@ -88,7 +99,7 @@ pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Err
     let ids = define_kernels(&mut jit, module)?;
     jit.finalize_definitions().map_err(Box::new)?;
     let entries: Vec<*const u8> = ids.into_iter().map(|id| jit.get_finalized_function(id)).collect();
-    Ok(Executable::new(jit, &entries, module, options.threads))
+    Ok(Executable::new(jit, &entries, module, options))
 }
 
 /// Prints the code of all kernels of a module.
@@ -148,11 +159,7 @@ impl Generator {
 
 fn new_jit(target: Target) -> Result<JITModule, Error> {
     let mut builder = JITBuilder::with_isa(machine(target)?, default_libcall_names());
-    let isa = match target {
-        Target::Native => Isa::best(),
-        Target::Baseline => Isa::Portable,
-    };
-    routines::register(&mut builder, isa);
+    routines::register(&mut builder, target.isa());
     Ok(JITModule::new(builder))
 }
 

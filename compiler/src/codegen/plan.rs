@@ -1,9 +1,11 @@
 //! A function ready to run: its calls with all addresses resolved.
 
+use spnc_runtime::kernels::Isa;
 use spnc_runtime::kernels::gemm::{self, Before, Operand};
 use spnc_runtime::kernels::quantile::quantile;
 
 use super::arena::Arena;
+use super::call::{Bound, Code};
 use crate::lir::{self, Call, Cut};
 
 /// The steps of a function.
@@ -30,6 +32,7 @@ enum Work {
     Kernel { entry: Entry, args: Vec<*mut f32> },
     Product { sizes: [usize; 3], cut: Cut, stack: usize, factors: [Stacked; 2], result: Stacked, before: Before },
     Quantile { from: *mut f32, len: usize, share: *mut f32, to: *mut f32, work: *mut f32 },
+    Routine(Bound),
 }
 
 /// A stack of matrices.
@@ -51,8 +54,8 @@ unsafe impl Send for Plan {}
 
 impl Plan {
     /// Resolves the addresses of a function's calls.
-    pub fn new(func: &lir::Func, module: &lir::Module, entries: &[*const u8], arena: &Arena) -> Plan {
-        let resolver = Resolver { module, entries, arena };
+    pub fn new(func: &lir::Func, module: &lir::Module, entries: &[*const u8], arena: &Arena, isa: Isa) -> Plan {
+        let resolver = Resolver { module, entries, arena, isa };
         let steps = func.steps.iter().map(|step| step.calls.iter().map(|call| resolver.call(call)).collect()).collect();
         Plan { slices: func.steps.iter().map(|step| step.slices).collect(), steps }
     }
@@ -80,6 +83,7 @@ struct Resolver<'a> {
     module: &'a lir::Module,
     entries: &'a [*const u8],
     arena: &'a Arena,
+    isa: Isa,
 }
 
 impl Resolver<'_> {
@@ -95,6 +99,7 @@ impl Resolver<'_> {
                 to: self.place(quantile.to),
                 work: self.place(quantile.work),
             },
+            Call::Routine(routine) => self.routine(routine),
         };
         Planned { extent, chunk, work }
     }
@@ -116,6 +121,13 @@ impl Resolver<'_> {
             result: self.stacked(&gemm.c),
             before: if gemm.add { Before::Kept } else { Before::Dropped },
         }
+    }
+
+    fn routine(&self, routine: &lir::Routine) -> Work {
+        let from = |index: usize| routine.from.get(index).map_or(std::ptr::null_mut(), |from| self.place(*from));
+        let work = routine.work.map_or(std::ptr::null_mut(), |work| self.place(work));
+        let from = [from(0).cast_const(), from(1).cast_const()];
+        Work::Routine(Bound { code: Code::of(&routine.task, self.isa), from, to: self.place(routine.to), work })
     }
 
     fn stacked(&self, matrix: &lir::Matrix) -> Stacked {
@@ -155,6 +167,8 @@ impl Work {
                     **to = quantile(numbers, **share, work);
                 }
             }
+            // SAFETY: operands and result lie in their buffers and do not overlap, as LIR's verifier has checked.
+            Work::Routine(routine) => unsafe { routine.run(start, end) },
         }
     }
 }

@@ -62,12 +62,14 @@ use std::sync::Arc;
 pub mod interp;
 pub mod parse;
 pub mod print;
+pub mod routine;
 #[cfg(test)]
 mod tests;
 pub mod verify;
 
 pub use parse::parse;
 pub use print::print;
+pub use routine::{Routine, Task};
 pub use verify::verify;
 
 use crate::scalar::{Binary, Unary};
@@ -325,6 +327,9 @@ pub enum Call {
     Gemm(Gemm),
     /// A quantile, by the runtime.
     Quantile(Quantile),
+    /// A convolution, a walk of a window, rows picked by number, …, by the runtime. If the step has several slices, it is
+    /// the step's only call.
+    Routine(Routine),
 }
 
 /// Calls that are cut into slices together.
@@ -402,6 +407,7 @@ impl Call {
             Call::Run(run) => (module.kernel(run.kernel).extent(), run.chunk),
             Call::Gemm(gemm) => (gemm.extent(), gemm.chunk),
             Call::Quantile(_) => (1, 1),
+            Call::Routine(routine) => (routine.task.extent(), routine.chunk),
         }
     }
 }
@@ -413,6 +419,7 @@ impl Call {
             Call::Run(run) => run.args.clone(),
             Call::Gemm(gemm) => vec![gemm.a.place, gemm.b.place, gemm.c.place],
             Call::Quantile(quantile) => vec![quantile.from, quantile.share, quantile.to, quantile.work],
+            Call::Routine(Routine { from, to, work, .. }) => from.iter().chain([to]).chain(work).copied().collect(),
         }
     }
 }

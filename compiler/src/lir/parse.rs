@@ -2,7 +2,7 @@
 
 use super::{
     Buffer, BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, KernelId, Lanes, Matrix, Module, Param,
-    ParamId, Phase, Place, Quantile, Role, Run, Step, Store, Value,
+    ParamId, Phase, Place, Quantile, Role, Routine, Run, Step, Store, Task, Value,
 };
 use crate::scalar::{Binary, Unary};
 
@@ -261,8 +261,20 @@ impl Reader {
                 let (share, to, work) = (self.place()?, self.place()?, self.place()?);
                 Ok(Call::Quantile(Quantile { from, len, share, to, work }))
             }
-            _ => self.wanted("`run`, `gemm` or `quantile`"),
+            name => self.routine(name),
         }
+    }
+
+    fn routine(&mut self, name: &str) -> Read<Call> {
+        if self.peek() != "[" {
+            return self.wanted("a call");
+        }
+        let Some(task) = Task::from_sizes(name, &self.numbers()?) else { return self.wanted("the sizes of a routine") };
+        let from = self.list("(", ")", Self::place)?;
+        self.expect("to")?;
+        let to = self.place()?;
+        let work = if self.skip("work") { Some(self.place()?) } else { None };
+        Ok(Call::Routine(Routine { task, from, to, work, chunk: self.chunk()? }))
     }
 
     fn gemm(&mut self) -> Read<Gemm> {

@@ -24,7 +24,8 @@
 use std::fmt::{self, Display, Write};
 
 use super::{
-    Buffer, Call, Cut, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, Phase, Place, Quantile, Role, Store,
+    Buffer, Call, Cut, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, Phase, Place, Quantile, Role, Routine,
+    Store,
 };
 
 /// The text of a module; [`mod@super::parse`] reads it back.
@@ -105,7 +106,14 @@ fn print_call(call: &Call) -> String {
         Call::Quantile(Quantile { from, len, share, to, work }) => {
             format!("quantile {from} {len} {share} {to} {work}")
         }
+        Call::Routine(routine) => print_routine(routine),
     }
+}
+
+fn print_routine(routine: &Routine) -> String {
+    let Routine { task, from, to, work, chunk } = routine;
+    let work = work.map_or_else(String::new, |work| format!(" work {work}"));
+    format!("{}{:?}({}) to {to}{work} chunk {chunk}", task.name(), task.sizes(), list(from))
 }
 
 fn print_gemm(gemm: &Gemm) -> String {

@@ -8,6 +8,8 @@
 //! - **Runs.** One arg for each param, of its type; every access of every phase lies inside its buffer. Args
 //!   overlap only if neither is stored to.
 //! - **Products.** Factors and result lie inside their buffers; the result has no element twice and overlaps with neither factor.
+//! - **Routines.** As many operands as the task has, of its lengths and types; the result and the room to work in overlap with
+//!   nothing else. One that is cut stands alone in its step.
 //! - **Kernels.** Every dimension has at least two positions or is the only one; strides are as many as loops; params, dimensions and
 //!   values exist; values are visible where they are used, and of the right type. A param that is stored to is
 //!   reached with the same strides everywhere along rows, within a phase with the same strides altogether, and
@@ -16,8 +18,8 @@
 use std::ops::Range;
 
 use super::{
-    BufferId, Call, Cut, DType, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, ParamId, Phase, Place, Role, Run,
-    Step, Value,
+    BufferId, Call, Cut, DType, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, ParamId, Phase, Place, Role,
+    Routine, Run, Step, Value,
 };
 use crate::scalar::{Binary, Unary};
 
@@ -119,6 +121,29 @@ fn check_call(module: &Module, step: &Step, call: &Call, errors: &mut Vec<String
                 check_inside(module, place, len - 1, DType::F32, errors);
             }
         }
+        Call::Routine(routine) => {
+            let alone = step.slices == 1 || step.calls.len() == 1;
+            require(errors, alone, || "a routine that is cut has company".into());
+            check_routine(module, routine, errors);
+        }
+    }
+}
+
+fn check_routine(module: &Module, routine: &Routine, errors: &mut Vec<String>) {
+    let Routine { task, from, to, work, .. } = routine;
+    let operands = task.operands();
+    require(errors, operands.len() == from.len(), || format!("{} has {} operands", task.name(), operands.len()));
+    let room = work.map(|work| (work, (task.work_len(), DType::F32)));
+    let enough = room.is_some() || task.work_len() == 0;
+    require(errors, enough, || format!("{} needs room to work in", task.name()));
+    let all = from.iter().copied().zip(operands).chain([(*to, task.result())]).chain(room);
+    for (place, (len, dtype)) in all {
+        check_inside(module, place, len.saturating_sub(1), dtype, errors);
+    }
+    for written in [to].into_iter().chain(work) {
+        let others = from.iter().chain([to]).chain(work).filter(|other| *other != written);
+        let clash = |other: &Place| overlap(&bytes(module, other.buffer), &bytes(module, written.buffer));
+        require(errors, !others.into_iter().any(clash), || format!("{} overlaps with what it reads", task.name()));
     }
 }
 
@@ -260,6 +285,13 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
             let a = span(a, [*m, *k], [true, false], false);
             let b = span(b, [*k, *n], [false, true], false);
             vec![a, b, span(c, [*m, *n], [true, true], true)]
+        }
+        Call::Routine(routine) => {
+            let Routine { task, from, to, work, .. } = routine;
+            let read =
+                from.iter().zip(task.operands()).map(|(place, (len, _))| span(*place, &[len], &[1], None, false));
+            let written = [(*to, task.result().0)].into_iter().chain(work.map(|work| (work, task.work_len())));
+            read.chain(written.map(|(place, len)| span(place, &[len], &[1], None, true))).collect()
         }
         Call::Quantile(q) => {
             let all = [(q.from, q.len, false), (q.share, 1, false), (q.to, 1, true), (q.work, q.len, true)];

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::lir::{self, BufferId, Call, Gemm, Matrix, Place, Quantile, Role, Run, Step};
+use crate::lir::{self, BufferId, Call, Gemm, Matrix, Place, Quantile, Role, Routine, Run, Step, Task};
 use crate::pass::fuse::{self, Cluster, Kind, Phase, Plan, Product, product};
 use crate::tir::{self, Value};
 
@@ -15,6 +15,7 @@ mod collapse;
 mod join;
 mod nest;
 mod slices;
+mod task;
 
 #[cfg(test)]
 mod tests;
@@ -86,9 +87,9 @@ struct FuncLowering<'a> {
     /// The buffer of each input value.
     params: HashMap<Value, BufferId>,
     /// Where each node's value is in memory, and where else it is stored.
-    homes: Vec<Vec<BufferId>>,
+    homes: Vec<Vec<Place>>,
     /// What is copied at the end: from, to.
-    copies: Vec<(BufferId, BufferId)>,
+    copies: Vec<(Place, Place)>,
     steps: Vec<Step>,
 }
 
@@ -103,8 +104,9 @@ impl<'a> FuncLowering<'a> {
         self.place_inputs();
         self.place_nodes();
         for (cluster, phases) in std::mem::take(&mut self.plan.clusters) {
-            let call = self.call(&cluster, &phases);
-            self.push(call);
+            for call in self.calls(&cluster, &phases) {
+                self.push(call);
+            }
         }
         for (from, to) in std::mem::take(&mut self.copies) {
             let call = self.copy(from, to);
@@ -145,52 +147,77 @@ impl<'a> FuncLowering<'a> {
         let mut buffers = vec![];
         for (name, ty) in results {
             let lasting = self.program.module.lasting(&name);
-            buffers.push(lasting.unwrap_or_else(|| {
+            let buffer = lasting.unwrap_or_else(|| {
                 self.outputs.push(self.program.buffer(&name, Role::Output, &ty));
                 self.outputs[self.outputs.len() - 1]
-            }));
+            });
+            buffers.push(Place { buffer, start: 0 });
         }
-        for (index, node) in self.plan.nodes.iter().enumerate() {
-            let mut homes: Vec<BufferId> = node.results.iter().map(|result| buffers[*result]).collect();
+        for (index, node) in self.plan.nodes.iter().enumerate().filter(|(_, node)| node.part.is_none()) {
+            let mut homes: Vec<Place> = node.results.iter().map(|result| buffers[*result]).collect();
             if homes.is_empty() && needed[index] {
                 let ty = self.plan.func.ty(node.value);
-                homes.push(self.program.buffer(&node.value.to_string(), Role::Scratch, ty));
+                let buffer = self.program.buffer(&node.value.to_string(), Role::Scratch, ty);
+                homes.push(Place { buffer, start: 0 });
             }
             let extra = if node.is_nest() { vec![] } else { homes.split_off(1) };
             let late = node.late.iter().map(|result| buffers[*result]);
             self.copies.extend(extra.into_iter().chain(late).map(|to| (homes[0], to)));
             self.homes[index] = homes;
         }
+        self.place_parts();
+    }
+
+    /// Parts are where the value is that they are of.
+    fn place_parts(&mut self) {
+        for (index, node) in self.plan.nodes.iter().enumerate() {
+            if let Some(part) = &node.part {
+                let whole = self.plan.node_of[part.whole.0 as usize].expect("what is put together is a node");
+                self.homes[index] = vec![Place { start: part.start, ..self.homes[whole][0] }];
+            }
+        }
     }
 
     /// Where an input or a node's value is.
     fn place(&self, value: Value) -> Place {
         let node = || self.plan.node_of[value.0 as usize].and_then(|node| self.homes[node].first());
-        let buffer = self.params.get(&value).or_else(node).expect("what is read has a place");
-        Place { buffer: *buffer, start: 0 }
+        let param = self.params.get(&value).map(|buffer| Place { buffer: *buffer, start: 0 });
+        param.or_else(|| node().copied()).expect("what is read has a place")
     }
 
-    fn call(&mut self, cluster: &Cluster, phases: &[Phase]) -> Call {
+    /// Where the elements of a value are that lie in memory one behind the other.
+    fn run_of(&self, value: Value) -> Place {
+        let (base, start) = product::run(&self.plan.func, value);
+        let place = self.place(base);
+        Place { start: place.start + start, ..place }
+    }
+
+    fn calls(&mut self, cluster: &Cluster, phases: &[Phase]) -> Vec<Call> {
         let node = &self.plan.nodes[cluster.members[0]];
         match &node.kind {
-            Kind::Product(product) => Call::Gemm(self.gemm(product)),
-            Kind::Quantile => Call::Quantile(self.quantile(node.value)),
+            Kind::Join => vec![],
+            Kind::Product(product) => vec![Call::Gemm(self.gemm(product))],
+            Kind::Quantile => vec![Call::Quantile(self.quantile(node.value))],
+            Kind::Routine => self.routines(node.value),
             Kind::Map | Kind::Copy | Kind::Fold(_) | Kind::Dot => {
                 let memory = nest::Memory { params: &self.params, homes: &self.homes };
                 let (kernel, args) = nest::build(&self.plan, cluster, phases, &memory);
-                self.run(kernel, args)
+                vec![self.run(kernel, args)]
             }
         }
     }
 
-    fn run(&mut self, kernel: lir::Kernel, args: Vec<BufferId>) -> Call {
+    fn run(&mut self, kernel: lir::Kernel, args: Vec<Place>) -> Call {
         let chunk = slices::of_kernel(&kernel);
-        let args = args.into_iter().map(|buffer| Place { buffer, start: 0 }).collect();
         Call::Run(Run { kernel: self.program.kernel(kernel), args, chunk })
     }
 
     fn gemm(&self, product: &Product) -> Gemm {
-        let matrix = |m: &product::Matrix| Matrix { place: self.place(m.base), row: m.row, col: m.col, stack: m.stack };
+        let matrix = |m: &product::Matrix| {
+            let place = self.place(m.base);
+            let place = Place { start: place.start + m.start, ..place };
+            Matrix { place, row: m.row, col: m.col, stack: m.stack }
+        };
         let (cut, chunk) = slices::of_product(product);
         let Product { m, n, k, stack, .. } = *product;
         let [a, b, c] = [&product.a, &product.b, &product.c].map(matrix);
@@ -201,16 +228,30 @@ impl<'a> FuncLowering<'a> {
         let tir::Op::Quantile(from, share) = self.plan.func.def(value).op else {
             panic!("a quantile node is a quantile")
         };
-        let [from, share] = [from, share].map(|operand| product::base(&self.plan.func, operand));
         let ty = self.plan.func.ty(from).clone();
-        let work = self.program.buffer(&format!("{value}.work"), Role::Scratch, &ty);
-        let work = Place { buffer: work, start: 0 };
-        let [from, share, to] = [from, share, value].map(|v| self.place(v));
+        let work = self.room(value, ty.len());
+        let [from, share, to] = [from, share, value].map(|v| self.run_of(v));
         Quantile { from, len: ty.len(), share, to, work }
     }
 
-    fn copy(&mut self, from: BufferId, to: BufferId) -> Call {
-        let lir::Buffer { dtype, len, .. } = *self.program.module.buffer(from);
+    /// Room for so many numbers while a value is computed.
+    fn room(&mut self, value: Value, len: usize) -> Place {
+        let buffer = self.program.buffer(&format!("{value}.work"), Role::Scratch, &tir::Type::f32([len]));
+        Place { buffer, start: 0 }
+    }
+
+    fn routines(&mut self, value: Value) -> Vec<Call> {
+        let tasks = task::all(&self.plan.func, value);
+        let from = self.plan.func.def(value).op.operands().into_iter().map(|operand| self.run_of(operand)).collect();
+        let room = tasks.iter().map(Task::work_len).max().filter(|len| *len > 0);
+        let work = room.map(|len| self.room(value, len));
+        let to = self.place(value);
+        let base = |task| Routine { chunk: slices::of_task(&task), task, from: Vec::clone(&from), to, work };
+        tasks.into_iter().map(|task| Call::Routine(base(task))).collect()
+    }
+
+    fn copy(&mut self, from: Place, to: Place) -> Call {
+        let lir::Buffer { dtype, len, .. } = *self.program.module.buffer(from.buffer);
         self.run(nest::copy(dtype, len), vec![from, to])
     }
 }

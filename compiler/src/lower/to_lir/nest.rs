@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::{collapse, dtype};
-use crate::lir::{self, BufferId, Def, Fold, Inst, Kernel, Lanes, Param, ParamId, Store};
-use crate::pass::fuse::{Cluster, Kind, Map, Node, Phase, Plan, Term, index, product::base};
+use crate::lir::{self, BufferId, Def, Fold, Inst, Kernel, Lanes, Param, ParamId, Place, Store};
+use crate::pass::fuse::{Cluster, Index, Kind, Map, Node, Phase, Plan, Term, index, product::base};
 use crate::scalar::Binary;
 use crate::tir::{self, Op, Value};
 
@@ -12,12 +12,12 @@ use crate::tir::{self, Op, Value};
 pub struct Memory<'a> {
     /// The buffer of each input.
     pub params: &'a HashMap<Value, BufferId>,
-    /// The buffers that each node is stored to; readers use the first.
-    pub homes: &'a [Vec<BufferId>],
+    /// The places that each node is stored to; readers use the first.
+    pub homes: &'a [Vec<Place>],
 }
 
-/// The kernel of a cluster, and the buffers that its params are.
-pub fn build(plan: &Plan, cluster: &Cluster, phases: &[Phase], memory: &Memory<'_>) -> (Kernel, Vec<BufferId>) {
+/// The kernel of a cluster, and where its params point.
+pub fn build(plan: &Plan, cluster: &Cluster, phases: &[Phase], memory: &Memory<'_>) -> (Kernel, Vec<Place>) {
     let loops = Loops::new(plan, cluster);
     let rows = loops.pick(&cluster.rows);
     let kernel = Kernel { params: vec![], rows: loops.sizes(&rows), lanes: Lanes::Rows, phases: vec![] };
@@ -130,7 +130,7 @@ struct Nest<'a> {
     cluster: &'a Cluster,
     memory: &'a Memory<'a>,
     kernel: Kernel,
-    args: Vec<BufferId>,
+    args: Vec<Place>,
     /// The values of members that later phases may use: those that do not vary within a row.
     known: HashMap<usize, lir::Value>,
     n_values: u32,
@@ -139,10 +139,10 @@ struct Nest<'a> {
 }
 
 impl Nest<'_> {
-    fn param(&mut self, buffer: BufferId, dtype: lir::DType) -> ParamId {
-        let found = self.args.iter().position(|arg| *arg == buffer);
+    fn param(&mut self, place: Place, dtype: lir::DType) -> ParamId {
+        let found = self.args.iter().position(|arg| *arg == place);
         let index = found.unwrap_or_else(|| {
-            self.args.push(buffer);
+            self.args.push(place);
             self.kernel.params.push(Param { dtype });
             self.args.len() - 1
         });
@@ -208,7 +208,9 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
                 self.emit_value(operand, &maps[0])
             }
             Kind::Dot => self.emit_dot(node.value, &maps),
-            Kind::Product(_) | Kind::Quantile => panic!("calls are not members of nests"),
+            Kind::Product(_) | Kind::Quantile | Kind::Routine | Kind::Join => {
+                panic!("calls are not members of nests")
+            }
         };
         self.finish_member(member, node, value);
     }
@@ -245,7 +247,8 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
         let axes = self.nest.cluster.axes_of(member).expect("a member of the cluster");
         let position = |axis: usize| self.order.iter().position(|dim| *dim == axes[axis]).expect("a loop of the phase");
         let enter = |term: &Term| Term { axis: position(term.axis), scale: term.scale };
-        map.iter().map(|index| index.iter().map(enter).collect()).collect()
+        let enter = |index: &Index| Index { start: index.start, terms: index.terms.iter().map(enter).collect() };
+        map.iter().map(enter).collect()
     }
 
     /// Strides over a member's space as strides over the loops.
@@ -264,7 +267,7 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
         let below = base(&self.nest.plan.func, value);
         let node = self.nest.plan.node_of[below.0 as usize];
         let member = node.and_then(|n| self.members.get(&n).or_else(|| self.nest.known.get(&n)).copied());
-        let home = self.nest.memory.params.get(&below).copied();
+        let home = self.nest.memory.params.get(&below).map(|buffer| Place { buffer: *buffer, start: 0 });
         let home = home.or_else(|| self.nest.memory.homes[node?].first().copied());
         let result = match (member, home) {
             (Some(member), _) => member,
@@ -275,11 +278,12 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
         result
     }
 
-    fn load(&mut self, buffer: BufferId, value: Value, map: &Map) -> lir::Value {
+    fn load(&mut self, home: Place, value: Value, map: &Map) -> lir::Value {
         let ty = self.nest.plan.func.ty(value);
         let strides = index::strides(map, &ty.shape, self.loops.len());
         let dtype = dtype(ty.dtype);
-        let param = self.nest.param(buffer, dtype);
+        let start = home.start + index::start(map, &ty.shape);
+        let param = self.nest.param(Place { start, ..home }, dtype);
         self.push(Inst::Load(param, strides), dtype)
     }
 
@@ -299,27 +303,27 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
             Op::Convert(a) if plan.func.ty(*a).dtype == def.ty.dtype => return v[0],
             Op::Convert(_) => Inst::Convert(v[0]),
             Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::WithGradient(..) => return v[0],
+            Op::Slice { .. } => return v[0],
             Op::Uniform { site, .. } => {
                 let strides = index::strides(map, &def.ty.shape, self.loops.len());
                 Inst::Uniform { seed: v[0], step: v[1], site: *site, strides }
             }
-            Op::Param(_) | Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => {
+            Op::Param(_) | Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => panic!("{value} is in memory"),
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => panic!("{value} is in memory"),
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
                 panic!("{value} is in memory")
             }
-            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {
-                panic!("no code yet for a window")
-            }
-            Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => panic!("no code yet for positions"),
-            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => panic!("no code yet for rows"),
+            Op::Concat(..) | Op::Pad { .. } => panic!("{value} is in memory"),
             Op::Grad(..) => panic!("derivatives are taken before code is generated"),
         };
         self.push(inst, ty)
     }
 
-    /// A sum of multiples of loop positions.
-    fn emit_position(&mut self, terms: &[Term], ty: lir::DType) -> lir::Value {
-        let mut sum = None;
-        for term in terms {
+    /// A number and a sum of multiples of loop positions.
+    fn emit_position(&mut self, index: &Index, ty: lir::DType) -> lir::Value {
+        let start = (index.start > 0).then(|| self.push(Inst::Const(index.start as f64), lir::DType::I32));
+        let mut sum = start;
+        for term in &index.terms {
             let mut position = self.push(Inst::Index(term.axis), lir::DType::I32);
             if term.scale > 1 {
                 let scale = self.push(Inst::Const(term.scale as f64), lir::DType::I32);
@@ -348,6 +352,8 @@ fn fold(kind: &Kind) -> Fold {
         Kind::Fold(tir::Reduction::Max) => Fold::Max,
         Kind::Fold(tir::Reduction::Min) => Fold::Min,
         Kind::Fold(tir::Reduction::Sum) | Kind::Dot => Fold::Sum,
-        Kind::Map | Kind::Copy | Kind::Product(_) | Kind::Quantile => panic!("only reductions combine"),
+        Kind::Map | Kind::Copy | Kind::Product(_) | Kind::Quantile | Kind::Routine | Kind::Join => {
+            panic!("only reductions combine")
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Into how many slices work is cut: a matter of its size alone, so that results do not depend on the number of threads.
 
-use crate::lir::{Cut, Kernel, Lanes};
+use crate::lir::{Cut, Kernel, Lanes, Task};
 use crate::pass::fuse::Product;
 
 /// The most slices of a loop nest.
@@ -8,6 +8,9 @@ const MOST: usize = 8;
 
 /// Instructions times points that are worth a slice of their own: about five microseconds.
 const NEST_SLICE: usize = 40_000;
+
+/// Multiplications, or elements that are moved, that are worth a slice of a routine: about five microseconds.
+const TASK_SLICE: usize = 500_000;
 
 /// Products of fewer multiplications stay whole: about ten microseconds.
 const SMALL_PRODUCT: usize = 1_000_000;
@@ -45,6 +48,11 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
         false => (extent / PRODUCT_SLICE).clamp(fewest, most),
     };
     (cut, chunk(extent, slices, most, grain))
+}
+
+/// Positions in a slice of a routine.
+pub fn of_task(task: &Task) -> usize {
+    chunk(task.extent(), task.work() / TASK_SLICE, MOST, 1)
 }
 
 /// Positions in a slice when an extent is cut into about `slices`, in multiples of `grain`.

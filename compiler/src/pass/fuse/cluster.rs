@@ -172,12 +172,18 @@ impl Grouping<'_> {
     fn extend(&self, cluster: &Cluster, node: usize) -> Option<Cluster> {
         let links = self.links(node, cluster)?;
         let related = links.any || self.nodes[node].kept == 0;
-        if cluster.members.len() >= MOST_MEMBERS || !related {
+        if cluster.members.len() >= MOST_MEMBERS || !related || self.has_sibling(node, cluster) {
             return None;
         }
         let mut joined = cluster.with(node, links.axes, &self.nodes[node].space);
         joined.rows = self.rows(&joined)?;
         (self.keeps_rows(&joined) && self.overwrites_in_place(&joined)).then_some(joined)
+    }
+
+    /// Whether the node and a member are parts of one value: a nest writes to each buffer in one way.
+    fn has_sibling(&self, node: usize, cluster: &Cluster) -> bool {
+        let whole = |node: usize| self.nodes[node].part.as_ref().map(|part| part.whole);
+        whole(node).is_some() && cluster.members.iter().any(|member| whole(*member) == whole(node))
     }
 
     /// Merges nests that could not be one while their members were placed one by one.
@@ -228,6 +234,9 @@ impl Grouping<'_> {
         for read in reads {
             let member = self.node_of[read.base.0 as usize];
             if let Some((member, axes)) = member.and_then(|m| Some((m, cluster.axes_of(m)?))) {
+                if read.start > 0 {
+                    return None;
+                }
                 let theirs = steps(axes, &self.nodes[member].own_strides());
                 links = links.link(space, &read.strides, &theirs, &cluster.dims)?;
             }
@@ -236,6 +245,9 @@ impl Grouping<'_> {
             for theirs in self.nodes[member].reads.iter() {
                 let steps = steps(axes, &theirs.strides);
                 if theirs.base == self.nodes[node].value && self.node_of[theirs.base.0 as usize] == Some(node) {
+                    if theirs.start > 0 {
+                        return None;
+                    }
                     links = links.link(space, &self.nodes[node].own_strides(), &steps, &cluster.dims)?;
                 }
                 for ours in reads.iter().filter(|ours| ours.base == theirs.base && !steps.is_empty()) {
@@ -277,7 +289,8 @@ impl Grouping<'_> {
         };
         let reads = |input: Value, at: &BTreeMap<usize, usize>| {
             let all = cluster.iter().flat_map(|(node, axes)| self.nodes[node].reads.iter().map(move |r| (r, axes)));
-            all.filter(|(read, _)| read.base == input).all(|(read, axes)| steps(axes, &read.strides) == *at)
+            all.filter(|(read, _)| read.base == input)
+                .all(|(read, axes)| read.start == 0 && steps(axes, &read.strides) == *at)
         };
         cluster.iter().all(|(node, axes)| {
             let at = steps(axes, &self.nodes[node].own_strides());

@@ -14,8 +14,14 @@ pub struct Term {
     pub scale: usize,
 }
 
-/// A position along one axis of a value.
-pub type Index = Vec<Term>;
+/// A position along one axis of a value: a fixed part and the terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Index {
+    /// The position at the start of the space.
+    pub start: usize,
+    /// What moves it.
+    pub terms: Vec<Term>,
+}
 
 /// The position of an element: one index for each axis.
 pub type Map = Vec<Index>;
@@ -33,10 +39,10 @@ pub fn contiguous(shape: &[usize]) -> Vec<usize> {
 pub fn enter(shape: &[usize], space: &mut Vec<usize>) -> Map {
     let mut index = |size: usize| {
         if size == 1 {
-            return vec![];
+            return Index::default();
         }
         space.push(size);
-        vec![Term { axis: space.len() - 1, scale: 1 }]
+        Index { start: 0, terms: vec![Term { axis: space.len() - 1, scale: 1 }] }
     };
     shape.iter().map(|size| index(*size)).collect()
 }
@@ -45,27 +51,37 @@ pub fn enter(shape: &[usize], space: &mut Vec<usize>) -> Map {
 pub fn strides(map: &Map, shape: &[usize], n_axes: usize) -> Vec<usize> {
     let mut strides = vec![0; n_axes];
     for (index, stride) in map.iter().zip(contiguous(shape)) {
-        for term in index {
+        for term in &index.terms {
             strides[term.axis] += term.scale * stride;
         }
     }
     strides
 }
 
+/// The element of a row-major value of this shape that the start of the space reaches.
+pub fn start(map: &Map, shape: &[usize]) -> usize {
+    map.iter().zip(contiguous(shape)).map(|(index, stride)| index.start * stride).sum()
+}
+
 /// The position of the same element under another shape, if it is affine.
 pub fn reshape(map: &Map, from: &[usize], to: &[usize], space: &[usize]) -> Option<Map> {
-    let mut result: Map = vec![vec![]; to.len()];
+    let mut result: Map = vec![Index::default(); to.len()];
     let moves = strides(map, from, space.len());
     let to_strides = contiguous(to);
+    let mut rest = start(map, from);
+    for (index, stride) in result.iter_mut().zip(&to_strides) {
+        (index.start, rest) = (rest / stride, rest % stride);
+    }
     for (axis, step) in moves.into_iter().enumerate().filter(|(_, step)| *step > 0) {
         let target = (0..to.len()).find(|t| to[*t] > 1 && to_strides[*t] <= step)?;
         let (scale, rest) = (step / to_strides[target], step % to_strides[target]);
         if rest != 0 {
             return None;
         }
-        result[target].push(Term { axis, scale });
+        result[target].terms.push(Term { axis, scale });
     }
-    let last = |index: &Index| index.iter().map(|term| term.scale * (space[term.axis] - 1)).sum::<usize>();
+    let last =
+        |index: &Index| index.start + index.terms.iter().map(|term| term.scale * (space[term.axis] - 1)).sum::<usize>();
     result.iter().zip(to).all(|(index, size)| last(index) < *size).then_some(result)
 }
 
@@ -78,16 +94,25 @@ pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result
         Op::Broadcast(_, dims) => dims.iter().map(|dim| map[*dim].clone()).collect(),
         Op::Transpose(_, perm) => tir::build::inverse(perm).iter().map(|axis| map[*axis].clone()).collect(),
         Op::Reshape(a) => reshape(map, shape(value), shape(*a), space).ok_or(*a)?,
+        Op::Slice { start, step, .. } => map.iter().zip(start.iter().zip(step)).map(sliced).collect(),
         Op::Uniform { .. } => vec![],
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) => map.clone(),
         Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => map.clone(),
-        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => panic!("no code yet for a window"),
-        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => panic!("no code yet for positions"),
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => panic!("no code yet for rows"),
         Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) | Op::Grad(..) => panic!("{value} is not elementwise"),
+        Op::Concat(..) | Op::Pad { .. } => panic!("{value} is put together in memory"),
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => panic!("{value} is not elementwise"),
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
+            panic!("{value} is not elementwise")
+        }
     };
     let n_operands = if matches!(op, Op::WithGradient(..)) { 1 } else { usize::MAX };
     Ok(op.operands().into_iter().take(n_operands).map(|operand| (operand, moved.clone())).collect())
+}
+
+/// Every `step`th position from `start` on.
+fn sliced((index, (start, step)): (&Index, (&usize, &usize))) -> Index {
+    let terms = index.terms.iter().map(|term| Term { scale: term.scale * step, ..*term }).collect();
+    Index { start: start + index.start * step, terms }
 }
 
 #[cfg(test)]
@@ -98,11 +123,15 @@ mod tests {
         Term { axis, scale }
     }
 
+    fn at(start: usize, terms: &[Term]) -> Index {
+        Index { start, terms: terms.to_vec() }
+    }
+
     #[test]
     fn splitting_an_axis_is_affine_and_joining_two_is_not() {
         let mut space = vec![];
         let map = enter(&[4, 1, 6], &mut space);
-        assert_eq!(reshape(&map, &[4, 1, 6], &[24], &space), Some(vec![vec![term(0, 6), term(1, 1)]]));
+        assert_eq!(reshape(&map, &[4, 1, 6], &[24], &space), Some(vec![at(0, &[term(0, 6), term(1, 1)])]));
         let mut space = vec![];
         let map = enter(&[24], &mut space);
         assert_eq!(reshape(&map, &[24], &[4, 6], &space), None);
@@ -114,6 +143,15 @@ mod tests {
         let map = enter(&[4, 6], &mut space);
         let flat = reshape(&map, &[4, 6], &[24], &space).expect("split");
         assert_eq!(reshape(&flat, &[24], &[4, 6], &space), Some(map));
+    }
+
+    #[test]
+    fn a_part_of_an_axis_is_affine_under_another_shape_if_it_stays_within_a_row() {
+        let mut space = vec![];
+        let map = vec![at(9, &enter(&[3], &mut space)[0].terms)];
+        assert_eq!(reshape(&map, &[24], &[4, 6], &space), Some(vec![at(1, &[]), at(3, &[term(0, 1)])]));
+        let map = vec![at(10, &map[0].terms)];
+        assert_eq!(reshape(&map, &[24], &[4, 6], &space), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! | step      | question                                                          |
 //! |-----------|-------------------------------------------------------------------|
+//! | [`parts`] | which values are put together in memory from parts?               |
 //! | [`split`] | which long reductions are cut in two?                             |
 //! | [`nodes`] | which values are computed into memory, which wherever they are used? |
 //! | [`order`] | what waits for what; which results are written in place?          |
@@ -16,12 +17,13 @@ pub mod cluster;
 pub mod index;
 pub mod nodes;
 pub mod order;
+pub mod parts;
 pub mod phase;
 pub mod product;
 pub mod split;
 
 pub use cluster::Cluster;
-pub use index::{Map, Term};
+pub use index::{Index, Map, Term};
 pub use nodes::{Kind, Node, Read};
 pub use phase::Phase;
 pub use product::Product;
@@ -45,8 +47,8 @@ pub struct Plan {
 
 /// Plans a function without derivatives. Results named like one of the `lasting` tensors are written in place.
 pub fn plan(func: &Func, lasting: &BTreeSet<&str>) -> Plan {
-    let func = split::run(func);
-    let (mut nodes, node_of) = nodes::choose(&func);
+    let (func, parts) = parts::run(&split::run(func));
+    let (mut nodes, node_of) = nodes::choose(&func, parts);
     let order = order::arrange(&func, &mut nodes, &node_of, lasting);
     let clusters = cluster::group(&nodes, &node_of, &order).into_iter();
     let clusters = clusters.map(|c| (c.clone(), phase::split(&c, &nodes, &order))).collect();

@@ -4,9 +4,10 @@
 //! as often as it is used, unless that would repeat expensive work: then it is a node too. Views never are, but where nothing
 //! else can give their elements.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::index::{self, Map};
+use super::parts::Part;
 use super::product::{self, Product, base};
 use crate::scalar::{Binary, Unary};
 use crate::tir::{Func, Op, Reduction, Type, Value};
@@ -32,6 +33,10 @@ pub enum Kind {
     Product(Product),
     /// A quantile, by the runtime.
     Quantile,
+    /// A convolution, a walk of a window, rows picked by number, …, by the runtime.
+    Routine,
+    /// Nothing is left to do: its parts have been computed where they belong.
+    Join,
 }
 
 /// Elements of an input or of another node that a node reads.
@@ -39,6 +44,8 @@ pub enum Kind {
 pub struct Read {
     /// An [`Op::Param`] or the value of a node.
     pub base: Value,
+    /// The element that the start of the reader's space reads.
+    pub start: usize,
     /// For each axis of the reader's space, how many elements one position moves.
     pub strides: Vec<usize>,
 }
@@ -62,6 +69,8 @@ pub struct Node {
     pub results: Vec<usize>,
     /// The results that must wait until the end, because their old values are still needed.
     pub late: Vec<usize>,
+    /// The box of another value that it is computed into; strides are those of its space.
+    pub part: Option<Part>,
 }
 
 impl Node {
@@ -69,7 +78,7 @@ impl Node {
     pub fn is_nest(&self) -> bool {
         match self.kind {
             Kind::Map | Kind::Copy | Kind::Fold(_) | Kind::Dot => true,
-            Kind::Product(_) | Kind::Quantile => false,
+            Kind::Product(_) | Kind::Quantile | Kind::Routine | Kind::Join => false,
         }
     }
 
@@ -83,8 +92,11 @@ impl Node {
         self.space.iter().product()
     }
 
-    /// How far one position along each axis of its space moves in its result.
+    /// How far one position along each axis of its space moves in its result, or in what it is a part of.
     pub fn own_strides(&self) -> Vec<usize> {
+        if let Some(part) = &self.part {
+            return part.strides.clone();
+        }
         let mut strides = index::contiguous(&self.space[..self.kept]);
         strides.resize(self.space.len(), 0);
         strides
@@ -92,8 +104,8 @@ impl Node {
 }
 
 /// The nodes of a function in program order, and for each value its node.
-pub fn choose(func: &Func) -> (Vec<Node>, Vec<Option<usize>>) {
-    let mut choice = Choice::new(func);
+pub fn choose(func: &Func, parts: BTreeMap<Value, Part>) -> (Vec<Node>, Vec<Option<usize>>) {
+    let mut choice = Choice::new(func, parts);
     choice.mark_required();
     let costs = choice.mark_repeated();
     choice.mark_shared(&costs);
@@ -114,11 +126,22 @@ fn own_cost(op: &Op) -> u32 {
         Op::Binary(..) | Op::Select(..) | Op::Convert(_) => 1,
         Op::Param(_) | Op::Const(_) | Op::Iota(_) => 0,
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::WithGradient(..) => 0,
-        Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => 0,
-        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => 0,
-        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => 0,
+        Op::Slice { .. } | Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => 0,
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Concat(..) | Op::Pad { .. } => 0,
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => 0,
         Op::Grad(..) => panic!("derivatives are taken before code is generated"),
+    }
+}
+
+/// Whether a routine of the runtime computes it.
+fn is_routine(op: &Op) -> bool {
+    match op {
+        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => true,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => true,
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => false,
+        Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Slice { .. } => false,
+        Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) => false,
+        Op::WithGradient(..) | Op::Concat(..) | Op::Pad { .. } | Op::Grad(..) => false,
     }
 }
 
@@ -142,10 +165,11 @@ struct Choice<'a> {
     /// Which values are nodes.
     chosen: Vec<bool>,
     node_of: Vec<Option<usize>>,
+    parts: BTreeMap<Value, Part>,
 }
 
 impl Choice<'_> {
-    fn new(func: &Func) -> Choice<'_> {
+    fn new(func: &Func, parts: BTreeMap<Value, Part>) -> Choice<'_> {
         let n = func.defs.len();
         let mut live = vec![false; n];
         func.results.iter().for_each(|(_, value)| live[value.0 as usize] = true);
@@ -154,7 +178,7 @@ impl Choice<'_> {
                 func.defs[value].op.operands().iter().for_each(|operand| live[operand.0 as usize] = true);
             }
         }
-        Choice { func, live, chosen: vec![false; n], node_of: vec![None; n] }
+        Choice { func, live, chosen: vec![false; n], node_of: vec![None; n], parts }
     }
 
     fn live_values(&self) -> impl DoubleEndedIterator<Item = Value> + use<> {
@@ -177,8 +201,13 @@ impl Choice<'_> {
             if matches!(op, Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..)) {
                 self.mark(value);
             }
-            if let Op::Quantile(from, share) = op {
-                [*from, *share].into_iter().for_each(|operand| self.mark(operand));
+            if matches!(op, Op::Quantile(..)) || is_routine(op) {
+                self.mark(value);
+                op.operands().into_iter().for_each(|operand| self.mark(product::run(self.func, operand).0));
+            }
+            if let Op::Concat(parts, _) = op {
+                self.mark(value);
+                parts.iter().for_each(|part| self.mark(*part));
             }
             if let Some(product) = product::of(self.func, value) {
                 [product.a.base, product.b.base].into_iter().for_each(|operand| self.mark(operand));
@@ -254,6 +283,12 @@ impl Choice<'_> {
         if let Op::Quantile(from, share) = &def.op {
             return Ok(self.call(value, Kind::Quantile, &[*from, *share]));
         }
+        if let Op::Concat(parts, _) = &def.op {
+            return Ok(self.call(value, Kind::Join, parts));
+        }
+        if is_routine(&def.op) {
+            return Ok(self.call(value, Kind::Routine, &def.op.operands()));
+        }
         if let Op::Contract(..) = &def.op {
             let product = product::of(self.func, value);
             return product
@@ -261,6 +296,7 @@ impl Choice<'_> {
         }
         let mut node = empty(value, Kind::Map, &def.ty);
         let map = node.maps[0].clone();
+        node.part = self.parts.get(&value).map(|part| along(part, &map));
         for (operand, map) in index::operands(self.func, value, &map, &node.space)? {
             self.read(operand, map, &mut node, &mut HashSet::new())?;
         }
@@ -276,7 +312,10 @@ impl Choice<'_> {
 
     fn call(&self, value: Value, kind: Kind, operands: &[Value]) -> Node {
         let mut node = empty(value, kind, self.func.ty(value));
-        let read = |operand: &Value| Read { base: base(self.func, *operand), strides: vec![] };
+        let read = |operand: &Value| {
+            let (base, start) = product::run(self.func, *operand);
+            Read { base, start, strides: vec![] }
+        };
         node.reads = operands.iter().map(read).collect();
         node
     }
@@ -322,8 +361,9 @@ impl Choice<'_> {
     fn read(&self, value: Value, map: Map, node: &mut Node, seen: &mut HashSet<(Value, Map)>) -> Result<(), Value> {
         let below = base(self.func, value);
         if matches!(self.func.def(below).op, Op::Param(_)) || self.chosen[below.0 as usize] {
-            let strides = index::strides(&map, &self.func.ty(value).shape, node.space.len());
-            let read = Read { base: below, strides };
+            let shape = &self.func.ty(value).shape;
+            let strides = index::strides(&map, shape, node.space.len());
+            let read = Read { base: below, start: index::start(&map, shape), strides };
             if !node.reads.contains(&read) {
                 node.reads.push(read);
             }
@@ -342,7 +382,13 @@ impl Choice<'_> {
 fn empty(value: Value, kind: Kind, ty: &Type) -> Node {
     let mut space = vec![];
     let maps = vec![index::enter(&ty.shape, &mut space)];
-    Node { value, kind, kept: space.len(), space, maps, reads: vec![], results: vec![], late: vec![] }
+    Node { value, kind, kept: space.len(), space, maps, reads: vec![], results: vec![], late: vec![], part: None }
+}
+
+/// A part with strides for the axes of its space only.
+fn along(part: &Part, map: &Map) -> Part {
+    let axes = map.iter().zip(&part.strides).filter(|(index, _)| !index.terms.is_empty());
+    Part { strides: axes.map(|(_, stride)| *stride).collect(), ..part.clone() }
 }
 
 /// Adds what is new; beyond two nobody counts.

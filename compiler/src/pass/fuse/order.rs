@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::nodes::{Kind, Node};
+use super::nodes::{Kind, Node, Read};
 use crate::tir::{Func, Value};
 
 /// For each node, the nodes that come before it.
@@ -19,7 +19,10 @@ pub struct Order {
 
 /// Orders the nodes; moves results that cannot be written in place from `results` to `late`.
 pub fn arrange(func: &Func, nodes: &mut [Node], node_of: &[Option<usize>], lasting: &BTreeSet<&str>) -> Order {
-    let needs = |node: &Node| node.reads.iter().filter_map(|read| node_of[read.base.0 as usize]).collect();
+    let needs = |node: &Node| {
+        let over = node.part.as_ref().and_then(|part| part.over);
+        node.reads.iter().map(|read| read.base).chain(over).filter_map(|value| node_of[value.0 as usize]).collect()
+    };
     let before = nodes.iter().map(needs).collect();
     let mut order = Order { before, overwrites: vec![vec![]; nodes.len()] };
     for index in 0..nodes.len() {
@@ -40,7 +43,11 @@ impl Order {
     fn overwrite(&mut self, nodes: &[Node], writer: usize, input: Value) -> bool {
         let reads = |node: &Node| node.reads.iter().any(|read| read.base == input);
         let readers: Vec<usize> = (0..nodes.len()).filter(|n| *n != writer && reads(&nodes[*n])).collect();
-        if !reads_in_place(&nodes[writer], input) || readers.iter().any(|reader| self.needs(*reader, writer)) {
+        // The parts of a value are written one by one, each when it is ready.
+        if nodes[writer].kind == Kind::Join
+            || !reads_in_place(&nodes[writer], input)
+            || readers.iter().any(|reader| self.needs(*reader, writer))
+        {
             return false;
         }
         self.before[writer].extend(readers);
@@ -108,6 +115,6 @@ pub fn sort(before: &[BTreeSet<usize>], prefer: Next) -> Vec<usize> {
 /// Whether the node itself reads the input only where it writes.
 fn reads_in_place(node: &Node, input: Value) -> bool {
     let own = node.own_strides();
-    let call = matches!(node.kind, Kind::Product(_) | Kind::Quantile);
-    node.reads.iter().filter(|read| read.base == input).all(|read| !call && read.strides == own)
+    let in_place = |read: &Read| node.is_nest() && read.start == 0 && read.strides == own;
+    node.reads.iter().filter(|read| read.base == input).all(in_place)
 }

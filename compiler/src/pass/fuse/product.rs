@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::index::contiguous;
+use super::index::{self, contiguous};
 use crate::tir::{Einsum, Func, Op, Value};
 
 /// Products with fewer multiplications are loops: they can be fused, and packing would cost more than it gains.
@@ -23,6 +23,8 @@ pub struct Matrix {
     pub col: usize,
     /// From one matrix to the next.
     pub stack: usize,
+    /// The first element.
+    pub start: usize,
 }
 
 /// A matrix product that computes a whole value.
@@ -44,20 +46,45 @@ pub struct Product {
     pub c: Matrix,
 }
 
-/// A value that is looked at through transpositions, repetitions and reshapes: what lies below, and its stride for each axis.
-pub fn view(func: &Func, value: Value) -> (Value, Vec<usize>) {
+/// What lies in memory below transpositions, repetitions, reshapes and slices of a value, and where its elements are in that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The value that must be in memory.
+    pub base: Value,
+    /// The element that the first one is.
+    pub start: usize,
+    /// How far one position along each axis moves.
+    pub strides: Vec<usize>,
+}
+
+/// A value as a view of what must be in memory.
+pub fn view(func: &Func, value: Value) -> View {
     let shape = &func.ty(value).shape;
-    if let Op::Transpose(a, perm) = &func.def(value).op {
-        let (base, strides) = view(func, *a);
-        return (base, perm.iter().map(|from| strides[*from]).collect());
+    let mut space = vec![];
+    let mut map = index::enter(shape, &mut space);
+    let axes: Vec<Option<usize>> = map.iter().map(|index| index.terms.first().map(|term| term.axis)).collect();
+    let mut below = value;
+    while is_view(&func.def(below).op)
+        && let Ok(mut operands) = index::operands(func, below, &map, &space)
+    {
+        (below, map) = operands.remove(0);
     }
-    if let Op::Broadcast(a, dims) = &func.def(value).op {
-        let (base, below) = view(func, *a);
-        let mut strides = vec![0; shape.len()];
-        dims.iter().zip(below).for_each(|(dim, stride)| strides[*dim] = stride);
-        return (base, strides);
-    }
-    (base(func, value), contiguous(shape))
+    let strides = index::strides(&map, &func.ty(below).shape, space.len());
+    let strides = axes.into_iter().map(|axis| axis.map_or(0, |axis| strides[axis])).collect();
+    View { base: base(func, below), start: index::start(&map, &func.ty(below).shape), strides }
+}
+
+fn is_view(op: &Op) -> bool {
+    matches!(op, Op::Transpose(..) | Op::Broadcast(..) | Op::Reshape(_) | Op::Slice { .. })
+}
+
+/// A value as a run of neighbouring elements of what must be in memory: the latter, and the first element.
+pub fn run(func: &Func, value: Value) -> (Value, usize) {
+    let shape = &func.ty(value).shape;
+    let View { base: below, start, strides } = view(func, value);
+    let mut steps = strides.iter().zip(contiguous(shape)).zip(shape);
+    let neighbours = steps.all(|((step, expected), size)| *size == 1 || *step == expected);
+    if neighbours { (below, start) } else { (base(func, value), 0) }
 }
 
 /// The value below reshapes: the same elements in the same order.
@@ -70,16 +97,15 @@ pub fn of(func: &Func, value: Value) -> Option<Product> {
     let Op::Contract(einsum, lhs, rhs) = &func.def(value).op else {
         return None;
     };
-    let (a, a_strides) = view(func, *lhs);
-    let (b, b_strides) = view(func, *rhs);
+    let [a, b] = [*lhs, *rhs].map(|operand| view(func, operand));
     let c_strides = contiguous(&func.ty(value).shape);
     let labels = Labels {
         sizes: sizes(func, einsum, *lhs, *rhs),
-        a: einsum.lhs.iter().copied().zip(a_strides).collect(),
-        b: einsum.rhs.iter().copied().zip(b_strides).collect(),
+        a: einsum.lhs.iter().copied().zip(a.strides.iter().copied()).collect(),
+        b: einsum.rhs.iter().copied().zip(b.strides.iter().copied()).collect(),
         c: einsum.out.iter().copied().zip(c_strides).collect(),
     };
-    labels.product(einsum, value, a, b)
+    labels.product(einsum, value, &a, &b)
 }
 
 /// The size of each label.
@@ -106,7 +132,7 @@ struct Dim {
 }
 
 impl Labels {
-    fn product(&self, einsum: &Einsum, value: Value, a: Value, b: Value) -> Option<Product> {
+    fn product(&self, einsum: &Einsum, value: Value, a: &View, b: &View) -> Option<Product> {
         let stack = self.merge(einsum.out.iter().filter(|l| self.a.contains_key(l) && self.b.contains_key(l)))?;
         let rows = self.merge(einsum.out.iter().filter(|l| !self.b.contains_key(l)))?;
         let cols = self.merge(einsum.out.iter().filter(|l| !self.a.contains_key(l)))?;
@@ -117,9 +143,9 @@ impl Labels {
             n: cols.size,
             k: sum.size,
             stack: stack.size,
-            a: Matrix { base: a, row: rows.a, col: sum.a, stack: stack.a },
-            b: Matrix { base: b, row: sum.b, col: cols.b, stack: stack.b },
-            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c },
+            a: Matrix { base: a.base, row: rows.a, col: sum.a, stack: stack.a, start: a.start },
+            b: Matrix { base: b.base, row: sum.b, col: cols.b, stack: stack.b, start: b.start },
+            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c, start: 0 },
         })
     }
 

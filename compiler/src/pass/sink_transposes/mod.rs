@@ -6,12 +6,15 @@
 //! below an op only if the op's other operands need no view of their own for that. A contraction writes its result
 //! in any order of axes: one that meets a view elsewhere is first written as a view of the contraction in that order (see [`orient`]).
 
+mod boxes;
 mod orient;
+mod unview;
 
 use super::rewrite::{Rewriter, elementwise, rewrite, with_operands};
 use super::{contract, dce};
 use crate::tir::build::{Build, complement, inverse};
 use crate::tir::{Einsum, Func, Op, Reduction, Type, Value};
+use unview::{can_unview, unview};
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
@@ -30,10 +33,14 @@ fn sink(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::Transpose(a, perm) => transpose(cx, *a, perm),
         Op::Reshape(a) => reshape(cx, *a, ty),
         Op::Reduce(by, a, axes) => reduce(cx, *by, *a, axes),
-        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
+        Op::Slice { start, step, a } => boxes::slice(cx, start, step, *a, ty),
+        Op::Pad { a, .. } => boxes::pad(cx, op, *a, ty),
+        Op::Concat(operands, axis) => boxes::concat(cx, operands, *axis, ty),
+        Op::CumSum { a, axis, reverse } => boxes::cumsum(cx, *a, *axis, *reverse),
+        // What takes images takes them in one order of axes only.
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
-        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) => None,
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
         Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => None,
     }
@@ -75,49 +82,6 @@ fn apply(cx: &mut Rewriter, value: Value, view: View, ty: &Type) -> Value {
     match view {
         View::Transpose(perm) => cx.transpose(value, perm),
         View::Reshape(_) => cx.reshape(value, ty.shape.clone()),
-    }
-}
-
-/// Whether `value` is known behind `view` without any work.
-fn can_unview(cx: &Rewriter, value: Value, view: &View) -> bool {
-    if cx.number(value).is_some() || view_of(cx, value).as_ref() == Some(view) {
-        return true;
-    }
-    match (view, cx.op(value)) {
-        (View::Transpose(_), Op::Contract(..)) => cx.used_once(value),
-        (View::Transpose(perm), Op::Broadcast(_, dims)) => dims.iter().map(|dim| perm[*dim]).is_sorted(),
-        (View::Reshape(shape), Op::Broadcast(_, dims)) => split(dims, &cx.ty(value).shape, shape).is_some(),
-        // One number has no order; toward fewer axes, so that this ends.
-        (View::Reshape(shape), _) => cx.ty(value).len() == 1 && shape.len() < cx.ty(value).rank(),
-        (_, _) => false,
-    }
-}
-
-/// `value` behind `view`: what gives `value` when it is viewed.
-fn unview(cx: &mut Rewriter, value: Value, view: &View) -> Value {
-    match (view, cx.op(value).clone()) {
-        (View::Transpose(perm), Op::Const(number)) => {
-            let shape = inverse(perm).iter().map(|axis| cx.ty(value).shape[*axis]).collect::<Vec<_>>();
-            cx.constant(number, Type::new(cx.ty(value).dtype, shape))
-        }
-        (View::Reshape(shape), Op::Const(number)) => {
-            let ty = Type::new(cx.ty(value).dtype, shape.clone());
-            cx.constant(number, ty)
-        }
-        (View::Transpose(_), Op::Transpose(x, _)) => x,
-        (View::Transpose(perm), Op::Contract(..)) => cx.transpose(value, inverse(perm)),
-        (View::Transpose(perm), Op::Broadcast(x, dims)) => {
-            let shape = inverse(perm).iter().map(|axis| cx.ty(value).shape[*axis]).collect();
-            cx.broadcast(x, dims.iter().map(|dim| perm[*dim]).collect(), shape)
-        }
-        (View::Reshape(shape), Op::Broadcast(x, dims)) => {
-            let kept = split(&dims, &cx.ty(value).shape, shape).expect("the caller has asked");
-            let inner = kept.iter().map(|axis| shape[*axis]).collect::<Vec<_>>();
-            let x = if cx.ty(x).shape == inner { x } else { cx.reshape(x, inner) };
-            if kept.len() == shape.len() { x } else { cx.broadcast(x, kept, shape.clone()) }
-        }
-        (View::Reshape(shape), _) => cx.reshape(value, shape.clone()),
-        (View::Transpose(_), op) => unreachable!("{op} is not known behind a transpose"),
     }
 }
 
@@ -193,7 +157,24 @@ fn reshape(cx: &mut Rewriter, a: Value, ty: &Type) -> Option<Value> {
     if cx.ty(a).shape == ty.shape {
         return Some(a);
     }
+    if let Op::Transpose(x, perm) = cx.op(a).clone() {
+        return reshape_transposed(cx, a, x, &perm, ty);
+    }
     if let Op::Reshape(x) = *cx.op(a) { Some(cx.reshape(x, ty.shape.clone())) } else { None }
+}
+
+/// A reshape that only splits axes, and joins some that are neighbours in `x` too, comes before the transpose.
+fn reshape_transposed(cx: &mut Rewriter, a: Value, x: Value, perm: &[usize], ty: &Type) -> Option<Value> {
+    let mut blocks = blocks(&ty.shape, &cx.ty(a).shape);
+    let neighbours = |block: &Block| perm[block.from.clone()].windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    if !blocks.iter().all(|block| neighbours(block) && !block.from.is_empty()) {
+        return None;
+    }
+    blocks.sort_by_key(|block| perm[block.from.start]);
+    let order: Vec<usize> = blocks.iter().flat_map(|block| block.to.clone()).collect();
+    let shape = order.iter().map(|axis| ty.shape[*axis]).collect();
+    let x = cx.reshape(x, shape);
+    Some(cx.transpose(x, inverse(&order)))
 }
 
 /// A reduction of a view is a view of a reduction along the axes where the same elements are.

@@ -9,6 +9,8 @@ use super::lower;
 use crate::lir::{self, interp::Arena};
 use crate::tir::{self, Func, Type, arbitrary, interp::Tensor};
 
+mod ops;
+
 type Inputs = BTreeMap<Arc<str>, Tensor>;
 
 /// The inputs of the function that have new values among its results.

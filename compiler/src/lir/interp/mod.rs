@@ -4,11 +4,15 @@
 
 use std::ops::Range;
 
+use spnc_runtime::kernels::conv;
 use spnc_runtime::random;
 
 use super::{
-    BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, Matrix, Module, Phase, Place, Quantile, Run,
+    BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, Matrix, Module, Phase, Place, Quantile, Routine,
+    Run, Task,
 };
+
+mod routine;
 
 /// The memory of a program.
 #[derive(Clone, Debug)]
@@ -56,7 +60,8 @@ impl Arena {
             Call::Run(run) => self.kernel(module, run, range),
             Call::Gemm(gemm) => self.gemm(module, gemm, range),
             Call::Quantile(quantile) if !range.is_empty() => self.quantile(module, quantile),
-            Call::Quantile(_) => {}
+            Call::Routine(call) if range.start == 0 && does_all(&call.task) => self.routine(module, call),
+            Call::Quantile(_) | Call::Routine(_) => {}
         }
     }
 
@@ -90,6 +95,17 @@ impl Arena {
         }
     }
 
+    /// All of it at once: a routine that is cut stands alone in its step.
+    fn routine(&mut self, module: &Module, call: &Routine) {
+        let spans = call.from.iter().zip(call.task.operands());
+        let operands: Vec<&[u32]> =
+            spans.map(|(place, (len, _))| &self.words[first_word(module, *place)..][..len]).collect();
+        let to = first_word(module, call.to);
+        let mut result = vec![0; call.task.result().0];
+        routine::run(&call.task, &operands, &mut result);
+        self.words[to..to + result.len()].copy_from_slice(&result);
+    }
+
     fn f32(&self, word: usize) -> f32 {
         f32::from_bits(self.words[word])
     }
@@ -104,6 +120,11 @@ impl Arena {
         let found = (0..quantile.len).find(reaches).unwrap_or(quantile.len - 1);
         self.words[first_word(module, quantile.to)] = sorted[found].to_bits();
     }
+}
+
+/// Of the phases of a convolution one does everything here.
+fn does_all(task: &Task) -> bool {
+    matches!(task, Task::Conv(_, conv::Phase::Compute, _)) || !matches!(task, Task::Conv(..))
 }
 
 fn first_word(module: &Module, place: Place) -> usize {

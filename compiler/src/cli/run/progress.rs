@@ -7,22 +7,15 @@ use crate::cli::format::{count, number, share};
 use crate::cli::output;
 use crate::model::TermKind;
 
-/// How much is shown, and where: a bar on standard error and a line an epoch on standard output, if nothing else is said.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Show {
-    /// Print one object a line on standard output: `compiled`, an `epoch` each, `done`.
-    #[arg(long)]
-    pub json: bool,
-    /// Print nothing but errors.
-    #[arg(long, short, conflicts_with = "json")]
-    pub quiet: bool,
-}
-
-impl Show {
-    /// Whether it is for people to look at.
-    fn is_live(self) -> bool {
-        !self.json && !self.quiet
-    }
+/// How much is shown, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Show {
+    /// A bar on standard error, a line an epoch on standard output.
+    Live,
+    /// An object a line on standard output.
+    Json,
+    /// Nothing.
+    Nothing,
 }
 
 /// Watches a run.
@@ -58,7 +51,7 @@ impl Watcher {
         let bar = ProgressBar::new(progress.of as u64);
         let style = ProgressStyle::with_template("{prefix} {bar:24} {pos}/{len}  {msg}");
         bar.set_style(style.expect("the template is a constant"));
-        bar.set_prefix(format!("epoch {}/{}{}", progress.epoch + 1, self.epochs, phase(progress.phase)));
+        bar.set_prefix(format!("epoch {}/{}", progress.epoch + 1, self.epochs));
         self.written = f64::NEG_INFINITY;
         self.bar = Some(bar);
     }
@@ -82,10 +75,10 @@ impl Watcher {
 
 impl Observer for Watcher {
     fn step(&mut self, progress: &Progress<'_>) {
-        if !self.show.is_live() {
+        if self.show != Show::Live {
             return;
         }
-        if self.bar.is_none() {
+        if progress.index == 0 {
             self.start_bar(progress);
         }
         self.update_bar(progress);
@@ -93,10 +86,10 @@ impl Observer for Watcher {
 
     fn epoch(&mut self, record: &EpochRecord) {
         self.last = state(record);
-        if self.show.json {
-            output::print_json(&Event { event: "epoch", record });
-        } else if !self.show.quiet {
-            output::print(&line(record, self.epochs, &self.kinds));
+        match self.show {
+            Show::Live => output::print(&line(record, self.epochs, &self.kinds)),
+            Show::Json => output::print_json(&Event { event: "epoch", record }),
+            Show::Nothing => {}
         }
     }
 }
@@ -113,13 +106,7 @@ fn line(record: &EpochRecord, epochs: usize, kinds: &[TermKind]) -> String {
     let terms = split_terms(kinds, record.terms.iter().map(|term| term.value));
     let speed = count(record.speed() as u64);
     let width = epochs.to_string().len();
-    let phase = phase(&record.phase);
-    format!("epoch {:width$}/{epochs}{phase}  {terms}{}  {speed} samples/s\n", record.epoch, state(record))
-}
-
-/// The name of a phase, where it has one.
-fn phase(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!("  {name}") }
+    format!("epoch {:width$}/{epochs}  {terms}{}  {speed} samples/s\n", record.epoch, state(record))
 }
 
 /// The reports and the zeros.

@@ -1,0 +1,100 @@
+//! Routines of the runtime, of random sizes and cut into slices of random length, against the interpreter.
+
+use proptest::prelude::*;
+use spnc_runtime::kernels::conv::Phase;
+
+use super::check;
+use crate::lir::routine::{Conv, Pool, Rows, Windows};
+use crate::lir::{Buffer, BufferId, Call, DType, Func, Module, Place, Role, Routine, Step, Task, print, verify};
+use crate::window::{ConvRole, Window};
+
+/// A program that does the tasks, which have the same operands and the same result, in slices of about this length.
+fn module(tasks: &[Task], chunk: usize) -> Module {
+    let mut module = Module::default();
+    let mut place = |role, (len, dtype): (usize, DType)| {
+        let name = format!("t{}", module.buffers.len()).into();
+        module.buffers.push(Buffer { name, role, dtype, len: len.max(1), offset: module.arena });
+        module.arena += (4 * len.max(1)).next_multiple_of(64);
+        Place { buffer: BufferId(module.buffers.len() as u32 - 1), start: 0 }
+    };
+    let from: Vec<Place> = tasks[0].operands().into_iter().map(|span| place(Role::Input, span)).collect();
+    let to = place(Role::Output, tasks[0].result());
+    let room = tasks.iter().map(Task::work_len).max().unwrap_or(0);
+    let work = (room > 0).then(|| place(Role::Scratch, (room, DType::F32)));
+    let step = |task: &Task| {
+        let slices = task.extent().div_ceil(chunk);
+        Step { slices, calls: vec![Call::Routine(Routine { task: *task, from: from.clone(), to, work, chunk })] }
+    };
+    let steps = tasks.iter().filter(|task| task.extent() > 0).map(step).collect();
+    let inputs = from.iter().map(|place| place.buffer).collect();
+    module.funcs.push(Func { name: "f".into(), inputs, outputs: vec![to.buffer], steps });
+    assert_eq!(verify(&module), Ok(()), "{}", print(&module));
+    assert_eq!(crate::lir::parse(&print(&module)).as_ref(), Ok(&module));
+    module
+}
+
+prop_compose! {
+    fn windows()(
+        size in prop::array::uniform2(1usize..4),
+        stride in prop::array::uniform2(1usize..3),
+        dilation in prop::array::uniform2(1usize..3),
+        pad_lo in prop::array::uniform2(0usize..2),
+        pad_hi in prop::array::uniform2(0usize..2),
+        more in prop::array::uniform2(0usize..9),
+        batch in 1usize..4,
+        channels in prop_oneof![1usize..5, Just(16), Just(20)],
+    ) -> Windows {
+        let window = Window { size, stride, dilation, pad_lo, pad_hi };
+        let input = [0, 1].map(|d| window.reach(d) + more[d]);
+        let output = [0, 1].map(|d| window.output(d, input[d]).expect("the window fits"));
+        Windows { window, batch, input, output, channels }
+    }
+}
+
+prop_compose! {
+    fn rows()(batch in 1usize..3, n in 1usize..12, count in 1usize..9, rest in 1usize..20) -> Rows {
+        Rows { batch, n, count, rest }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolutions(
+        mut windows in windows(),
+        groups in prop_oneof![Just(1usize), Just(2)],
+        outs in prop_oneof![1usize..5, Just(16), Just(33)],
+        role in 0usize..3,
+        chunk in 1usize..20,
+    ) {
+        windows.channels *= groups;
+        let conv = Conv { windows, out_channels: outs * groups, groups };
+        let tasks = Phase::ALL.map(|phase| Task::Conv(ConvRole::ALL[role], phase, conv));
+        check(&module(&tasks, chunk), chunk as u64);
+    }
+
+    #[test]
+    fn pooling(windows in windows(), pool in 0usize..4, chunk in 1usize..20) {
+        let pool = [Pool::Sum, Pool::Max, Pool::Unpool, Pool::UnpoolMax][pool];
+        check(&module(&[Task::Pool(pool, windows)], chunk), chunk as u64);
+    }
+
+    #[test]
+    fn rows_of_tables(rows in rows(), dtype in 0usize..3, chunk in 1usize..20) {
+        let dtype = [DType::F32, DType::I32, DType::Bool][dtype];
+        check(&module(&[Task::Gather(rows, dtype)], chunk), chunk as u64);
+        check(&module(&[Task::Scatter(rows)], chunk), chunk as u64);
+    }
+
+    #[test]
+    fn the_largest_and_running_sums(
+        [outer, n, inner] in prop::array::uniform3(1usize..30),
+        k in 0usize..30,
+        reverse: bool,
+        chunk in 1usize..20,
+    ) {
+        check(&module(&[Task::TopK { rows: outer, n, k: k.min(n) }], chunk), chunk as u64);
+        check(&module(&[Task::CumSum { outer, n, inner, reverse }], chunk), chunk as u64);
+    }
+}
