@@ -46,6 +46,16 @@ fn neighbour(path: &Path) -> Option<PathBuf> {
     near_miss(wanted, names.iter().map(String::as_str)).map(|near| dir.join(near))
 }
 
+/// The names of what is in a folder, in order; those that are no text or begin with a dot are left out.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>, DataError> {
+    let unreadable = |error| DataError::io(&quoted(folder), &error);
+    let names = fs::read_dir(folder).map_err(unreadable)?;
+    let names = names.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// An open file, unpacked as it is read.
 pub(crate) struct Source {
     /// As messages show it.

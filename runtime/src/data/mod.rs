@@ -10,6 +10,7 @@
 //! | `cifar10("folder")`, `cifar100("folder")` | the binary form of CIFAR | `image`, `label` |
 //! | `csv("file.csv", …)` | a table of numbers | `x`, `y` |
 //! | `npy("file.npy")`, `npz("file.npz")` | numpy arrays | `x`; the arrays by name |
+//! | `text("folder", …)` | texts, as numbered words or characters | `token`, `target` |
 //! | `digits()` | 1797 built-in images of digits | `image`, `label` |
 //! | `synthetic(…)` | nothing: a teacher with known support | `x`, `y` |
 
@@ -26,6 +27,7 @@ mod scale;
 mod split;
 mod synthetic;
 mod tensors;
+mod text;
 
 use std::path::PathBuf;
 
@@ -50,6 +52,7 @@ const SOURCES: &[(&str, Open)] = &[
     ("csv", csv::open),
     ("npy", tensors::open_npy),
     ("npz", tensors::open_npz),
+    ("text", text::open),
     ("digits", digits::open),
     ("synthetic", synthetic::open),
 ];

@@ -42,6 +42,17 @@ pub(crate) fn part(args: &Args<'_>, name: &'static str, n: usize) -> Result<usiz
     Ok(number as usize)
 }
 
+/// The name by which the validation split is asked for, of a source whose splits follow each other.
+pub(crate) fn validation_name(args: &Args<'_>) -> Result<&'static str, DataError> {
+    match (args.get("validation"), args.get("hold_out")) {
+        (Some(_), Some(_)) => {
+            Err(args.fault("hold_out", "one of the two", "`validation` besides it, which is the same"))
+        }
+        (None, Some(_)) => Ok("hold_out"),
+        (_, None) => Ok("validation"),
+    }
+}
+
 fn seed(args: &Args<'_>) -> Result<u64, DataError> {
     Ok(args.count("seed", 0, u32::MAX as usize)?.unwrap_or(0) as u64)
 }
