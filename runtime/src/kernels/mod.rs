@@ -16,6 +16,7 @@ mod routine;
 pub mod rows;
 #[cfg(test)]
 mod testing;
+mod vector;
 
 pub use routine::Routine;
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Isa;
 use super::routine::{Args, Body, Routine, built};
+use super::vector::Vector;
 
 /// The sizes of images and of the windows over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,7 +133,7 @@ impl<F: Fold> Body for Pool<F> {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &PoolShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &PoolShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::Sum));
         for position in args.first..args.last {
             let (n, oh) = (position / s.out_height, position % s.out_height);
@@ -156,7 +157,7 @@ impl Body for Unpool {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &PoolShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &PoolShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::Unpool));
         for position in args.first..args.last {
             let (n, ih) = (position / s.height, position % s.height);
@@ -181,7 +182,7 @@ impl Body for UnpoolMax {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &PoolShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &PoolShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::UnpoolMax));
         let (image, windows) = (s.height * s.width * s.channels, s.out_height * s.out_width);
         for n in args.first..args.last {

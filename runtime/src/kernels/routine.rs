@@ -1,6 +1,9 @@
 //! The one form that routines over whole tensors have, and how they are built for each instruction set.
 
 use super::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Plain, Vector};
 
 /// A routine over tensors: what it computes follows from a shape; it reads the tensors at the first two pointers (some
 /// routines read one only), writes the one at the third, uses the work buffer at the fourth, and does the positions
@@ -27,13 +30,16 @@ pub(super) struct Args {
 
 /// What a routine does, written once.
 pub(super) trait Body {
+    /// What tells sizes.
     type Shape;
 
+    /// Does the positions of a range, with vectors of one kind.
+    ///
     /// # Safety
     ///
     /// As for [`Routine`].
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(shape: &Self::Shape, args: Args);
+    unsafe fn run<V: Vector>(shape: &Self::Shape, args: Args);
 }
 
 /// The routine that does this on an instruction set.
@@ -63,7 +69,7 @@ unsafe extern "C" fn portable<B: Body>(
     last: usize,
 ) {
     // SAFETY: the same promise.
-    unsafe { B::run(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Plain>(shape, Args { a, b, to, work, first, last }) }
 }
 
 /// # Safety
@@ -82,7 +88,7 @@ unsafe extern "C" fn avx2<B: Body>(
     last: usize,
 ) {
     // SAFETY: the same promise.
-    unsafe { B::run(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Avx2>(shape, Args { a, b, to, work, first, last }) }
 }
 
 /// # Safety
@@ -101,5 +107,5 @@ unsafe extern "C" fn avx512<B: Body>(
     last: usize,
 ) {
     // SAFETY: the same promise.
-    unsafe { B::run(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Avx512>(shape, Args { a, b, to, work, first, last }) }
 }

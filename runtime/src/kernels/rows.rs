@@ -5,6 +5,7 @@
 
 use super::Isa;
 use super::routine::{Args, Body, Routine, built};
+use super::vector::Vector;
 
 /// Tables, one for each position of the batch, and how often their rows are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +105,7 @@ impl Body for Gather {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &TableShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &TableShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.gather_extent());
         for position in args.first..args.last {
             // SAFETY: an index, and a row of the result, which nobody else writes. Numbers are only moved, as bits.
@@ -129,7 +130,7 @@ impl Body for Scatter {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &TableShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &TableShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.scatter_extent());
         let len = (args.last - args.first) * s.width;
         // SAFETY: the rows of this range, which nobody else writes.
@@ -160,7 +161,7 @@ impl Body for TopK {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &TopShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &TopShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.rows);
         for position in args.first..args.last {
             // SAFETY: a row, and the one of the result, which nobody else writes; any bits are an integer.
@@ -220,7 +221,7 @@ impl Body for CumSum {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &SumShape, args: Args) {
+    unsafe fn run<V: Vector>(s: &SumShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent());
         let blocks = s.inner.div_ceil(COLUMNS);
         for position in args.first..args.last {

@@ -8,8 +8,15 @@
 //! A convolution is done in up to three [`Phase`]s, one after the other, each cut along an extent of its own. They
 //! share a work buffer of [`ConvShape::work_len`] numbers, which need not be initialised.
 
+mod dense;
+mod slide;
+mod tile;
+mod weight;
+
+use self::slide::Slide;
 use super::Isa;
 use super::routine::{Args, Body, Routine, built};
+use super::vector::Vector;
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,17 +78,25 @@ impl Phase {
 impl ConvShape {
     /// How many positions a phase has; without any, it is to be left out.
     pub fn extent(&self, role: Role, phase: Phase) -> usize {
+        let copies = if self.copy_len() == 0 { 0 } else { self.batch };
         match (role, phase) {
-            (Role::Forward, Phase::Compute) => self.batch * self.out_height,
-            (Role::ByInput, Phase::Compute) => self.batch * self.height,
-            (Role::ByWeight, Phase::Compute) => self.kernel[0] * self.kernel[1] * self.in_channels / self.groups,
-            (Role::Forward | Role::ByInput | Role::ByWeight, Phase::Pack | Phase::Combine) => 0,
+            (Role::Forward, Phase::Pack) => Slide::new(self, role).packed_extent() + copies,
+            (Role::ByInput, Phase::Pack) => Slide::new(self, role).packed_extent(),
+            (Role::ByWeight, Phase::Pack) => copies,
+            (Role::Forward | Role::ByInput, Phase::Compute) => Slide::new(self, role).extent(),
+            (Role::ByWeight, Phase::Compute) => self.weights_extent(),
+            (Role::Forward | Role::ByInput, Phase::Combine) => 0,
+            (Role::ByWeight, Phase::Combine) => self.combined_extent(),
         }
     }
 
     /// How many numbers the work buffer has that the phases of a call share.
-    pub fn work_len(&self, _role: Role) -> usize {
-        0
+    pub fn work_len(&self, role: Role) -> usize {
+        match role {
+            Role::Forward => Slide::new(self, role).packed_len() + self.copy_len(),
+            Role::ByInput => Slide::new(self, role).packed_len(),
+            Role::ByWeight => self.shares_len() + self.copy_len(),
+        }
     }
 
     /// Multiplications, each with an addition, that the windows ask for, also of zeros around the image.
@@ -94,12 +109,7 @@ impl ConvShape {
         self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
     }
 
-    /// The row or column of `x` that a tap of a window lies on, unless outside.
-    fn tapped(&self, dim: usize, window: usize, tap: usize) -> Option<usize> {
-        let padded = window * self.stride[dim] + tap * self.dilation[dim];
-        padded.checked_sub(self.pad[dim]).filter(|at| *at < [self.height, self.width][dim])
-    }
-
+    /// Channels of `x` and of `y` in a group.
     fn per_group(&self) -> [usize; 2] {
         [self.in_channels / self.groups, self.out_channels / self.groups]
     }
@@ -109,130 +119,99 @@ impl ConvShape {
 /// `ByWeight` `x` and `y`.
 pub fn routine(role: Role, phase: Phase, isa: Isa) -> Routine<ConvShape> {
     match (role, phase) {
-        (Role::Forward, _) => built::<Forward>(isa),
-        (Role::ByInput, _) => built::<ByInput>(isa),
-        (Role::ByWeight, _) => built::<ByWeight>(isa),
+        (Role::Forward, Phase::Pack) => built::<Pack<Forward>>(isa),
+        (Role::ByInput, Phase::Pack) => built::<Pack<ByInput>>(isa),
+        (Role::ByWeight, Phase::Pack) => built::<Pack<ByWeight>>(isa),
+        (Role::Forward, Phase::Compute) => built::<Compute<Forward>>(isa),
+        (Role::ByInput, Phase::Compute) => built::<Compute<ByInput>>(isa),
+        (Role::ByWeight, Phase::Compute) => built::<Compute<ByWeight>>(isa),
+        (Role::Forward | Role::ByInput | Role::ByWeight, Phase::Combine) => built::<Combine>(isa),
     }
+}
+
+/// A role that routines are built for.
+trait Computed {
+    const ROLE: Role;
 }
 
 struct Forward;
 struct ByInput;
 struct ByWeight;
 
-impl Body for Forward {
+impl Computed for Forward {
+    const ROLE: Role = Role::Forward;
+}
+
+impl Computed for ByInput {
+    const ROLE: Role = Role::ByInput;
+}
+
+impl Computed for ByWeight {
+    const ROLE: Role = Role::ByWeight;
+}
+
+struct Pack<R>(R);
+struct Compute<R>(R);
+struct Combine;
+
+impl<R: Computed> Body for Pack<R> {
     type Shape = ConvShape;
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &ConvShape, args: Args) {
-        debug_assert!(args.first <= args.last && args.last <= s.extent(Role::Forward, Phase::Compute));
-        let row = s.out_width * s.out_channels;
+    unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(R::ROLE, Phase::Pack));
+        let slide = Slide::new(s, R::ROLE);
+        let (weights, copy) = match R::ROLE {
+            Role::Forward | Role::ByInput => (slide.packed_extent(), slide.packed_len()),
+            Role::ByWeight => (0, s.shares_len()),
+        };
         for position in args.first..args.last {
-            let (n, oh) = (position / s.out_height, position % s.out_height);
-            // SAFETY: a row of the result, which nobody else writes.
-            let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(position * row), row) };
-            to.fill(0.0);
-            s.each_tap(oh, |ih, ow, iw, tap| {
-                let [cin, cout] = s.per_group();
-                for ci in 0..s.in_channels {
-                    let group = ci / cin;
-                    // SAFETY: an element of an image, and a row of weights.
-                    let (x, w) = unsafe {
-                        let x = *args.a.add(((n * s.height + ih) * s.width + iw) * s.in_channels + ci);
-                        let w = args.b.add((tap * cin + ci % cin) * s.out_channels + group * cout);
-                        (x, std::slice::from_raw_parts(w, cout))
-                    };
-                    let to = &mut to[ow * s.out_channels + group * cout..][..cout];
-                    to.iter_mut().zip(w).for_each(|(to, w)| *to += x * w);
-                }
-            });
-        }
-    }
-}
-
-impl ConvShape {
-    /// Calls `visit` for each tap of the windows of a row of `y`: the row of `x`, the columns of `y` and `x`, the tap.
-    #[inline(always)]
-    fn each_tap(&self, oh: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        for kh in 0..self.kernel[0] {
-            let Some(ih) = self.tapped(0, oh, kh) else { continue };
-            for (kw, ow) in (0..self.kernel[1]).flat_map(|kw| (0..self.out_width).map(move |ow| (kw, ow))) {
-                if let Some(iw) = self.tapped(1, ow, kw) {
-                    visit(ih, ow, iw, kh * self.kernel[1] + kw);
+            // SAFETY: the caller's promise; panels and images of the copy are different parts of the work buffer.
+            unsafe {
+                match position.checked_sub(weights) {
+                    None => dense::pack::<V>(s, &slide, position, args.b, args.work),
+                    Some(image) => s.copy_image(image, args.a, args.work.add(copy)),
                 }
             }
         }
     }
 }
 
-impl Body for ByInput {
+impl<R: Computed> Body for Compute<R> {
     type Shape = ConvShape;
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &ConvShape, args: Args) {
-        debug_assert!(args.first <= args.last && args.last <= s.extent(Role::ByInput, Phase::Compute));
-        let row = s.width * s.in_channels;
-        for position in args.first..args.last {
-            let (n, row_of_x) = (position / s.height, position % s.height);
-            // SAFETY: a row of the result, which nobody else writes.
-            let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(position * row), row) };
-            to.fill(0.0);
-            for oh in 0..s.out_height {
-                s.each_tap(oh, |ih, ow, iw, tap| {
-                    if ih != row_of_x {
-                        return;
-                    }
-                    let [cin, cout] = s.per_group();
-                    for ci in 0..s.in_channels {
-                        let group = ci / cin;
-                        // SAFETY: the channels of a group of a pixel, and a row of weights.
-                        let (y, w) = unsafe {
-                            let pixel = (n * s.out_height + oh) * s.out_width + ow;
-                            let y = args.a.add(pixel * s.out_channels + group * cout);
-                            let w = args.b.add((tap * cin + ci % cin) * s.out_channels + group * cout);
-                            (std::slice::from_raw_parts(y, cout), std::slice::from_raw_parts(w, cout))
-                        };
-                        to[iw * s.in_channels + ci] += y.iter().zip(w).map(|(y, w)| y * w).sum::<f32>();
-                    }
-                });
+    unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(R::ROLE, Phase::Compute));
+        let copied = R::ROLE != Role::ByInput && s.copy_len() > 0;
+        // SAFETY: the caller's promise; the packing phase has filled the work buffer.
+        unsafe {
+            match R::ROLE {
+                Role::Forward | Role::ByInput => {
+                    let slide = Slide::new(s, R::ROLE);
+                    let from = if copied { args.work.add(slide.packed_len()) } else { args.a };
+                    dense::compute::<V>(&slide, Args { a: from, ..args }, args.work);
+                }
+                Role::ByWeight => {
+                    let x = if copied { args.work.add(s.shares_len()) } else { args.a };
+                    weight::compute::<V>(s, args, x);
+                }
             }
         }
     }
 }
 
-impl Body for ByWeight {
+impl Body for Combine {
     type Shape = ConvShape;
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn run(s: &ConvShape, args: Args) {
-        debug_assert!(args.first <= args.last && args.last <= s.extent(Role::ByWeight, Phase::Compute));
-        let [cin, cout] = s.per_group();
-        for position in args.first..args.last {
-            let (tap, ci) = (position / cin, position % cin);
-            // SAFETY: a row of weights, which nobody else writes.
-            let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(position * s.out_channels), s.out_channels) };
-            to.fill(0.0);
-            for (n, oh) in (0..s.batch).flat_map(|n| (0..s.out_height).map(move |oh| (n, oh))) {
-                s.each_tap(oh, |ih, ow, iw, at| {
-                    if at != tap {
-                        return;
-                    }
-                    for group in 0..s.groups {
-                        // SAFETY: an element of an image, and the channels of a group of a pixel.
-                        let (x, y) = unsafe {
-                            let pixel = (n * s.out_height + oh) * s.out_width + ow;
-                            let y = args.b.add(pixel * s.out_channels + group * cout);
-                            let of_x = ((n * s.height + ih) * s.width + iw) * s.in_channels + group * cin + ci;
-                            (*args.a.add(of_x), std::slice::from_raw_parts(y, cout))
-                        };
-                        let to = &mut to[group * cout..][..cout];
-                        to.iter_mut().zip(y).for_each(|(to, y)| *to += x * y);
-                    }
-                });
-            }
-        }
+    unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent(Role::ByWeight, Phase::Combine));
+        // SAFETY: the caller's promise.
+        unsafe { weight::combine(s, args) };
     }
 }
 

@@ -14,6 +14,12 @@ impl ConvShape {
         [x, self.weights(), self.batch * self.out_height * self.out_width * self.out_channels]
     }
 
+    /// The row or column of `x` that a tap of a window lies on, unless outside.
+    fn tapped(&self, dim: usize, window: usize, tap: usize) -> Option<usize> {
+        let padded = window * self.stride[dim] + tap * self.dilation[dim];
+        padded.checked_sub(self.pad[dim]).filter(|at| *at < [self.height, self.width][dim])
+    }
+
     /// Calls `visit` with the places in `x`, `w` and `y` of each product.
     fn each_product(&self, mut visit: impl FnMut(usize, usize, usize)) {
         let [cin, cout] = self.per_group();

@@ -1,0 +1,236 @@
+//! How the window of `Forward` and `ByInput` slides: which numbers of its factor each pixel of the result sees.
+
+use std::ops::Range;
+
+use super::{ConvShape, Role};
+
+/// A factor, as the taps of a window see it.
+#[derive(Clone, Copy, Debug)]
+pub struct Image {
+    /// Rows and columns; what lies outside counts as zero.
+    pub size: [usize; 2],
+    /// Numbers from one image, row, pixel to the next.
+    pub pitch: [usize; 3],
+    /// Taps of the window, in both directions.
+    pub taps: [usize; 2],
+    /// How many numbers, one after the other, a tap sees in each group.
+    pub run: usize,
+    /// Zeros before the image.
+    pub pad: [usize; 2],
+}
+
+/// How the rows of `x` are read, so that short runs of numbers become longer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Tap by tap.
+    Taps,
+    /// A row of taps at once, from `x` itself: no window reaches beyond it.
+    Rows,
+    /// A row of taps at once, from a copy of `x` with zeros around it.
+    CopiedRows,
+}
+
+/// Up to how many channels it pays to copy `x`: what a copy costs grows with them, what it saves does not.
+const FEW_CHANNELS: usize = 8;
+
+impl ConvShape {
+    fn reading(&self) -> Reading {
+        let within = |dim: usize| self.pad[dim] == 0 && self.padded(dim) <= [self.height, self.width][dim];
+        match () {
+            () if self.groups > 1 || self.dilation[1] > 1 => Reading::Taps,
+            () if within(0) && within(1) => Reading::Rows,
+            () if self.in_channels <= FEW_CHANNELS => Reading::CopiedRows,
+            () => Reading::Taps,
+        }
+    }
+
+    /// The rows or columns, with zeros around them, that windows reach.
+    fn padded(&self, dim: usize) -> usize {
+        let out = [self.out_height, self.out_width][dim];
+        (out - 1) * self.stride[dim] + (self.kernel[dim] - 1) * self.dilation[dim] + 1
+    }
+
+    /// `x`, as `Forward` and `ByWeight` read it.
+    pub(super) fn image(&self) -> Image {
+        let row = self.in_channels * self.kernel[1];
+        let (size, taps, run, pad) = match self.reading() {
+            Reading::Taps => ([self.height, self.width], self.kernel, self.in_channels / self.groups, self.pad),
+            Reading::Rows => ([self.height, self.width], [self.kernel[0], 1], row, [0; 2]),
+            Reading::CopiedRows => ([self.padded(0), self.padded(1)], [self.kernel[0], 1], row, [0; 2]),
+        };
+        Image { size, pitch: pitch(size, self.in_channels), taps, run, pad }
+    }
+
+    /// How many numbers a copy of `x` with zeros around it has, if there is one.
+    pub(super) fn copy_len(&self) -> usize {
+        match self.reading() {
+            Reading::Taps | Reading::Rows => 0,
+            Reading::CopiedRows => self.batch * self.image().pitch[0],
+        }
+    }
+
+    /// Copies an image, with zeros around it.
+    ///
+    /// # Safety
+    ///
+    /// `x` has the images of the shape, and `to`, which nobody else uses, has room for [`Self::copy_len`] numbers.
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    pub(super) unsafe fn copy_image(&self, n: usize, x: *const f32, to: *mut f32) {
+        let [rows, cols] = [self.padded(0), self.padded(1)];
+        let [first, last] = [self.pad[1], self.width + self.pad[1]].map(|col| col.min(cols) * self.in_channels);
+        for row in 0..rows {
+            let len = cols * self.in_channels;
+            // SAFETY: a row of the copy of this image.
+            let to = unsafe { std::slice::from_raw_parts_mut(to.add((n * rows + row) * len), len) };
+            to.fill(0.0);
+            if let Some(row) = row.checked_sub(self.pad[0]).filter(|row| *row < self.height) {
+                let at = (n * self.height + row) * self.width * self.in_channels;
+                // SAFETY: a row of the image, of which no more is taken than there is.
+                to[first..last].copy_from_slice(unsafe { std::slice::from_raw_parts(x.add(at), last - first) });
+            }
+        }
+    }
+}
+
+fn pitch([rows, cols]: [usize; 2], channels: usize) -> [usize; 3] {
+    [rows * cols * channels, cols * channels, channels]
+}
+
+/// How a window slides over a factor.
+///
+/// A result as large as the image that a strided window slid over falls into planes: every so manyth pixel in both
+/// directions, which all see the same taps. Otherwise there is one plane.
+#[derive(Clone, Copy, Debug)]
+pub struct Slide {
+    pub role: Role,
+    pub batch: usize,
+    pub groups: usize,
+    pub from: Image,
+    /// Rows and columns of the result.
+    pub to: [usize; 2],
+    /// Channels of the result in a group.
+    pub width: usize,
+    /// Planes in both directions.
+    planes: [usize; 2],
+    /// Pixels of the factor between neighbouring pixels of a plane.
+    pub step: [usize; 2],
+    dilation: [usize; 2],
+}
+
+/// The taps that the pixels of a plane see in one direction: an arithmetic progression.
+#[derive(Clone, Copy, Debug)]
+pub struct Taps {
+    /// The first of them, the distance to the next, and how many they are.
+    first: usize,
+    hop: usize,
+    pub count: usize,
+    /// Where the first lies, beside the first pixel of the plane, and the distance to the next.
+    offset: isize,
+    distance: isize,
+}
+
+impl Taps {
+    /// Which tap of the window this is.
+    #[inline(always)]
+    pub fn tap(&self, index: usize) -> usize {
+        self.first + index * self.hop
+    }
+
+    /// Where it lies beside the place of a pixel.
+    #[inline(always)]
+    pub fn offset(&self, index: usize) -> isize {
+        self.offset + index as isize * self.distance
+    }
+}
+
+/// Pixels of a plane of the result, counted through all images.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The first pixel of the plane, in both directions.
+    pub plane: [usize; 2],
+    /// Rows and columns of the plane.
+    pub size: [usize; 2],
+    pub pixels: Range<usize>,
+}
+
+/// How many pixels a position has: every register tile, of whatever width, fits in without a rest.
+pub const BLOCK: usize = 48;
+
+impl Slide {
+    /// For `Forward` or `ByInput`.
+    pub fn new(s: &ConvShape, role: Role) -> Slide {
+        let [cin, cout] = s.per_group();
+        let y = [s.out_height, s.out_width];
+        let (from, to, width, planes, step) = match role {
+            Role::Forward => (s.image(), y, cout, [1; 2], s.stride),
+            Role::ByInput | Role::ByWeight => {
+                let pitch = pitch(y, s.out_channels);
+                let from = Image { size: y, pitch, taps: s.kernel, run: cout, pad: s.pad };
+                (from, [s.height, s.width], cin, s.stride, [1; 2])
+            }
+        };
+        Slide { role, batch: s.batch, groups: s.groups, from, to, width, planes, step, dilation: s.dilation }
+    }
+
+    /// How many positions there are.
+    pub fn extent(&self) -> usize {
+        self.each_plane().map(|plane| self.blocks(plane)).sum()
+    }
+
+    /// The pixels that positions stand for.
+    pub fn parts(&self, positions: Range<usize>) -> impl Iterator<Item = Part> + use<'_> {
+        let mut before = 0;
+        self.each_plane().filter_map(move |plane| {
+            let start = before;
+            before += self.blocks(plane);
+            let (first, last) = (positions.start.max(start), positions.end.min(before));
+            let size = self.size(plane);
+            let pixels = (first - start) * BLOCK..(last.max(first) - start) * BLOCK;
+            let pixels = pixels.start..pixels.end.min(self.batch * size[0] * size[1]);
+            (first < last).then_some(Part { plane, size, pixels })
+        })
+    }
+
+    fn each_plane(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let [rows, cols] = self.planes;
+        (0..rows).flat_map(move |row| (0..cols).map(move |col| [row, col]))
+    }
+
+    fn size(&self, plane: [usize; 2]) -> [usize; 2] {
+        let size = |dim: usize| self.to[dim].saturating_sub(plane[dim]).div_ceil(self.planes[dim]);
+        [size(0), size(1)]
+    }
+
+    fn blocks(&self, plane: [usize; 2]) -> usize {
+        let [rows, cols] = self.size(plane);
+        (self.batch * rows * cols).div_ceil(BLOCK)
+    }
+
+    /// The taps that a plane sees in one direction.
+    pub fn taps(&self, plane: [usize; 2], dim: usize) -> Taps {
+        let (count, pad, dilation) = (self.from.taps[dim], self.from.pad[dim], self.dilation[dim]);
+        match self.role {
+            Role::Forward => {
+                let (offset, distance) = (-(pad as isize), dilation as isize);
+                Taps { first: 0, hop: 1, count, offset, distance }
+            }
+            Role::ByInput | Role::ByWeight => {
+                // Pixel p of x saw tap t of window o, where p + pad = o · stride + t · dilation.
+                let (stride, start) = (self.planes[dim], (plane[dim] + pad) as isize);
+                let seen = |tap: &usize| (start - (tap * dilation) as isize).rem_euclid(stride as isize) == 0;
+                let first = (0..count).find(seen).unwrap_or(count);
+                let hop = (1..).find(|hop| (hop * dilation).is_multiple_of(stride)).unwrap_or(1);
+                let offset = (start - (first * dilation) as isize).div_euclid(stride as isize);
+                let distance = -((hop * dilation / stride) as isize);
+                Taps { first, hop, count: (count - first).div_ceil(hop), offset, distance }
+            }
+        }
+    }
+
+    /// The number, among all pixels of the result, of a pixel of a plane.
+    #[inline(always)]
+    pub fn place(&self, plane: [usize; 2], [n, row, col]: [usize; 3]) -> usize {
+        let [row, col] = [plane[0] + row * self.planes[0], plane[1] + col * self.planes[1]];
+        (n * self.to[0] + row) * self.to[1] + col
+    }
+}

@@ -1,0 +1,68 @@
+//! Register tiles: some pixels of a result, and what the taps of a window see from them.
+
+use super::slide::{Part, Slide};
+
+/// The most pixels of a tile.
+pub const MOST: usize = 24;
+
+/// How many numbers are read at once where a window reaches beyond the image.
+pub const CHUNK: usize = 512;
+
+/// What is read there.
+static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
+
+/// Neighbouring pixels of a plane, as many as `P`.
+pub struct Tile<const P: usize> {
+    /// Where in the factor the pixel without an offset lies; before the start if need be.
+    at: [isize; P],
+    /// Its row and column.
+    row: [isize; P],
+    col: [isize; P],
+    /// The number of the pixel among those of the result.
+    pub to: [usize; P],
+}
+
+impl<const P: usize> Tile<P> {
+    /// The tile from this pixel of a part on. Beyond its last pixel that one is repeated.
+    #[inline(always)]
+    pub fn new(slide: &Slide, part: &Part, first: usize) -> Tile<P> {
+        let [rows, cols] = part.size;
+        let (mut n, rest) = (first / (rows * cols), first % (rows * cols));
+        let (mut row, mut col) = (rest / cols, rest % cols);
+        let mut tile = Tile { at: [0; P], row: [0; P], col: [0; P], to: [0; P] };
+        let [image_pitch, row_pitch, pixel_pitch] = slide.from.pitch;
+        for pixel in 0..P {
+            let (top, left) = (row * slide.step[0], col * slide.step[1]);
+            tile.at[pixel] = (n * image_pitch + top * row_pitch + left * pixel_pitch) as isize;
+            tile.row[pixel] = top as isize;
+            tile.col[pixel] = left as isize;
+            tile.to[pixel] = slide.place(part.plane, [n, row, col]);
+            if first + pixel + 1 < part.pixels.end {
+                col += 1;
+                let row_is_done = col == cols;
+                col = if row_is_done { 0 } else { col };
+                row += usize::from(row_is_done);
+                let image_is_done = row == rows;
+                row = if image_is_done { 0 } else { row };
+                n += usize::from(image_is_done);
+            }
+        }
+        tile
+    }
+
+    /// What each pixel sees at this offset, in rows and columns, from the number `start` of the pixel there on; zeros
+    /// outside of the image.
+    #[inline(always)]
+    pub fn seen(&self, slide: &Slide, from: *const f32, [down, right]: [isize; 2], start: usize) -> [*const f32; P] {
+        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+        let [rows, cols] = slide.from.size;
+        let offset = down * row_pitch as isize + right * pixel_pitch as isize + start as isize;
+        let mut seen = [ZEROS.as_ptr(); P];
+        for pixel in 0..P {
+            let inside = ((self.row[pixel] + down) as usize) < rows && ((self.col[pixel] + right) as usize) < cols;
+            let at = from.wrapping_offset(self.at[pixel] + offset);
+            seen[pixel] = if inside { at } else { ZEROS.as_ptr() };
+        }
+        seen
+    }
+}

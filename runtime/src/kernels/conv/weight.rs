@@ -1,0 +1,270 @@
+//! `ByWeight`: sums over pixels in register tiles of channels of `x` × channels of `y`, one tap at a time.
+//!
+//! Where there are few weights and many pixels, the images fall into shares: positions are shares, each adds up into
+//! a part of the work buffer of its own, and [`combine`] adds the parts. Otherwise positions are blocks of weights.
+//! Each sum runs over the pixels in order, in both cases, however positions are cut.
+
+use std::ops::Range;
+
+use super::slide::Image;
+use super::{Args, ConvShape};
+use crate::kernels::gemm::Before;
+use crate::kernels::vector::Vector;
+
+/// Into how many shares the images fall, if they do.
+const SHARES: usize = 16;
+
+/// How many channels of `y` a block of weights has.
+const CHANNELS: usize = 32;
+
+/// How many pixels are gone through before the next block of weights takes its turn.
+const PIXELS: usize = 256;
+
+/// How many weights a position of [`combine`] adds up.
+const COMBINED: usize = 1024;
+
+impl ConvShape {
+    fn shares(&self) -> usize {
+        let pixels =
+            [self.height * self.width * self.in_channels, self.out_height * self.out_width * self.out_channels];
+        let much = self.batch * (pixels[0] + pixels[1]) >= 2 * SHARES * self.weights();
+        if much { SHARES.min(self.batch) } else { 1 }
+    }
+
+    /// How many numbers the shares need.
+    pub(super) fn shares_len(&self) -> usize {
+        let shares = self.shares();
+        if shares == 1 { 0 } else { (shares * self.weights()).next_multiple_of(16) }
+    }
+
+    pub(super) fn weights_extent(&self) -> usize {
+        let shares = self.shares();
+        if shares == 1 { Weights::new(self).blocks() } else { shares }
+    }
+
+    pub(super) fn combined_extent(&self) -> usize {
+        if self.shares() == 1 { 0 } else { self.weights().div_ceil(COMBINED) }
+    }
+}
+
+/// Adds up what the shares have found.
+///
+/// # Safety
+///
+/// As for [`Routine`](crate::kernels::Routine).
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub(super) unsafe fn combine(s: &ConvShape, args: Args) {
+    for first in (args.first * COMBINED..(args.last * COMBINED).min(s.weights())).step_by(COMBINED) {
+        let len = COMBINED.min(s.weights() - first);
+        // SAFETY: weights that nobody else writes.
+        let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(first), len) };
+        to.fill(0.0);
+        for share in 0..s.shares() {
+            // SAFETY: these weights of a share.
+            let found = unsafe { std::slice::from_raw_parts(args.work.add(share * s.weights() + first), len) };
+            to.iter_mut().zip(found).for_each(|(to, found)| *to += found);
+        }
+    }
+}
+
+/// Computes the positions of `args` from `x`, as [`ConvShape::image`] describes it, and `y`.
+///
+/// # Safety
+///
+/// As for [`Routine`](crate::kernels::Routine).
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub(super) unsafe fn compute<V: Vector>(s: &ConvShape, args: Args, x: *const f32) {
+    let weights = Weights::new(s);
+    let (shares, pixels) = (s.shares(), s.out_height * s.out_width);
+    if shares == 1 {
+        // SAFETY: the caller's promise; the blocks of a range are weights that nobody else writes.
+        unsafe { weights.sum::<V>(args.first..args.last, 0..s.batch * pixels, [x, args.b], args.to) };
+        return;
+    }
+    for share in args.first..args.last {
+        let images = share * s.batch / shares..(share + 1) * s.batch / shares;
+        // SAFETY: the caller's promise; the part of the work buffer belongs to this share.
+        unsafe {
+            let to = args.work.add(share * s.weights());
+            weights.sum::<V>(0..weights.blocks(), images.start * pixels..images.end * pixels, [x, args.b], to);
+        }
+    }
+}
+
+/// The weights as rows, one for each channel of `x` that each tap sees.
+struct Weights<'a> {
+    s: &'a ConvShape,
+    image: Image,
+    /// Channels of `y` in a group, and into how many blocks they fall.
+    width: usize,
+    blocks: usize,
+}
+
+/// Pixels that a tap takes together: where in `x`, where in `y`.
+struct Pairs {
+    at: [[usize; 2]; PIXELS],
+    count: usize,
+}
+
+impl<'a> Weights<'a> {
+    fn new(s: &'a ConvShape) -> Weights<'a> {
+        let [_, width] = s.per_group();
+        Weights { s, image: s.image(), width, blocks: width.div_ceil(CHANNELS) }
+    }
+
+    /// For each group, for each block of channels of `y`, the taps.
+    fn blocks(&self) -> usize {
+        self.s.groups * self.blocks * self.image.taps[0] * self.image.taps[1]
+    }
+
+    /// Writes sums over these pixels.
+    ///
+    /// # Safety
+    ///
+    /// The factors `x` and `y` are as the shape says; nobody else uses the weights of these blocks.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn sum<V: Vector>(&self, blocks: Range<usize>, pixels: Range<usize>, [x, y]: [*const f32; 2], to: *mut f32) {
+        let mut pairs = Pairs { at: [[0; 2]; PIXELS], count: 0 };
+        let (taps, mut listed) = (self.image.taps[0] * self.image.taps[1], None);
+        for first in pixels.clone().step_by(PIXELS) {
+            let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
+            for position in blocks.clone() {
+                let (tap, block) = (position % taps, position / taps);
+                let (group, channel) = (block / self.blocks, block % self.blocks * CHANNELS);
+                if listed != Some((first, tap)) {
+                    self.list(tap, first..pixels.end.min(first + PIXELS), &mut pairs);
+                    listed = Some((first, tap));
+                }
+                for at in (channel..self.width.min(channel + CHANNELS)).step_by(2 * V::LEN) {
+                    let column = group * self.width + at;
+                    // SAFETY: the channels of this group; the rows of this tap, from the block's first channel on.
+                    unsafe {
+                        let (x, y) = (x.add(group * self.image.run), y.add(column));
+                        let to = to.add(tap * self.image.run * self.s.out_channels + column);
+                        let pixels = Listed { pairs: &pairs, before, x, y };
+                        match self.width - at {
+                            width if width > V::LEN => self.rows::<V, 2>(pixels, width, to),
+                            width => self.rows::<V, 1>(pixels, width, to),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds the pixels of `y` among these whose window has the tap on the image.
+    #[inline(always)]
+    fn list(&self, tap: usize, pixels: Range<usize>, pairs: &mut Pairs) {
+        let (s, image) = (self.s, &self.image);
+        let [kh, kw] = [tap / image.taps[1], tap % image.taps[1]];
+        let (right, mut first) = (kw * s.dilation[1], pixels.start);
+        let low = image.pad[1].saturating_sub(right).div_ceil(s.stride[1]);
+        let high = (image.size[1] + image.pad[1]).saturating_sub(right).div_ceil(s.stride[1]);
+        pairs.count = 0;
+        while first < pixels.end {
+            let (row, col) = (first / s.out_width, first % s.out_width);
+            let end = pixels.end.min(first + s.out_width - col);
+            let (n, oh) = (row / s.out_height, row % s.out_height);
+            let down = oh * s.stride[0] + kh * s.dilation[0];
+            if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
+                let x = n * image.pitch[0] + ih * image.pitch[1];
+                let columns = low.max(col)..high.min(col + end - first);
+                for ow in columns {
+                    let iw = ow * s.stride[1] + right - image.pad[1];
+                    pairs.at[pairs.count] = [x + iw * image.pitch[2], (row * s.out_width + ow) * s.out_channels];
+                    pairs.count += 1;
+                }
+            }
+            first = end;
+        }
+    }
+
+    /// The rows of a tap, in tiles of equal height, as far as possible.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::sum`]; `to` is the first row.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn rows<V: Vector, const R: usize>(&self, mut pixels: Listed<'_>, width: usize, to: *mut f32) {
+        let (run, pitch) = (self.image.run, self.s.out_channels);
+        let tiles = run.div_ceil(V::PAIRS);
+        let x = pixels.x;
+        for tile in 0..tiles {
+            let rows = tile * run / tiles..(tile + 1) * run / tiles;
+            // SAFETY: the rows of this tile.
+            unsafe {
+                pixels.x = x.add(rows.start);
+                let to = to.add(rows.start * pitch);
+                match rows.len() {
+                    1 => pixels.add::<V, 1, R>(width, to, pitch),
+                    2 => pixels.add::<V, 2, R>(width, to, pitch),
+                    3 => pixels.add::<V, 3, R>(width, to, pitch),
+                    4 => pixels.add::<V, 4, R>(width, to, pitch),
+                    5 => pixels.add::<V, 5, R>(width, to, pitch),
+                    6 => pixels.add::<V, 6, R>(width, to, pitch),
+                    7 => pixels.add::<V, 7, R>(width, to, pitch),
+                    8 => pixels.add::<V, 8, R>(width, to, pitch),
+                    9 => pixels.add::<V, 9, R>(width, to, pitch),
+                    10 => pixels.add::<V, 10, R>(width, to, pitch),
+                    11 => pixels.add::<V, 11, R>(width, to, pitch),
+                    rows => {
+                        debug_assert_eq!(rows, 12, "no instruction set has larger tiles");
+                        pixels.add::<V, 12, R>(width, to, pitch);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Pixels of both factors, from a channel of each on.
+#[derive(Clone, Copy)]
+struct Listed<'a> {
+    pairs: &'a Pairs,
+    /// What becomes of the sums that are there.
+    before: Before,
+    x: *const f32,
+    y: *const f32,
+}
+
+impl Listed<'_> {
+    /// A tile of `A` channels of `x` and `R` vectors, at most `width` numbers, of channels of `y`.
+    ///
+    /// # Safety
+    ///
+    /// The factors have as many channels; nobody else uses the tile at `to`.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn add<V: Vector, const A: usize, const R: usize>(self, width: usize, to: *mut f32, pitch: usize) {
+        let masks: [V::Mask; R] = std::array::from_fn(|v| V::mask(width.saturating_sub(v * V::LEN)));
+        let mut sums = [[V::splat(0.0); R]; A];
+        if self.before == Before::Kept {
+            for (a, v) in (0..A).flat_map(|a| (0..R).map(move |v| (a, v))) {
+                // SAFETY: a row of the tile.
+                sums[a][v] = unsafe { V::load_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+            }
+        }
+        for [x, y] in &self.pairs.at[..self.pairs.count] {
+            let mut row = [V::splat(0.0); R];
+            for v in 0..R {
+                // SAFETY: channels of a pixel of `y`.
+                row[v] = unsafe { V::load_masked(self.y.add(y + v * V::LEN), masks[v]) };
+            }
+            for a in 0..A {
+                // SAFETY: a channel of a pixel of `x`.
+                let x = V::splat(unsafe { *self.x.add(x + a) });
+                for v in 0..R {
+                    sums[a][v] = x.mul_add(row[v], sums[a][v]);
+                }
+            }
+        }
+        for (a, v) in (0..A).flat_map(|a| (0..R).map(move |v| (a, v))) {
+            // SAFETY: a row of the tile.
+            unsafe { sums[a][v].store_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+        }
+    }
+}
