@@ -27,7 +27,7 @@ use super::scale::{Scale, centre};
 use super::split::{draw_test, hold_out};
 use super::{Column, Dataset, Values};
 use crate::program::Element;
-use read::Table;
+pub(crate) use read::{Header, Table};
 
 const ARGS: &[&str] = &[
     "file",
@@ -50,11 +50,16 @@ pub(crate) fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, Dat
     let path = files::locate(args.file()?, search)?;
     let source = Source::open(&path)?;
     let place = source.place.clone();
-    let table = Table::read(&place, &source.bytes()?, separator(&args)?, args.flag("header")?.unwrap_or(true))?;
+    let table = Table::read(
+        &place,
+        &source.bytes()?,
+        separator(&args)?,
+        args.flag("header")?.map_or(Header::Expected, Header::Known),
+    )?;
     build(&args, &table)
 }
 
-fn separator(args: &Args<'_>) -> Result<u8, DataError> {
+pub(crate) fn separator(args: &Args<'_>) -> Result<u8, DataError> {
     match args.text("separator")?.map(str::as_bytes) {
         None => Ok(b','),
         Some(&[byte]) if byte != b'"' && byte != b'\n' && byte != b'\r' => Ok(byte),
@@ -145,15 +150,19 @@ fn roles(args: &Args<'_>, table: &Table) -> Result<Roles, DataError> {
     };
     let split = args.text("split")?.map(|name| find(args, table, "split", name)).transpose()?;
     let mut taken: Vec<usize> = target.into_iter().chain(split).collect();
-    for name in args.text("drop")?.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        taken.push(find(args, table, "drop", name)?);
-    }
+    taken.extend(columns_to_drop(args, table)?);
     let features: Vec<usize> = (0..table.names.len()).filter(|column| !taken.contains(column)).collect();
     if features.is_empty() {
         let expected = "at least one column besides target, split and dropped ones";
         return Err(DataError::new(Fault::Name, &table.file, expected, "none"));
     }
     Ok(Roles { target, split, features })
+}
+
+/// The columns that argument `drop` names.
+pub(crate) fn columns_to_drop(args: &Args<'_>, table: &Table) -> Result<Vec<usize>, DataError> {
+    let names = args.text("drop")?.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(|name| find(args, table, "drop", name)).collect()
 }
 
 /// The column that argument `arg` names.

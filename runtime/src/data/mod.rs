@@ -11,6 +11,7 @@
 //! | `csv("file.csv", …)` | a table of numbers | `x`, `y` |
 //! | `npy("file.npy")`, `npz("file.npz")` | numpy arrays | `x`; the arrays by name |
 //! | `text("folder", …)` | texts, as numbered words or characters | `token`, `target` |
+//! | `series("file.csv", …)` | series in time, in windows | `past`, `next` |
 //! | `digits()` | 1797 built-in images of digits | `image`, `label` |
 //! | `synthetic(…)` | nothing: a teacher with known support | `x`, `y` |
 
@@ -24,6 +25,7 @@ mod files;
 mod idx;
 mod order;
 mod scale;
+mod series;
 mod split;
 mod synthetic;
 mod tensors;
@@ -53,6 +55,7 @@ const SOURCES: &[(&str, Open)] = &[
     ("npy", tensors::open_npy),
     ("npz", tensors::open_npz),
     ("text", text::open),
+    ("series", series::open),
     ("digits", digits::open),
     ("synthetic", synthetic::open),
 ];

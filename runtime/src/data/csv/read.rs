@@ -4,6 +4,20 @@ use std::collections::HashSet;
 
 use crate::data::error::{DataError, Fault};
 
+/// Whether the first line names the columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// It does, if it is more than numbers; those alone are probably values.
+    Expected,
+    /// It does, or not, as somebody said.
+    Known(bool),
+    /// It does if it has a cell that is no number.
+    IfNotNumbers,
+    /// It does if it has a cell that is no number, or different whole numbers above a line of other numbers: the names of
+    /// sensors.
+    Guessed,
+}
+
 /// The cells of a file.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -23,7 +37,7 @@ struct Row {
 
 impl Table {
     /// Reads `bytes`; every row must have as many cells as the first.
-    pub(crate) fn read(file: &str, bytes: &[u8], separator: u8, header: bool) -> Result<Table, DataError> {
+    pub(crate) fn read(file: &str, bytes: &[u8], separator: u8, header: Header) -> Result<Table, DataError> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -62,7 +76,8 @@ impl Table {
         rows.iter().map(|&row| self.number(row, column)).collect()
     }
 
-    fn number(&self, row: usize, column: usize) -> Result<f64, DataError> {
+    /// The number in a cell.
+    pub(crate) fn number(&self, row: usize, column: usize) -> Result<f64, DataError> {
         let cell = &self.rows[row].cells[column];
         match cell.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(number),
@@ -91,16 +106,40 @@ impl Table {
     }
 }
 
-fn names(file: &str, rows: &mut Vec<Row>, header: bool) -> Result<Vec<String>, DataError> {
+impl Header {
+    /// Whether the first of these lines names the columns; `None` where it should and does not.
+    fn names(self, rows: &[Row]) -> Option<bool> {
+        let are_numbers = rows.first().is_some_and(|row| row.cells.iter().all(|cell| cell.parse::<f64>().is_ok()));
+        match self {
+            Header::Known(known) => Some(known),
+            Header::Expected if are_numbers => None,
+            Header::Expected => Some(true),
+            Header::IfNotNumbers => Some(!are_numbers),
+            Header::Guessed => {
+                Some(!are_numbers || rows.len() > 1 && are_numerals(&rows[0]) && !are_numerals(&rows[1]))
+            }
+        }
+    }
+}
+
+/// Whether the cells are different whole numbers.
+fn are_numerals(row: &Row) -> bool {
+    let mut seen = HashSet::new();
+    row.cells.iter().all(|cell| cell.bytes().all(|byte| byte.is_ascii_digit()) && seen.insert(cell))
+}
+
+fn names(file: &str, rows: &mut Vec<Row>, header: Header) -> Result<Vec<String>, DataError> {
     let Some(first) = rows.first() else {
         return Err(DataError::new(Fault::Damaged, file, "a table", "an empty file"));
     };
-    if !header {
-        return Ok((1..=first.cells.len()).map(|number| number.to_string()).collect());
-    }
-    if first.cells.iter().all(|cell| cell.parse::<f64>().is_ok()) {
-        let error = DataError::new(Fault::Name, format!("{file}, line 1"), "the names of the columns", "numbers only");
-        return Err(error.help("write `header: false`"));
+    match header.names(rows) {
+        Some(true) => {}
+        Some(false) => return Ok((1..=first.cells.len()).map(|number| number.to_string()).collect()),
+        None => {
+            let (place, expected) = (format!("{file}, line 1"), "the names of the columns");
+            let error = DataError::new(Fault::Name, place, expected, "numbers only");
+            return Err(error.help("write `header: false`"));
+        }
     }
     let names: Vec<String> = rows.remove(0).cells.iter().map(str::to_owned).collect();
     let mut seen = HashSet::new();

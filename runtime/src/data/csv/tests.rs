@@ -125,7 +125,7 @@ fn every_mistake_is_placed() {
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), header: bool) {
-        if let Ok(table) = Table::read("`x`", &bytes, b',', header) {
+        if let Ok(table) = Table::read("`x`", &bytes, b',', Header::Known(header)) {
             let rows: Vec<usize> = (0..table.len()).collect();
             (0..table.names.len()).for_each(|column| { let _ = table.numbers(column, &rows); });
         }

@@ -12,6 +12,7 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use super::Values;
+use super::csv::{Header, Table};
 use super::error::{DataError, Fault, list, near_miss, quoted};
 use super::files::{self, Source};
 pub(crate) use source::{open_npy, open_npz};
@@ -55,13 +56,30 @@ pub fn read_tensors(path: &Path) -> Result<IndexMap<String, ArrayD<f64>>, DataEr
 /// What is wrong with the file, or that it has no such tensor.
 pub fn load(file: &str, name: Option<&str>, search: &[PathBuf]) -> Result<ArrayD<f64>, DataError> {
     let path = files::locate(file, search)?;
-    let tensors = read(&path)?;
+    let tensors = if is_table(&path) { table(&path)? } else { read(&path)? };
     let chosen = match name {
         Some(name) => tensors.get(name),
         None if tensors.len() == 1 => tensors.values().next(),
         None => None,
     };
     chosen.map(Tensor::to_array).ok_or_else(|| not_there(&path, name, &tensors))
+}
+
+/// Whether a file is a table by its name, packed or not.
+fn is_table(path: &Path) -> bool {
+    let name = path.to_string_lossy().to_lowercase();
+    name.trim_end_matches(".gz").ends_with(".csv")
+}
+
+/// The numbers of a csv file as a matrix; a first line that is not all numbers names the columns.
+fn table(path: &Path) -> Result<Tensors, DataError> {
+    let source = Source::open(path)?;
+    let place = source.place.clone();
+    let table = Table::read(&place, &source.bytes()?, b',', Header::IfNotNumbers)?;
+    let (n, width) = (table.len(), table.names.len());
+    let cells = (0..n).flat_map(|row| (0..width).map(move |column| (row, column)));
+    let values = cells.map(|(row, column)| table.number(row, column)).collect::<Result<_, _>>()?;
+    Ok(IndexMap::from([(String::new(), Tensor { shape: vec![n, width], values: Values::F64(values) })]))
 }
 
 fn not_there(path: &Path, name: Option<&str>, tensors: &Tensors) -> DataError {
@@ -73,7 +91,7 @@ fn not_there(path: &Path, name: Option<&str>, tensors: &Tensors) -> DataError {
             error.help("name the tensor as the second argument")
         }
         Some(_) if names().eq([""]) => {
-            let error = DataError::new(Fault::Name, place, "no name: an npy file holds one array", "one");
+            let error = DataError::new(Fault::Name, place, "no name: the file holds one array", "one");
             error.help("leave the second argument out")
         }
         Some(name) => {

@@ -110,6 +110,32 @@ fn source(name: &str, file: &str, more: &[(&str, Arg)], dir: &Path) -> Result<Da
 }
 
 #[test]
+fn a_table_is_a_matrix_with_or_without_a_header() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("written");
+    write("plain.csv", "1, 2\n3,4\n0.5,-1e3\n");
+    write("named.csv", "a,b\n1,2\n3,4\n0.5,-1000\n");
+    write("bad.csv", "1,2\n3,x\n");
+    write("ragged.csv", "1,2\n3\n");
+    let search = [dir.path().to_owned()];
+    let expected = array![[1.0, 2.0], [3.0, 4.0], [0.5, -1000.0]].into_dyn();
+    assert_eq!(load("plain.csv", None, &search), Ok(expected.clone()));
+    assert_eq!(load("named.csv", None, &search), Ok(expected));
+    assert!(load("bad.csv", None, &search).expect_err("x").to_string().contains("line 2, column `2`"));
+    assert_eq!(load("ragged.csv", None, &search).expect_err("one cell").fault, Fault::Disagreement);
+    assert!(load("plain.csv", Some("a"), &search).expect_err("no names").help.expect("a way").contains("leave"));
+}
+
+#[test]
+fn the_adjacency_of_the_sensors_is_symmetric() {
+    let Some(search) = known_data("traffic-los/los_adj.csv.gz") else { return };
+    let matrix = load("traffic-los/los_adj.csv", None, &search).expect("a whole file");
+    assert_eq!(matrix.shape(), [207, 207]);
+    assert_eq!(matrix.iter().filter(|&&x| x != 0.0).count(), 2833);
+    assert!((0..207).all(|i| matrix[[i, i]] == 1.0 && (0..207).all(|j| matrix[[i, j]] == matrix[[j, i]])));
+}
+
+#[test]
 fn arrays_are_fields() {
     let dir = tempfile::tempdir().expect("a directory");
     let column = |n: usize| ArrayD::from_shape_fn(vec![n, 2], |index| (2 * index[0] + index[1]) as f64);
