@@ -1,6 +1,8 @@
 //! Programs to models: every example elaborates to a model that verifies, and small programs give the models that are expected.
 
 mod common;
+#[path = "elaborate/primitives.rs"]
+mod primitives;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -183,6 +183,16 @@ impl<'p> Elab<'p, '_> {
         Ok(())
     }
 
+    /// A state that has the batch axis once belongs to the sequence of batches; true for such a one.
+    fn check_state_type(&mut self, ty: &Type, span: Span) -> Eval<bool> {
+        let of_batch = |axis: &&crate::model::Axis| self.sizes.find(axis.size) == Size::Batch;
+        if self.optimizing || ty.axes.iter().filter(of_batch).count() != 1 {
+            return self.check_type(ty, span).map(|()| false);
+        }
+        let others = ty.axes.iter().filter(|axis| !of_batch(axis)).cloned().collect();
+        self.check_type(&Type { dtype: ty.dtype, axes: others }, span).map(|()| true)
+    }
+
     fn check_same_type(&mut self, old: &Type, new: &Type, path: &Symbol, span: Span) -> Eval<()> {
         let same = |(a, b): (&crate::model::Axis, &crate::model::Axis)| self.sizes.unify(a.size, b.size);
         if old.axes.len() == new.axes.len() && old.axes.iter().zip(&new.axes).all(same) {
@@ -217,11 +227,12 @@ impl<'p> Elab<'p, '_> {
                 id
             }
             None => {
-                self.check_type(&ty, span)?;
+                let carried = self.check_state_type(&ty, span)?;
                 let path = self.member_path(instance, name);
                 let start = self.start(frame, &path, &ty, start)?;
                 let id = StateId(self.states.len() as u32);
-                self.states.push(State { path, ty: ty.clone(), start, update: None, of_optimizer: self.optimizing });
+                let (update, update_eval, of_optimizer) = (None, None, self.optimizing);
+                self.states.push(State { path, ty: ty.clone(), start, update, update_eval, of_optimizer, carried });
                 self.instances[instance].states.push((name.clone(), id));
                 id
             }
@@ -252,7 +263,8 @@ impl<'p> Elab<'p, '_> {
         }
         let value = self.convert(&value, declared, expr.span);
         let value = self.broadcast_to(&value, expr.span, &state, span)?;
-        if self.mode == Mode::Eval || self.phase == Phase::Discover {
+        let carried = self.states[id.0 as usize].carried;
+        if self.mode == Mode::Eval && !carried || self.phase == Phase::Discover {
             return Ok(());
         }
         let by = self.calls.last().map_or(span, |call| call.span);
@@ -260,7 +272,11 @@ impl<'p> Elab<'p, '_> {
             let path = self.states[id.0 as usize].path.clone();
             return Err(self.blame(ShapeMistake::WrittenTwice { span, first, second: by, path }));
         }
-        self.states[id.0 as usize].update = Some(value.expr);
+        let state = &mut self.states[id.0 as usize];
+        match self.mode {
+            Mode::Train => state.update = Some(value.expr),
+            Mode::Eval => state.update_eval = Some(value.expr),
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::{Elab, Eval};
 use crate::diag::Span;
 use crate::model::{Axis, DType, ExprId, Graph, Node, Op, Size, Symbol, Type};
 use crate::scalar::{Binary, Unary};
+use crate::window::Window;
 
 /// The graph so far, and where to find each of its nodes by what it computes.
 #[derive(Default)]
@@ -46,6 +47,11 @@ fn size_key(size: Size) -> u64 {
     }
 }
 
+fn window_key(window: &Window) -> Vec<u64> {
+    let Window { size, stride, dilation, pad_lo, pad_hi } = window;
+    [size, stride, dilation, pad_lo, pad_hi].into_iter().flatten().map(|&n| n as u64).collect()
+}
+
 fn op_key(op: &Op) -> Vec<u64> {
     let id = |e: ExprId| u64::from(e.0);
     let list = |tag: u64, e: ExprId, list: &[usize]| {
@@ -73,6 +79,16 @@ fn op_key(op: &Op) -> Vec<u64> {
             let labels = |labels: &[u8]| labels.iter().map(|&l| u64::from(l)).collect::<Vec<u64>>();
             [vec![20, id(*a), id(*b)], labels(lhs), vec![u64::MAX], labels(rhs), vec![u64::MAX], labels(out)].concat()
         }
+        Op::Conv { role, window, groups, x, w } => {
+            [vec![24, *role as u64, *groups as u64, id(*x), id(*w)], window_key(window)].concat()
+        }
+        Op::Pool(how, window, a) => [vec![25, *how as u64, id(*a)], window_key(window)].concat(),
+        Op::Pad { value, lo, hi, a } => [list(26, *a, lo), list(value.to_bits(), *a, hi)].concat(),
+        Op::Slice { start, step, a } => [list(27, *a, start), list(27, *a, step)].concat(),
+        Op::Concat(parts, axis) => [28, *axis as u64].into_iter().chain(parts.iter().map(|part| id(*part))).collect(),
+        Op::Gather { batch, table, index } => vec![29, *batch as u64, id(*table), id(*index)],
+        Op::TopK(a, k) => vec![30, *k as u64, id(*a)],
+        Op::CumSum(a, axis) => vec![31, *axis as u64, id(*a)],
         Op::Uniform { site, each_step } => vec![21, *site, u64::from(*each_step)],
         Op::Quantile(a, q) => vec![22, id(*a), id(*q)],
         Op::WithGradient(a, b) => vec![23, id(*a), id(*b)],

@@ -8,7 +8,7 @@ use super::{CallSite, Elab, Eval, Failed, Frame};
 use crate::diag::Span;
 use crate::model::Symbol;
 use crate::resolve::hir::{
-    Arg, Block, DefId, DefKind, Expr, ExprKind, Fn, Input, InputType, Layer, LocalDef, LocalKind, Name,
+    Arg, AxesPattern, Block, DefId, DefKind, Expr, ExprKind, Fn, Input, InputType, Layer, LocalDef, LocalKind, Name,
 };
 use crate::scalar::Binary;
 
@@ -146,7 +146,7 @@ impl<'p> Elab<'p, '_> {
         let mut frame = self.new_frame(&function.locals, &name.text, None);
         self.bind_inputs(&mut frame, &function.inputs, args, name, span)?;
         let value = self.block(&mut frame, &function.body)?;
-        self.returned(&mut frame, value, function.result.as_ref(), function.body.value.span)
+        self.returned(&mut frame, value, &function.result, function.body.value.span)
     }
 
     /// A frame with a scope of its own, in which each size is an unknown.
@@ -285,12 +285,13 @@ impl<'p> Elab<'p, '_> {
         &mut self,
         frame: &mut Frame<'p>,
         value: Value,
-        result: Option<&'p crate::resolve::hir::AxesPattern>,
+        result: &'p [AxesPattern],
         span: Span,
     ) -> Eval<Value> {
         let value = match result {
-            Some(pattern) => self.match_result(frame, pattern, value, span)?,
-            None => value,
+            [] => value,
+            [pattern] => self.match_result(frame, pattern, value, span)?,
+            several => self.match_results(frame, several, value, span)?,
         };
         Ok(self.restored(value, frame.scope))
     }

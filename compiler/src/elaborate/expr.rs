@@ -133,7 +133,7 @@ impl<'p> Elab<'p, '_> {
     /// The sizes that an instance of a layer may set.
     pub(super) fn size_names(&self, def: DefId) -> Vec<Symbol> {
         let layer = self.layer(def);
-        layer.sizes.iter().map(|local| layer.locals[local.0 as usize].name.text.clone()).collect()
+        layer.sizes.iter().map(|size| layer.locals[size.local.0 as usize].name.text.clone()).collect()
     }
 
     fn unary_expr(&mut self, frame: &mut Frame<'p>, op: UnaryOp, a: &'p Expr, span: Span) -> Eval<Value> {
@@ -233,7 +233,7 @@ impl<'p> Elab<'p, '_> {
         let settable = self.program.defs.iter().any(|def| {
             def.name.text == facts.owner
                 && matches!(&def.kind, DefKind::Layer(layer) if layer.sizes.iter().any(|size| {
-                    layer.locals[size.0 as usize].name.text == facts.name
+                    layer.locals[size.local.0 as usize].name.text == facts.name
                 }))
         });
         let (name, owner, declared) = (facts.name, facts.owner, facts.span);

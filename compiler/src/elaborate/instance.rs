@@ -8,7 +8,7 @@ use super::value::{InstanceRef, Label, LayerValue, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Mode, Phase};
 use crate::diag::Span;
 use crate::model::{DType, ExprId, Op, Output, ParamId, Size, StateId, Symbol, Type};
-use crate::resolve::hir::{DefId, Expr, Input, InputType, Layer, Name};
+use crate::resolve::hir::{DefId, Expr, ExprKind, Input, InputType, Layer, Name};
 
 /// A layer instance.
 pub(super) struct Inst {
@@ -154,11 +154,13 @@ impl<'p> Elab<'p, '_> {
             elab.within(path.clone(), |elab| {
                 let mut frame = elab.new_frame(&layer.locals, &def.name.text, Some(instance.id));
                 elab.bind_sizes(&mut frame, layer, instance.id);
+                elab.default_sizes(&mut frame, layer, true)?;
                 elab.bind_settings(&mut frame, layer, instance, &def.name, span)?;
                 bind(elab, &mut frame, &layer.inputs, &def.name)?;
+                elab.default_sizes(&mut frame, layer, false)?;
                 let inputs = elab.input_types(&frame, layer);
                 let value = elab.block(&mut frame, &layer.body)?;
-                let value = elab.returned(&mut frame, value, layer.result.as_ref(), layer.body.value.span)?;
+                let value = elab.returned(&mut frame, value, &layer.result, layer.body.value.span)?;
                 elab.sign(instance.id, inputs, &value);
                 Ok(value)
             })
@@ -170,10 +172,29 @@ impl<'p> Elab<'p, '_> {
     }
 
     fn bind_sizes(&self, frame: &mut Frame<'p>, layer: &Layer, id: usize) {
-        for (local, size) in layer.sizes.iter().zip(&self.instances[id].sizes) {
-            let label = Label::new(&layer.locals[local.0 as usize].name.text, frame.scope);
-            frame.values[local.0 as usize] = Some(Value::Size(label, *size));
+        for (declared, size) in layer.sizes.iter().zip(&self.instances[id].sizes) {
+            let label = Label::new(&layer.locals[declared.local.0 as usize].name.text, frame.scope);
+            frame.values[declared.local.0 as usize] = Some(Value::Size(label, *size));
         }
+    }
+
+    /// Sizes that nothing has said are what they are by default: numbers before the inputs are looked at, what depends on other
+    /// sizes after that.
+    fn default_sizes(&mut self, frame: &mut Frame<'p>, layer: &'p Layer, numbers: bool) -> Eval<()> {
+        for declared in &layer.sizes {
+            let (Some(default), Some(Value::Size(_, size))) =
+                (&declared.default, frame.values[declared.local.0 as usize].clone())
+            else {
+                continue;
+            };
+            let is_number = matches!(default.kind, ExprKind::Number(_) | ExprKind::Def(_));
+            if is_number == numbers && matches!(self.sizes.find(size), Size::Var(_)) {
+                let value = self.eval(frame, default)?;
+                let n = self.whole(&value, default.span)?;
+                let _ = self.sizes.unify(size, Size::Known(n));
+            }
+        }
+        Ok(())
     }
 
     fn bind_settings(

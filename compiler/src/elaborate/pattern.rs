@@ -1,7 +1,7 @@
 //! Matching tensors with the axes that a signature or an annotation declares: sizes unify, axes get their local names.
 
 use super::align::Relation;
-use super::errors::{PatternRole, ShapeMistake};
+use super::errors::{PartMistake, PatternRole, ShapeMistake};
 use super::value::{Label, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame};
 use crate::diag::Span;
@@ -98,6 +98,30 @@ impl<'p> Elab<'p, '_> {
             other => {
                 let (found, declared) = (other.kind(), Some(pattern.span));
                 Err(self.blame(ShapeMistake::NotATensor { span, found, declared }))
+            }
+        }
+    }
+
+    /// Several results under their declared types.
+    pub(super) fn match_results(
+        &mut self,
+        frame: &mut Frame<'p>,
+        patterns: &'p [AxesPattern],
+        value: Value,
+        span: Span,
+    ) -> Eval<Value> {
+        match value {
+            Value::Poison => Err(Failed),
+            Value::Tuple(values) if values.len() == patterns.len() => {
+                let pairs = patterns.iter().zip(values);
+                let matched = pairs.map(|(pattern, value)| self.match_result(frame, pattern, value, span));
+                Ok(Value::Tuple(matched.collect::<Eval<Vec<Value>>>()?))
+            }
+            other => {
+                let found = if let Value::Tuple(values) = &other { Some(values.len()) } else { None };
+                let (owner, declared, expected) = (frame.owner.clone(), patterns[0].span, patterns.len());
+                let kind = other.kind();
+                Err(self.blame(PartMistake::Results { span, owner, declared, found, kind, expected }))
             }
         }
     }

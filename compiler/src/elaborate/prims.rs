@@ -8,20 +8,25 @@ use crate::diag::Span;
 use crate::model::{DType, Op, Reduction};
 use crate::scalar::{Binary, Unary};
 
-/// The names of a primitive's arguments; `required` of them can't be left out, and axes may follow where `axes` is set.
+/// The names of a primitive's arguments; `required` of them can't be left out, those before `placed` may go by position, and
+/// axes or other values may follow where `rest` is set.
 struct Signature {
     names: &'static [&'static str],
     required: usize,
-    axes: bool,
+    placed: usize,
+    rest: bool,
 }
 
 /// What may be given to a primitive; `None` where there is no such primitive.
 fn signature(prim: &str) -> Option<Signature> {
-    let fixed = |names: &'static [&'static str]| Signature { names, required: names.len(), axes: false };
+    let with =
+        |names: &'static [&'static str], required| Signature { names, required, placed: names.len(), rest: false };
+    let fixed = |names: &'static [&'static str]| with(names, names.len());
+    let open = |names: &'static [&'static str]| Signature { rest: true, ..fixed(names) };
     Some(match prim {
         _ if Unary::from_name(prim).is_some() => fixed(&["x"]),
-        "sum" | "mean" | "var" | "std" | "min" | "max" => Signature { names: &["x"], required: 1, axes: true },
-        "transpose" | "argmax" => Signature { names: &["x"], required: 1, axes: true },
+        "sum" | "mean" | "var" | "std" | "min" | "max" => open(&["x"]),
+        "transpose" | "argmax" => open(&["x"]),
         "where" => fixed(&["c", "a", "b"]),
         "clamp" => fixed(&["x", "lo", "hi"]),
         "matmul" => fixed(&["a", "b"]),
@@ -32,26 +37,45 @@ fn signature(prim: &str) -> Option<Signature> {
         "normal" => fixed(&["mean", "std"]),
         "bernoulli" => fixed(&["p"]),
         "full_like" => fixed(&["x", "value"]),
-        "load" => Signature { names: &["file", "name"], required: 1, axes: false },
+        "load" => with(&["file", "name"], 1),
         "chain" => fixed(&["n", "layer"]),
+        "scan" => fixed(&["cell", "x", "over", "from"]),
         "float" | "int" => fixed(&["x"]),
+        "conv2d" => with(&["x", "w", "stride", "padding", "dilation", "groups"], 2),
+        "conv_transpose2d" => with(&["x", "w", "stride", "padding", "output_padding", "dilation", "groups"], 2),
+        "max_pool" | "avg_pool" => with(&["x", "size", "stride", "padding"], 2),
+        "concat" => Signature { placed: 0, ..open(&["over"]) },
+        "slice" => with(&["x", "axis", "range", "step"], 3),
+        "pad" => with(&["x", "axis", "before", "after", "value"], 4),
+        "gather" => with(&["table", "index", "over"], 2),
+        "top_k" => open(&["x", "k"]),
+        "cumsum" => fixed(&["x", "axis"]),
+        "positions" => fixed(&["n"]),
         _ => return None,
     })
 }
 
 /// The arguments of a primitive: those with names in their order, then the axes.
-struct Args {
-    fixed: Vec<ArgValue>,
+pub(super) struct Args {
+    fixed: Vec<Option<ArgValue>>,
     axes: Vec<ArgValue>,
-    span: Span,
+    /// All of the call.
+    pub span: Span,
 }
 
 impl Args {
-    fn at(&self, index: usize) -> (&Value, Span) {
-        (&self.fixed[index].value, self.fixed[index].span)
+    /// A required argument.
+    pub(super) fn at(&self, index: usize) -> (&Value, Span) {
+        self.given(index).expect("`prim_args` has checked that it is there")
     }
 
-    fn axes(&self) -> Vec<(&Value, Span)> {
+    /// An argument that may be left out.
+    pub(super) fn given(&self, index: usize) -> Option<(&Value, Span)> {
+        self.fixed[index].as_ref().map(|arg| (&arg.value, arg.span))
+    }
+
+    /// What follows.
+    pub(super) fn axes(&self) -> Vec<(&Value, Span)> {
         self.axes.iter().map(|arg| (&arg.value, arg.span)).collect()
     }
 }
@@ -76,24 +100,35 @@ impl Elab<'_, '_> {
             "int" => self.integer_of(&args),
             "load" => self.load(&args),
             "chain" => self.chain(&args),
-            _ => Err(self.blame(ShapeMistake::UnsupportedFunction { span, name })),
+            "scan" => self.scan(&args),
+            "conv2d" => self.conv2d(&args),
+            "conv_transpose2d" => self.conv_transpose2d(&args),
+            "max_pool" | "avg_pool" => self.pool(name, &args),
+            "concat" => self.concat(&args),
+            "slice" => self.slice(&args),
+            "pad" => self.pad(&args),
+            "gather" => self.gather(&args),
+            "top_k" => self.top_k(&args),
+            "cumsum" => self.cumsum(&args),
+            "positions" => self.counted(&args),
+            _ => Err(self.blame(ShapeMistake::Lost { span })),
         }
     }
 
     fn prim_args(&mut self, name: &'static str, args: Vec<ArgValue>, span: Span) -> Eval<Args> {
         let Some(signature) = signature(name) else {
-            return Err(self.blame(ShapeMistake::UnsupportedFunction { span, name }));
+            return Err(self.blame(ShapeMistake::Lost { span }));
         };
         let mut slots: Vec<Option<ArgValue>> = signature.names.iter().map(|_| None).collect();
         let mut axes = vec![];
         for arg in args {
             let slot = match &arg.name {
                 Some(label) => signature.names.iter().position(|name| **name == *label.text),
-                None => slots.iter().position(Option::is_none),
+                None => slots[..signature.placed].iter().position(Option::is_none),
             };
             match slot {
                 Some(slot) if slots[slot].is_none() => slots[slot] = Some(arg),
-                None if signature.axes && arg.name.is_none() => axes.push(arg),
+                None if signature.rest && arg.name.is_none() => axes.push(arg),
                 Some(_) | None => {
                     let inputs = signature.names.iter().map(|&name| name.into()).collect();
                     return Err(self.blame_argument(arg, name, inputs, None));
@@ -105,11 +140,10 @@ impl Elab<'_, '_> {
             let mistake = ShapeMistake::MissingArgument { span, callee: name.into(), missing, declared: None };
             return Err(self.blame(mistake));
         }
-        let fixed: Vec<ArgValue> = slots.into_iter().flatten().collect();
-        if fixed.iter().chain(&axes).any(|arg| matches!(arg.value, Value::Poison)) {
+        if slots.iter().flatten().chain(&axes).any(|arg| matches!(arg.value, Value::Poison)) {
             return Err(Failed);
         }
-        Ok(Args { fixed, axes, span })
+        Ok(Args { fixed: slots, axes, span })
     }
 
     fn reduction(&mut self, name: &str, args: &Args) -> Eval<Value> {
@@ -192,9 +226,9 @@ impl Elab<'_, '_> {
     }
 
     fn random(&mut self, name: &str, args: &Args) -> Eval<Value> {
-        let tensors: Vec<Tensor> =
-            args.fixed.iter().map(|arg| self.real(&arg.value, arg.span)).collect::<Eval<Vec<Tensor>>>()?;
-        let at = |i: usize| (&tensors[i], args.fixed[i].span);
+        let given = args.fixed.iter().flatten();
+        let tensors: Vec<Tensor> = given.map(|arg| self.real(&arg.value, arg.span)).collect::<Eval<Vec<Tensor>>>()?;
+        let at = |i: usize| (&tensors[i], args.at(i).1);
         Ok(Value::Tensor(match name {
             "uniform" => self.uniform(at(0), at(1), args.span)?,
             "normal" => self.normal(at(0), at(1), args.span)?,
@@ -221,7 +255,8 @@ impl Elab<'_, '_> {
     }
 
     fn load(&mut self, args: &Args) -> Eval<Value> {
-        let texts: Vec<_> = args.fixed.iter().map(|arg| self.text(&arg.value, arg.span)).collect::<Eval<_>>()?;
+        let texts: Vec<_> =
+            args.fixed.iter().flatten().map(|arg| self.text(&arg.value, arg.span)).collect::<Eval<_>>()?;
         let name = texts.get(1).map(|name| &**name);
         self.literal(&texts[0], name, args.span).map(Value::Tensor)
     }

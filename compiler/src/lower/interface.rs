@@ -7,7 +7,7 @@ use ndarray::ArrayD;
 use spnc_runtime::program::{Description, Element, FieldInfo, Role, TensorInfo};
 
 use super::to_tir::cuts::{self, Cut};
-use crate::model::{DType, Model, ParamId, Size, StateId, Type};
+use crate::model::{Axis, DType, Model, ParamId, Size, State, StateId, Type};
 
 /// A program's outside.
 #[derive(Clone, Debug)]
@@ -55,12 +55,28 @@ fn tensors(model: &Model) -> Vec<TensorInfo> {
         role: Role::Param,
         shape: known_shape(&p.ty),
     });
-    let states = model.states.iter().map(|s| TensorInfo {
-        name: s.path.to_string(),
-        role: if s.of_optimizer { Role::OptimizerState } else { Role::State },
-        shape: known_shape(&s.ty),
+    let states = model.states.iter().map(|state| TensorInfo {
+        name: state.path.to_string(),
+        role: role(state),
+        shape: shape_at(&state.ty, model.carried_batch()),
     });
     params.chain(states).collect()
+}
+
+fn role(state: &State) -> Role {
+    match state {
+        State { carried: true, .. } => Role::Carried,
+        State { of_optimizer: true, .. } => Role::OptimizerState,
+        State { .. } => Role::State,
+    }
+}
+
+fn shape_at(ty: &Type, batch: usize) -> Vec<usize> {
+    let at = |axis: &Axis| match axis.size {
+        Size::Batch => Axis { name: None, size: Size::Known(batch) },
+        Size::Known(_) | Size::Var(_) => axis.clone(),
+    };
+    known_shape(&Type { dtype: ty.dtype, axes: ty.axes.iter().map(at).collect() })
 }
 
 fn terms(model: &Model) -> Vec<String> {

@@ -20,6 +20,7 @@ use ndarray::ArrayD;
 
 use crate::diag::Span;
 use crate::scalar::{Binary, Unary};
+use crate::window::{ConvRole, Pooling, Window};
 
 pub use print::{print, ty as print_type};
 
@@ -173,6 +174,57 @@ pub enum Op {
         /// The second operand.
         b: ExprId,
     },
+    /// A convolution with zero padding: `x: [B, C, H, W]`, `w: [Out, C / groups, KH, KW]` to `[B, Out, Ho, Wo]`; by input (transposed):
+    /// `x: [B, In, Ho, Wo]`, `w: [In, Out / groups, KH, KW]` to `[B, Out, H, W]`, where the window slides over the result.
+    Conv {
+        /// Forward or by input.
+        role: ConvRole,
+        /// The window over height and width.
+        window: Window,
+        /// Channels are split into so many groups.
+        groups: usize,
+        /// The images.
+        x: ExprId,
+        /// The weights.
+        w: ExprId,
+    },
+    /// What each window sees combined: `[B, C, H, W]` to `[B, C, Ho, Wo]`.
+    Pool(Pooling, Window, ExprId),
+    /// The elements of `a` with new ones before and behind them.
+    Pad {
+        /// What the new elements are.
+        value: f64,
+        /// How many stand before, along each axis.
+        lo: Vec<usize>,
+        /// How many stand behind.
+        hi: Vec<usize>,
+        /// The tensor.
+        a: ExprId,
+    },
+    /// The elements at `start[d] + i step[d]` along axis `d`, as many as the type says.
+    Slice {
+        /// The first position.
+        start: Vec<usize>,
+        /// From one position to the next.
+        step: Vec<usize>,
+        /// The tensor.
+        a: ExprId,
+    },
+    /// The tensors (at least one) one behind the other along one axis.
+    Concat(Vec<ExprId>, usize),
+    /// Rows of a table by their numbers: `[batch.., N, rest..]`, `i32[batch.., I..]` to `[batch.., I.., rest..]`.
+    Gather {
+        /// How many leading axes both have in common.
+        batch: usize,
+        /// The rows.
+        table: ExprId,
+        /// Their numbers.
+        index: ExprId,
+    },
+    /// Whether an element is among the `k` largest along the last axis.
+    TopK(ExprId, usize),
+    /// The sum of all elements up to each one along an axis, itself included.
+    CumSum(ExprId, usize),
     /// Independent numbers in [0, 1) that depend on seed, step, this site and the position.
     Uniform {
         /// Which place draws: derived from the path and the number of the draw in it.
@@ -254,14 +306,19 @@ pub struct Param {
 pub struct State {
     /// As `net.norm.running_mean`, or `optimizer.net.fc1.w.velocity`.
     pub path: Symbol,
-    /// All sizes known.
+    /// All sizes known, but for the batch axis of a carried one.
     pub ty: Type,
     /// Its start value.
     pub start: ExprId,
     /// Its value after a step; `None` where nothing writes it.
     pub update: Option<ExprId>,
+    /// Its value after a batch of an evaluation; only carried states have one.
+    pub update_eval: Option<ExprId>,
     /// Whether an optimizer owns it.
     pub of_optimizer: bool,
+    /// Whether it belongs to the sequence of batches: it has the batch axis, starts anew with every epoch and every evaluation, and is
+    /// not part of the saved network.
+    pub carried: bool,
 }
 
 /// A constant tensor.
@@ -521,6 +578,11 @@ impl Op {
             Op::Binary(_, a, b) | Op::Contract { a, b, .. } => vec![*a, *b],
             Op::Quantile(a, b) | Op::WithGradient(a, b) => vec![*a, *b],
             Op::Select(c, a, b) => vec![*c, *a, *b],
+            Op::Conv { x, w, .. } => vec![*x, *w],
+            Op::Pool(_, _, a) | Op::TopK(a, _) | Op::CumSum(a, _) => vec![*a],
+            Op::Pad { a, .. } | Op::Slice { a, .. } => vec![*a],
+            Op::Concat(parts, _) => parts.clone(),
+            Op::Gather { table, index, batch: _ } => vec![*table, *index],
         }
     }
 
@@ -534,7 +596,19 @@ impl Op {
             Op::Binary(_, a, b) | Op::Contract { a, b, .. } => vec![a, b],
             Op::Quantile(a, b) | Op::WithGradient(a, b) => vec![a, b],
             Op::Select(c, a, b) => vec![c, a, b],
+            Op::Conv { x, w, .. } => vec![x, w],
+            Op::Pool(_, _, a) | Op::TopK(a, _) | Op::CumSum(a, _) => vec![a],
+            Op::Pad { a, .. } | Op::Slice { a, .. } => vec![a],
+            Op::Concat(parts, _) => parts.iter_mut().collect(),
+            Op::Gather { table, index, batch: _ } => vec![table, index],
         }
+    }
+}
+
+impl Model {
+    /// How many samples wide carried states are: the plan's batch.
+    pub fn carried_batch(&self) -> usize {
+        self.plan.as_ref().and_then(|plan| plan.batch).unwrap_or(1)
     }
 }
 
@@ -549,6 +623,7 @@ pub fn each_root(model: &mut Model, visit: &mut impl FnMut(&mut ExprId)) {
     for state in &mut model.states {
         visit(&mut state.start);
         state.update.iter_mut().for_each(&mut *visit);
+        state.update_eval.iter_mut().for_each(&mut *visit);
     }
     let views = model.groups.iter_mut().flat_map(|group| &mut group.views);
     views.for_each(|view| visit(&mut view.effective));

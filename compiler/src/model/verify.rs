@@ -4,11 +4,13 @@
 //! - operands come before their users;
 //! - elementwise operands have equal types, and the result has their sizes;
 //! - the element types are those that the op needs and gives;
-//! - broadcasts, transpositions, reshapes, reductions and contractions have the sizes that they say;
+//! - broadcasts, transpositions, reshapes, reductions and contractions have the sizes that they say, windows, parts and rows too;
 //! - terms, reports, measures and budgets are `f32` scalars;
 //! - starts, effective tensors and updates have the types of their parameters and states.
 //!
 //! A failure is a bug of the compiler, never the user's mistake.
+
+mod parts;
 
 use std::collections::BTreeMap;
 
@@ -86,6 +88,10 @@ fn check_node(graph: &Graph, index: usize, node: &Node) -> Check {
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract { .. } => {
             check_shape(graph, node)
         }
+        Op::Conv { .. } | Op::Pool(..) | Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {
+            parts::check(graph, node)
+        }
+        Op::Gather { .. } | Op::TopK(..) | Op::CumSum(..) => parts::check(graph, node),
     }
 }
 
@@ -176,7 +182,8 @@ fn check_lasting(model: &Model) -> Vec<String> {
     }
     for state in &model.states {
         check(&state.path, "the start", state.start, &state.ty);
-        state.update.iter().for_each(|update| check(&state.path, "the update", *update, &state.ty));
+        let updates = [state.update, state.update_eval].into_iter().flatten();
+        updates.for_each(|update| check(&state.path, "the update", update, &state.ty));
     }
     errors
 }

@@ -38,11 +38,8 @@ impl Lower<'_, '_> {
         Input { local, ty, default: input.default.as_ref().map(|default| self.expr(default)) }
     }
 
-    pub(super) fn result(&mut self, result: &[ast::TensorType]) -> Option<AxesPattern> {
-        if let [_, second, ..] = result {
-            self.unsupported("a type for several results", second.span, "leave the types out: `{ … (a, b) }`");
-        }
-        result.first().map(|ty| self.axes(ty, Binds::All))
+    pub(super) fn result(&mut self, result: &[ast::TensorType]) -> Vec<AxesPattern> {
+        result.iter().map(|ty| self.axes(ty, Binds::All)).collect()
     }
 
     fn axes(&mut self, ty: &ast::TensorType, binds: Binds) -> AxesPattern {

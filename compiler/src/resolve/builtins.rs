@@ -4,7 +4,7 @@ use super::hir::Builtin;
 
 /// The primitive functions.
 #[rustfmt::skip]
-pub const PRIMITIVES: [&str; 35] = [
+pub const PRIMITIVES: [&str; 47] = [
     // Elementwise.
     "exp", "log", "sqrt", "abs", "sign", "erf", "erfinv", "tanh", "sigmoid", "sin", "cos", "floor", "ceil", "where", "clamp", "float", "int",
     // Elementwise for two tensors, else reductions.
@@ -13,33 +13,20 @@ pub const PRIMITIVES: [&str; 35] = [
     "sum", "mean", "var", "std", "argmax", "quantile",
     // Products, shapes, indices.
     "matmul", "reshape", "transpose", "one_hot", "full_like",
+    // Windows over images.
+    "conv2d", "conv_transpose2d", "max_pool", "avg_pool",
+    // Parts of tensors, rows of tables, orders.
+    "concat", "slice", "pad", "gather", "top_k", "cumsum", "positions",
     // Draws.
     "uniform", "normal", "bernoulli",
     // Numbers from files.
     "load",
-    // Layers in a row.
-    "chain",
+    // Layers in a row, and one layer over a sequence.
+    "chain", "scan",
 ];
 
 /// Functions that the language has, but this compiler not yet.
-pub const FUTURE: [&str; 16] = [
-    "conv2d",
-    "conv_transpose2d",
-    "max_pool",
-    "avg_pool",
-    "global_pool",
-    "concat",
-    "slice",
-    "gather",
-    "top_k",
-    "cumsum",
-    "scan",
-    "pad",
-    "resize",
-    "join",
-    "random_crop",
-    "random_flip",
-];
+pub const FUTURE: [&str; 1] = ["join"];
 
 /// The word's meaning, if it has one.
 pub fn builtin(word: &str) -> Option<Builtin> {

@@ -105,15 +105,9 @@ impl Lower<'_, '_> {
         Layer { locals: self.locals, sizes, settings, inputs, result, body }
     }
 
-    fn layer_size(&mut self, name: &ast::Name, default: Option<&ast::Expr>) -> hir::Local {
-        if let Some(default) = default {
-            self.unsupported(
-                "a default for a size",
-                default.span,
-                "write the size where the layer is used: `Conv[K = 3]`",
-            );
-        }
-        self.bind(name, LocalKind::Size)
+    fn layer_size(&mut self, name: &ast::Name, default: Option<&ast::Expr>) -> hir::LayerSize {
+        let default = default.map(|default| self.expr(default));
+        hir::LayerSize { local: self.bind(name, LocalKind::Size), default }
     }
 
     fn data(mut self, it: &ast::Data) -> Data {

@@ -77,8 +77,8 @@ pub struct Fn {
     pub locals: Vec<LocalDef>,
     /// Its inputs.
     pub inputs: Vec<Input>,
-    /// The declared result.
-    pub result: Option<AxesPattern>,
+    /// What stands after `->`: nothing, one type, or one for each of several results.
+    pub result: Vec<AxesPattern>,
     /// Its body.
     pub body: Block,
 }
@@ -89,15 +89,24 @@ pub struct Layer {
     /// Everything bound in it.
     pub locals: Vec<LocalDef>,
     /// The sizes in `[…]` behind its name, which an instance may set: `Dense[Out = 300]`.
-    pub sizes: Vec<Local>,
+    pub sizes: Vec<LayerSize>,
     /// The first parentheses, where there are two.
     pub settings: Vec<Input>,
     /// The inputs.
     pub inputs: Vec<Input>,
-    /// The declared result, or several of them.
-    pub result: Option<AxesPattern>,
+    /// What stands after `->`: nothing, one type, or one for each of several results.
+    pub result: Vec<AxesPattern>,
     /// Its body.
     pub body: Block,
+}
+
+/// A size that an instance of a layer may set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSize {
+    /// Its name.
+    pub local: Local,
+    /// What stands behind `=`: its value where nothing else says it.
+    pub default: Option<Expr>,
 }
 
 /// A name bound in a function or layer.

@@ -56,17 +56,16 @@ impl Printer<'_> {
     }
 
     fn function(&self, name: &str, it: &Fn) -> String {
-        format!("fn {name}{}{} {}", self.inputs(&it.inputs), self.result(it.result.as_ref()), self.block(&it.body, 0))
+        format!("fn {name}{}{} {}", self.inputs(&it.inputs), self.result(&it.result), self.block(&it.body, 0))
     }
 
     fn layer(&self, name: &str, it: &Layer) -> String {
-        let sizes = commas(&it.sizes, |size| self.local(*size));
+        let sizes = commas(&it.sizes, |size| {
+            let default = size.default.as_ref().map_or(String::new(), |value| format!(" = {}", self.expr(value, 0)));
+            format!("{}{default}", self.local(size.local))
+        });
         let (settings, inputs) = (self.inputs(&it.settings), self.inputs(&it.inputs));
-        format!(
-            "layer {name}[{sizes}]{settings}{inputs}{} {}",
-            self.result(it.result.as_ref()),
-            self.block(&it.body, 0)
-        )
+        format!("layer {name}[{sizes}]{settings}{inputs}{} {}", self.result(&it.result), self.block(&it.body, 0))
     }
 
     fn inputs(&self, inputs: &[Input]) -> String {
@@ -82,8 +81,12 @@ impl Printer<'_> {
         format!("({inputs})")
     }
 
-    fn result(&self, result: Option<&AxesPattern>) -> String {
-        result.map_or(String::new(), |ty| format!(" -> {}", self.ty(ty)))
+    fn result(&self, result: &[AxesPattern]) -> String {
+        match result {
+            [] => String::new(),
+            [ty] => format!(" -> {}", self.ty(ty)),
+            several => format!(" -> ({})", commas(several, |ty| self.ty(ty))),
+        }
     }
 
     fn ty(&self, ty: &AxesPattern) -> String {

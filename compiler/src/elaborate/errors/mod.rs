@@ -1,10 +1,12 @@
 //! What elaboration objects to: facts in enums, worded in one place each.
 
 mod groups;
+mod parts;
 mod plan;
 mod shapes;
 
 pub(super) use groups::GroupMistake;
+pub(super) use parts::PartMistake;
 pub(super) use plan::PlanMistake;
 pub(super) use shapes::{PatternRole, ShapeMistake};
 

@@ -108,8 +108,6 @@ pub(in super::super) enum ShapeMistake {
     WrittenTwice { span: Span, first: Span, second: Span, path: Symbol },
     /// Something that can't be elaborated, for no reason that is known.
     Lost { span: Span },
-    /// A primitive without a meaning yet.
-    UnsupportedFunction { span: Span, name: &'static str },
 }
 
 impl From<ShapeMistake> for Diagnostic {
@@ -135,7 +133,7 @@ impl From<ShapeMistake> for Diagnostic {
             | M::NoRestHere { .. } => kinds(mistake),
             M::OtherSizes { .. } | M::TwoLayers { .. } | M::OutsideOfALayer { .. } => layers(mistake),
             M::ParamIsNotReal { .. } | M::NotAState { .. } | M::UpdateInIf { .. } => layers(mistake),
-            M::WrittenTwice { .. } | M::UnsupportedFunction { .. } | M::Lost { .. } => layers(mistake),
+            M::WrittenTwice { .. } | M::Lost { .. } => layers(mistake),
         };
         if diagnostic.help.is_some() { diagnostic } else { diagnostic.help(fallback) }
     }
@@ -201,7 +199,6 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
         M::UpdateInIf { name, .. } => format!("write `{name} <- if c {{ … }} else {{ {name} }}`"),
         M::WrittenTwice { .. } => "apply the layer once in each step, or make two instances of it".into(),
         M::Lost { .. } => "write it in another way, and report this program as a bug of the compiler".into(),
-        M::UnsupportedFunction { .. } => "write it with the functions that there are".into(),
     }
 }
 
@@ -465,9 +462,6 @@ fn layers(mistake: ShapeMistake) -> Diagnostic {
         }
         ShapeMistake::Lost { span } => {
             Diagnostic::new("E0319", "the compiler does not understand this", span, "can't be elaborated")
-        }
-        ShapeMistake::UnsupportedFunction { span, name } => {
-            Diagnostic::new("E0199", format!("`{name}` is not supported yet"), span, "not supported yet")
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }

@@ -65,7 +65,8 @@ fn combination(op: &Op) -> Reduction {
         Op::Param(_) | Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_) | Op::Gradient(_) => no_cut(op),
         Op::Const(_) | Op::SizeOf(_) | Op::Iota(_) | Op::Uniform { .. } | Op::Unary(..) | Op::Convert(_) => no_cut(op),
         Op::Reshape(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Binary(..) | Op::Quantile(..) => no_cut(op),
-        Op::WithGradient(..) | Op::Select(..) => no_cut(op),
+        Op::WithGradient(..) | Op::Select(..) | Op::Conv { .. } | Op::Pool(..) | Op::Pad { .. } => no_cut(op),
+        Op::Slice { .. } | Op::Concat(..) | Op::Gather { .. } | Op::TopK(..) | Op::CumSum(..) => no_cut(op),
     }
 }
 

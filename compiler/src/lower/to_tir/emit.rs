@@ -9,6 +9,13 @@ use crate::model::{self, Clock, ExprId, Model, Size};
 use crate::scalar::Binary;
 use crate::tir::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
 
+/// `[B, C, H, W]` to `[B, H, W, C]`.
+const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
+/// And back.
+const CHANNELS_SECOND: [usize; 4] = [0, 3, 1, 2];
+/// `[Out, In, KH, KW]` to `[KH, KW, In, Out]`.
+const WEIGHTS: [usize; 4] = [2, 3, 1, 0];
+
 /// Builds one function of a program at one batch size.
 pub struct Emitter<'a> {
     model: &'a Model,
@@ -18,6 +25,8 @@ pub struct Emitter<'a> {
     emitted: HashMap<ExprId, Value>,
     inputs: HashMap<Arc<str>, Value>,
     origins: HashMap<(Span, Arc<str>), Arc<Origin>>,
+    /// Where the definitions come from that are being appended.
+    origin: Option<Arc<Origin>>,
     /// The value that [`model::Op::Gradient`] differentiates.
     pub objective: Option<Value>,
     /// Whether the size of the batch axis means the whole split (the input `samples`), as it does in reports.
@@ -35,6 +44,7 @@ impl<'a> Emitter<'a> {
             emitted: HashMap::new(),
             inputs: HashMap::new(),
             origins: HashMap::new(),
+            origin: None,
             objective: None,
             split_samples: false,
         }
@@ -100,12 +110,14 @@ impl<'a> Emitter<'a> {
     fn emit_node(&mut self, id: ExprId) -> Value {
         let node = self.model.graph.node(id);
         let ty = self.type_of(&node.ty);
-        let op = match self.input_or_op(&node.op, &ty) {
-            Ok(value) => return value,
-            Err(op) => op,
-        };
-        let origin = self.origin(node.span, &node.path);
-        self.func.push(op, ty, Some(origin))
+        self.origin = Some(self.origin(node.span, &node.path));
+        match self.input_or_op(&node.op, &ty) {
+            Ok(value) => value,
+            Err(op) => {
+                let origin = self.origin.clone();
+                self.func.push(op, ty, origin)
+            }
+        }
     }
 
     /// The input that a leaf stands for, or the op of an inner node.
@@ -137,9 +149,45 @@ impl<'a> Emitter<'a> {
                 let letters = |labels: &[u8]| labels.iter().map(|label| b'a' + label).collect();
                 Op::Contract(Einsum { lhs: letters(lhs), rhs: letters(rhs), out: letters(out) }, at(a), at(b))
             }
+            model::Op::Conv { .. } | model::Op::Pool(..) => return Err(self.image_op(op, ty)),
+            model::Op::Pad { value, lo, hi, a } => {
+                Op::Pad { value: *value, lo: lo.clone(), hi: hi.clone(), gap: vec![0; lo.len()], a: at(a) }
+            }
+            model::Op::Slice { start, step, a } => Op::Slice { start: start.clone(), step: step.clone(), a: at(a) },
+            model::Op::Concat(parts, axis) => Op::Concat(parts.iter().map(at).collect(), *axis),
+            model::Op::Gather { batch, table, index } => {
+                Op::Gather { batch: *batch, table: at(table), index: at(index) }
+            }
+            model::Op::TopK(a, k) => Op::TopK(at(a), *k),
+            model::Op::CumSum(a, axis) => Op::CumSum { a: at(a), axis: *axis, reverse: false },
             model::Op::Quantile(x, q) => Op::Quantile(at(x), at(q)),
             model::Op::WithGradient(a, b) => Op::WithGradient(at(a), at(b)),
         })
+    }
+
+    /// What slides a window works on images with the channels last; the result comes back with the channels in second place.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`input_or_op` sends the two ops here that slide windows")]
+    fn image_op(&mut self, op: &model::Op, ty: &Type) -> Op {
+        let last = match op {
+            model::Op::Conv { role, window, groups, x, w } => {
+                let a = self.transposed(self.emitted[x], CHANNELS_LAST);
+                let b = self.transposed(self.emitted[w], WEIGHTS);
+                Op::Conv { role: *role, window: *window, groups: *groups, a, b }
+            }
+            model::Op::Pool(how, window, a) => Op::Pool(*how, *window, self.transposed(self.emitted[a], CHANNELS_LAST)),
+            other => panic!("{other:?} slides no window"),
+        };
+        let shape: Vec<usize> = CHANNELS_LAST.iter().map(|&axis| ty.shape[axis]).collect();
+        let origin = self.origin.clone();
+        let value = self.func.push(last, Type::f32(shape), origin);
+        Op::Transpose(value, CHANNELS_SECOND.to_vec())
+    }
+
+    fn transposed(&mut self, value: Value, perm: [usize; 4]) -> Value {
+        let ty = self.func.ty(value);
+        let ty = Type::new(ty.dtype, perm.iter().map(|&axis| ty.shape[axis]).collect::<Vec<_>>());
+        let origin = self.origin.clone();
+        self.func.push(Op::Transpose(value, perm.to_vec()), ty, origin)
     }
 
     fn clock(&mut self, clock: Clock) -> Value {

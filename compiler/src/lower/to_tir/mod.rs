@@ -7,7 +7,7 @@
 //! | [`train_step`] | lasting tensors by path, fields, `seed`, clock     | their new values by path, `term.0`, `term.1`, …  |
 //! | [`objective`]  | the same                                           | `term.0`, …                                      |
 //! | [`gradient`]   | the same                                           | `objective`, `term.0`, …, `grad.<path>`          |
-//! | [`evaluate`]   | the same, and `samples`, the size of the split     | `partial.0`, …: what this batch adds, see [`cuts`] |
+//! | [`evaluate`]   | the same, and `samples`, the size of the split     | `partial.0`, …: what this batch adds, see [`cuts`]; carried states by path |
 //! | [`report`]     | `partial.0`, … of the whole split, `samples`, lasting tensors | `report.0`, …                         |
 //! | [`effective`]  | lasting tensors                                    | `effective.<path>`, `view.<group>.<n>`, `measure.<path>`, `budget.<n>` |
 //! | [`predict`]    | lasting tensors, fields                            | `output.<model>`                                 |
@@ -27,7 +27,7 @@ use emit::Emitter;
 
 /// Draws every parameter and state.
 pub fn init(model: &Model, sources: &Sources) -> Func {
-    let mut emitter = Emitter::new("init", model, sources, 1);
+    let mut emitter = Emitter::new("init", model, sources, model.carried_batch());
     let params = model.params.iter().map(|p| (&p.path, p.start));
     for (path, start) in params.chain(model.states.iter().map(|s| (&s.path, s.start))) {
         let value = emitter.emit(start);
@@ -76,6 +76,12 @@ pub fn evaluate(model: &Model, sources: &Sources, batch: usize) -> Func {
     for (index, cut) in cuts::of(model).iter().enumerate() {
         let value = emitter.emit(cut.expr);
         emitter.result(&format!("partial.{index}"), value);
+    }
+    for state in &model.states {
+        if let Some(update) = state.update_eval {
+            let value = emitter.emit(update);
+            emitter.result(&state.path, value);
+        }
     }
     emitter.finish()
 }
