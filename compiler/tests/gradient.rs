@@ -180,9 +180,81 @@ fn other_cases() -> Vec<Case> {
             &[POINTS],
         ),
     ];
+    cases.extend(image_cases());
+    cases.extend(row_cases());
     let reductions = Reduction::ALL.into_iter();
     cases.extend(reductions.map(|how| of_matrix(&format!("%1 = {how} %0, [1] : f32[2]\nreturn y = %1"))));
     cases
+}
+
+/// No two numbers are equal, so that no largest element is in doubt.
+fn numbers(n: usize, seed: usize) -> Vec<f64> {
+    (0..n).map(|i| ((i * 37 + seed * 11) % 101) as f64 * 0.03 - 1.47).collect()
+}
+
+/// Windows with stride, dilation, padding on one side, a remainder and groups.
+const WINDOWS: [&str; 4] = [
+    "window [2, 3]",
+    "window [3, 2] stride [2, 1] pad [1, 0] [0, 1]",
+    "window [2, 2] stride [3, 2] dilation [1, 2] pad [1, 1] [1, 1]",
+    "window [1, 1] stride [2, 2]",
+];
+
+fn image_cases() -> Vec<Case> {
+    // x: 5 x 6; y of each window
+    const OUTPUTS: [[usize; 2]; 4] = [[4, 4], [2, 6], [2, 3], [3, 3]];
+    const SIZES: [[usize; 2]; 4] = [[2, 3], [3, 2], [2, 2], [1, 1]];
+    let mut cases = vec![];
+    for (window, ([rows, cols], [height, width])) in WINDOWS.iter().zip(OUTPUTS.iter().zip(SIZES)) {
+        for groups in [1, 2] {
+            let x = [2, 5, 6, 4];
+            let w = [height, width, 4 / groups, 2];
+            let y = [2, *rows, *cols, 2];
+            for (word, a, b, out) in [("conv", x, w, y), ("conv_by_input", y, w, x), ("conv_by_weight", x, y, w)] {
+                let body = format!(
+                    "%0 = param a : f32{a:?}\n%1 = param b : f32{b:?}\n\
+                     %2 = {word} %0, %1, {window}, groups {groups} : f32{out:?}\nreturn y = %2"
+                );
+                let [a, b] = [numbers(a.iter().product(), 1), numbers(b.iter().product(), 2)];
+                cases.push(Case::new(body, &[&a, &b]));
+            }
+        }
+        let (x, y) = ([1, 5, 6, 2], [1, *rows, *cols, 2]);
+        let [of_x, of_y] = [numbers(60, 3), numbers(y.iter().product(), 4)];
+        let one = |word: &str, from: [usize; 4], to: [usize; 4]| {
+            let of = if from == x { &of_x } else { &of_y };
+            let body = format!("%0 = param a : f32{from:?}\n%1 = {word} %0, {window} : f32{to:?}\nreturn y = %1");
+            Case::new(body, &[of])
+        };
+        cases.extend([one("pool_sum", x, y), one("pool_max", x, y), one("unpool", y, x)]);
+        let body = format!(
+            "%0 = param a : f32{y:?}\n%1 = param b : f32{x:?}\n%2 = unpool_max %1, %0, {window} : f32{x:?}\nreturn y = %2"
+        );
+        cases.push(Case::new(body, &[&of_y, &of_x]));
+    }
+    cases
+}
+
+fn row_cases() -> Vec<Case> {
+    let of_matrix = |body: &str| Case::new(format!("%0 = param a : f32[4, 3]\n{body}"), &[&numbers(12, 5)]);
+    let of_index = |body: &str| {
+        let body = format!("%0 = param a : f32[4, 3]\n%1 = param b : i32[4, 2]\n{body}");
+        Case::new(body, &[&numbers(12, 5), &[0.0, 2.0, 2.0, 1.0, -1.0, 0.0, 3.0, 4.0]])
+    };
+    vec![
+        of_matrix("%1 = pad %0, value 0.5, lo [1, 0], hi [0, 2], gap [2, 1] : f32[11, 7]\nreturn y = %1"),
+        of_matrix("%1 = slice %0, start [1, 0], step [2, 1] : f32[2, 2]\nreturn y = %1"),
+        of_matrix("%1 = sin %0 : f32[4, 3]\n%2 = concat %0, %1, %0, axis 1 : f32[4, 9]\nreturn y = %2"),
+        of_matrix("%1 = cumsum %0, axis 0 : f32[4, 3]\nreturn y = %1"),
+        of_matrix("%1 = cumsum %0, axis 1, reverse : f32[4, 3]\nreturn y = %1"),
+        of_matrix(
+            "%1 = top_k %0, 2 : bool[4, 3]\n%2 = const 0.0 : f32[4, 3]\n%3 = select %1, %0, %2 : f32[4, 3]\nreturn y = %3",
+        ),
+        of_index("%2 = gather %0, %1, batch 0 : f32[4, 2, 3]\nreturn y = %2"),
+        of_index("%2 = gather %0, %1, batch 1 : f32[4, 2]\nreturn y = %2"),
+        of_index("%2 = gather %0, %1, batch 0 : f32[4, 2, 3]\n%3 = scatter %2, %1, batch 0 : f32[5, 3]\nreturn y = %3"),
+        of_index("%2 = gather %0, %1, batch 1 : f32[4, 2]\n%3 = scatter %2, %1, batch 1 : f32[4, 3]\nreturn y = %3"),
+    ]
 }
 
 fn all_cases() -> Vec<Case> {
@@ -216,7 +288,10 @@ fn word(op: &Op) -> String {
 fn every_op_has_a_case() {
     let others = ["param", "const", "iota", "select", "convert", "broadcast", "transpose", "reshape", "contract"];
     let special = ["uniform", "quantile", "with_gradient"];
-    let mut expected: BTreeSet<String> = others.into_iter().chain(special).map(str::to_owned).collect();
+    let images = ["conv", "conv_by_input", "conv_by_weight", "pool_sum", "pool_max", "unpool", "unpool_max"];
+    let rows = ["pad", "slice", "concat", "gather", "scatter", "top_k", "cumsum"];
+    let words = others.into_iter().chain(special).chain(images).chain(rows);
+    let mut expected: BTreeSet<String> = words.map(str::to_owned).collect();
     expected.extend(Unary::ALL.iter().map(Unary::to_string));
     expected.extend(Binary::ALL.iter().map(Binary::to_string));
     expected.extend(Reduction::ALL.iter().map(Reduction::to_string));

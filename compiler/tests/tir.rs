@@ -95,7 +95,9 @@ fn not_a_number_is_read_back() {
 fn all_words() -> BTreeSet<String> {
     let others = ["param", "const", "iota", "select", "convert", "broadcast", "transpose", "reshape", "contract"];
     let special = ["uniform", "quantile", "with_gradient", "grad"];
-    let words = others.into_iter().chain(special).map(str::to_owned);
+    let images = ["conv", "conv_by_input", "conv_by_weight", "pool_sum", "pool_max", "unpool", "unpool_max"];
+    let rows = ["pad", "slice", "concat", "gather", "scatter", "top_k", "cumsum"];
+    let words = others.into_iter().chain(special).chain(images).chain(rows).map(str::to_owned);
     let unary = Unary::ALL.into_iter().map(|f| f.to_string());
     let binary = Binary::ALL.into_iter().map(|f| f.to_string());
     words.chain(unary).chain(binary).chain(Reduction::ALL.into_iter().map(|how| how.to_string())).collect()

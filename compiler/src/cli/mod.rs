@@ -1,7 +1,7 @@
 //! The command line: the only part of the compiler that touches files, the clock and the terminal.
 //!
-//! A file for each command; what they share is `source` (a program and its settings), `front` (text to model),
-//! `world` (data and files as the program sees them) and `exit` (how a command ends).
+//! A file for each command; what they share is `source` (a program and its settings), `front` (text to model), `job` (model to a
+//! program that runs), `world` (data and files as the program sees them) and `exit` (how a command ends).
 
 mod check;
 mod completions;
@@ -14,10 +14,12 @@ mod front;
 mod grad;
 mod gradcheck;
 mod gradient;
+mod job;
 mod math;
 mod opt;
 mod output;
 mod point;
+mod resume;
 mod run;
 mod source;
 mod summary;
@@ -49,6 +51,7 @@ Exit status:
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Args),
+    Resume(resume::Args),
     Check(check::Args),
     Emit(emit::Args),
     Grad(grad::Args),
@@ -63,6 +66,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),
         Command::Grad(args) => grad::run(&args),

@@ -2,8 +2,11 @@
 //!
 //! [`func`] reads a list of numbers as a recipe, so that a property test can draw the list and shrink it, and a shorter list
 //! gives a shorter function. Every op occurs but `grad`. What it computes is tame: values stay finite, no slope is infinite, and what jumps
-//! (comparisons, `floor`, `sign`, conversions, `quantile` aside) is only asked of values that rounding cannot have touched. So with the inputs that [`inputs`] gives,
+//! (comparisons, `floor`, `sign`, conversions, the largest of several; `quantile` aside) is only asked of values that rounding cannot have touched. So with the inputs that [`inputs`] gives,
 //! single precision agrees with double precision, and small differences with the derivative.
+
+mod images;
+mod rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,7 +140,7 @@ impl Maker<'_> {
 
     fn step(&mut self) {
         self.func.origin = self.origin();
-        let kind = self.pick(15);
+        let kind = self.pick(19);
         match kind {
             0 => self.leaf(),
             1 => self.smooth_unary(),
@@ -153,6 +156,10 @@ impl Maker<'_> {
             11 => self.rearrange(),
             12 => self.reduce(),
             13 => self.contract(),
+            14 => self.conv(),
+            15 => self.pool(),
+            16 => self.moves(),
+            17 => self.rows(),
             _ => self.gradient(),
         }
     }

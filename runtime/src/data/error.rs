@@ -20,6 +20,10 @@ pub enum Fault {
     Name,
     /// A file or folder that cannot be written.
     Unwritable,
+    /// A checkpoint, or the folder of a run, that belongs to something else.
+    Foreign,
+    /// A run that cannot go on: it is over, was never saved, or is still going on.
+    NoCheckpoint,
 }
 
 impl Fault {
@@ -33,6 +37,8 @@ impl Fault {
             Fault::Value => "E0904",
             Fault::Name => "E0905",
             Fault::Unwritable => "E0909",
+            Fault::Foreign => "E0910",
+            Fault::NoCheckpoint => "E0911",
         }
     }
 }

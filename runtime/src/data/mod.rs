@@ -41,6 +41,7 @@ pub use error::{DataError, Fault};
 pub(crate) use error::{list, near_miss, quoted};
 pub use order::Bits;
 pub(crate) use order::shuffle;
+pub(crate) use tensors::parse_safetensors;
 pub use tensors::{load, read_tensors};
 
 /// A reader of one source.

@@ -6,19 +6,25 @@
 //! | `history.jsonl` | an [`EpochRecord`](crate::train::EpochRecord) a line |
 //! | `report.json` | a [`Report`] |
 //! | the program's files | as they were compiled, under their names |
+//! | `checkpoint.spnc` | a [`Checkpoint`](crate::train::Checkpoint), while the run is not over |
+//! | `run.json` | the [`Origin`] of that run |
 //!
 //! A tensor is stored in single precision where that holds it exactly, which is always so for compiled programs, else
 //! in double. The folder is claimed, empty, before training, so that two runs never share one; everything is
 //! written to a hidden folder beside it, which takes its place at the end.
 
+mod checkpoint;
 mod folder;
 mod model;
 pub(crate) mod numbers;
+mod origin;
 mod report;
+mod staging;
 mod write;
 
-pub use folder::{Folder, Run, read};
+pub use folder::{Folder, Run, changed, read, read_report};
 pub use model::{Model, apply_start_values, find_tensor, read_start_values};
+pub use origin::{Difference, Origin};
 pub use report::{BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity};
 pub use write::{write_npz, write_safetensors};
 

@@ -105,7 +105,7 @@ pub fn apply_start_values(program: &mut dyn Program, values: &IndexMap<String, A
 ///
 /// # Errors
 ///
-/// When there is no tensor of this name, or it has another shape.
+/// When there is no tensor of this name that is started so, or it has another shape.
 pub fn find_tensor(infos: &[TensorInfo], name: &str, value: &ArrayD<f64>) -> Result<usize, DataError> {
     let place = format!("the start value `{name}`");
     let names = || infos.iter().map(|info| info.name.as_str());
@@ -117,6 +117,10 @@ pub fn find_tensor(infos: &[TensorInfo], name: &str, value: &ArrayD<f64>) -> Res
             None => error,
         });
     };
+    if matches!(infos[index].role, Role::OptimizerState | Role::Carried) {
+        let expected = "a parameter, or a state of a layer";
+        return Err(DataError::new(Fault::Name, place, expected, "a state that training starts by itself"));
+    }
     if infos[index].shape != value.shape() {
         let (expected, found) = (format!("shape {:?}", infos[index].shape), format!("{:?}", value.shape()));
         return Err(DataError::new(Fault::Disagreement, place, expected, found));

@@ -3,23 +3,15 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::Origin;
 use crate::train::Tally;
 
 /// A run in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The version of spnc.
-    pub version: String,
-    /// The file name of the program.
-    pub program: String,
-    /// The SHA-256 of its text.
-    pub program_hash: String,
-    /// The hash of its data, [`Dataset::hash`](crate::data::Dataset::hash); empty without data.
-    pub data_hash: String,
-    /// The seed.
-    pub seed: u64,
-    /// Constants set from outside, and how the run was made: evaluator, threads, limit, ….
-    pub settings: IndexMap<String, String>,
+    /// What it is a run of.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// Epochs done, with their fraction.
     pub epochs: f64,
     /// Steps done.

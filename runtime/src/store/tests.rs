@@ -1,3 +1,5 @@
+mod checkpoints;
+
 use std::fs;
 use std::path::Path;
 
@@ -65,6 +67,19 @@ impl Program for Holder {
     }
 }
 
+fn origin() -> Origin {
+    Origin {
+        version: "0.1.0".into(),
+        program: "quickstart.spnet".into(),
+        program_hash: hash("text"),
+        data_hash: String::new(),
+        constants_hash: String::new(),
+        seed: u64::MAX,
+        settings: IndexMap::from([("lambda".into(), "1e-4".into())]),
+        folders: vec!["/data".into()],
+    }
+}
+
 fn run() -> Run {
     let record = EpochRecord {
         epoch: 1,
@@ -85,12 +100,7 @@ fn run() -> Run {
     };
     let budget = BudgetReport { text: "params(net) <= 15%".into(), asked: 0.15, counted: 0.5, model: 0.25, met: false };
     let report = Report {
-        version: "0.1.0".into(),
-        program: "quickstart.spnet".into(),
-        program_hash: hash("text"),
-        data_hash: String::new(),
-        seed: u64::MAX,
-        settings: IndexMap::from([("lambda".into(), "1e-4".into())]),
+        origin: origin(),
         epochs: 1.0,
         steps: 23,
         interrupted: false,

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::io::{self, Cursor, Write};
 use std::path::Path;
 
+use ::safetensors::Dtype;
+use ::safetensors::tensor::TensorView;
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 use ndarray_npy::{NpzWriter, WriteNpzError};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 
 /// Writes an npz file, in double precision.
 ///
@@ -35,14 +35,18 @@ fn npz_error(error: WriteNpzError) -> io::Error {
 ///
 /// When the file cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &IndexMap<String, ArrayD<f64>>, note: Option<&str>) -> io::Result<()> {
+    write_whole(path, &safetensors(tensors, note)?)
+}
+
+/// The bytes of a safetensors file.
+pub(super) fn safetensors(tensors: &IndexMap<String, ArrayD<f64>>, note: Option<&str>) -> io::Result<Vec<u8>> {
     let encoded: Vec<_> = tensors.iter().map(|(name, tensor)| (name, tensor.shape(), encode(tensor))).collect();
     let mut views = Vec::new();
     for (name, shape, (dtype, bytes)) in &encoded {
         views.push((name.as_str(), TensorView::new(*dtype, shape.to_vec(), bytes).map_err(io::Error::other)?));
     }
     let metadata = note.map(|note| HashMap::from([("spnc".to_owned(), note.to_owned())]));
-    let bytes = safetensors::serialize(views, metadata).map_err(io::Error::other)?;
-    write_whole(path, &bytes)
+    ::safetensors::serialize(views, metadata).map_err(io::Error::other)
 }
 
 /// The elements, in the narrower type where every one is the same in it.
@@ -54,6 +58,9 @@ fn encode(tensor: &ArrayD<f64>) -> (Dtype, Vec<u8>) {
         (Dtype::F64, tensor.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 }
+
+/// How the names of temporary files and folders begin.
+pub(super) const HIDDEN: &str = ".spnc-";
 
 /// Makes temporary files and folders with `mode` less what the system takes away, not for their owner only.
 #[cfg(unix)]
@@ -70,12 +77,24 @@ pub(super) fn builder(_mode: u32) -> tempfile::Builder<'static, 'static> {
     tempfile::Builder::new()
 }
 
-/// Writes beside `path` and moves it there when it is whole.
+/// Writes beside `path` and moves it there when it is whole and on the disk.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = builder(0o666).tempfile_in(dir)?;
+    let mut file = builder(0o666).prefix(HIDDEN).tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     let _ = file.persist(path).map_err(|error| error.error)?;
+    sync_folder(dir)
+}
+
+/// Brings the names in a folder to the disk.
+#[cfg(unix)]
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Folders cannot be synchronised here.
+#[cfg(not(unix))]
+pub(super) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -46,10 +46,10 @@ impl Trainer<'_> {
     }
 }
 
-/// What a report on a split is called: `validation.error` on the validation split, else by its own name.
+/// What a report on a split is called: `validation accuracy` on the validation split, else by its own name.
 fn report_name(split: Split, name: &str) -> String {
     match split {
-        Split::Validation => format!("validation.{name}"),
+        Split::Validation => format!("validation {name}"),
         Split::Train | Split::Test => name.to_owned(),
     }
 }

@@ -1,6 +1,6 @@
 //! Rules about ops with a window.
 
-use super::{Checked, check, expect_dtype, expect_shape, expect_type};
+use super::{Checked, check, expect_dtype, expect_type};
 use crate::tir::{DType, Func, Type, Value};
 use crate::window::{ConvRole, Window};
 
@@ -51,5 +51,6 @@ fn check_slide(window: &Window, x: &[usize], y: &[usize]) -> Checked {
     check(last(x).is_ok() && last(y).is_ok(), || format!("{x:?} or {y:?} has not four axes"))?;
     let positions: Vec<usize> = (0..2).filter_map(|d| window.output(d, x[1 + d])).collect();
     check(positions.len() == 2, || format!("the window {window} does not fit into {x:?}"))?;
-    expect_shape(&y[..3], &[x[0], positions[0], positions[1]])
+    let expected = [x[0], positions[0], positions[1]];
+    check(y[..3] == expected, || format!("the window gives {expected:?}, but there are {:?}", &y[..3]))
 }

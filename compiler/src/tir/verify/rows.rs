@@ -46,15 +46,15 @@ pub fn check_rows(func: &Func, batch: usize, [rows, picked]: [&Type; 2], index: 
     check(batch < rows.rank() && batch <= index.len(), || format!("there are no {batch} axes in common"))?;
     let expected = [index, &rows.shape[batch + 1..]].concat();
     check(index[..batch] == rows.shape[..batch], || format!("{index:?} and {rows} differ in the first {batch} axes"))?;
-    check(picked.shape == expected, || format!("{picked} has shape {:?}, expected {expected:?}", picked.shape))
+    check(picked.shape == expected, || format!("{picked} stands for rows of shape {expected:?}"))
 }
 
 /// The `k` largest along the last axis of `a`.
 pub fn check_top_k(func: &Func, a: Value, k: usize, ty: &Type) -> Checked {
     expect_type(func, a, &ty.with_dtype(DType::F32))?;
     check(ty.dtype == DType::Bool, || format!("the result has elements of {}, expected bool", ty.dtype))?;
-    let n = ty.shape.last().copied();
-    check(n.is_some_and(|n| k <= n), || format!("the {k} largest of {n:?}"))
+    let is_enough = ty.shape.last().is_some_and(|n| k <= *n);
+    check(is_enough, || format!("there are no {k} elements along the last axis of {ty}"))
 }
 
 /// Sums along `axis`.

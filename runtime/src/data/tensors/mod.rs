@@ -49,6 +49,12 @@ pub fn read_tensors(path: &Path) -> Result<IndexMap<String, ArrayD<f64>>, DataEr
     Ok(tensors.into_iter().map(|(name, tensor)| (name, tensor.to_array())).collect())
 }
 
+/// All tensors of the bytes of a safetensors file by name.
+pub(crate) fn parse_safetensors(place: &str, bytes: &[u8]) -> Result<IndexMap<String, ArrayD<f64>>, DataError> {
+    let tensors = safetensors::parse(place, bytes)?;
+    Ok(tensors.into_iter().map(|(name, tensor)| (name, tensor.to_array())).collect())
+}
+
 /// One tensor of a file that is looked up in each directory of `search`; `name` may be left out where there is only one.
 ///
 /// # Errors

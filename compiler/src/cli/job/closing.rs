@@ -1,0 +1,113 @@
+//! What became of a network: zeros tensor by tensor, what is left of it, budgets asked and reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ndarray::Ix2;
+use spnc_runtime::store::{BudgetReport, GroupReport, Remaining, Sparsity};
+use spnc_runtime::train::{Tally, tally, tally_groups};
+
+use crate::diag::Sources;
+use crate::exec;
+use crate::lower::to_tir;
+use crate::model::{Budget, Model, ParamId};
+use crate::tir::interp::{self, Tensor};
+use crate::tir::{Func, Value, zeros};
+
+/// A budget counts as met if it is missed by no more than this: a penalty that pulls from one side stops just there.
+const TOLERANCE: f64 = 0.005;
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// Zeros, tensor by tensor.
+    pub sparsity: Vec<Sparsity>,
+    /// Budgets.
+    pub budgets: Vec<BudgetReport>,
+    /// What is left.
+    pub remaining: Remaining,
+}
+
+impl Closing {
+    /// Counts, for lasting tensors that `tensor` gives by name, and everything else that functions read.
+    pub fn new(model: &Model, sources: &Sources, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Closing {
+        let effective = exec::optimised(to_tir::effective(model, sources));
+        let values = interp::run(&effective, tensor).expect("lasting tensors and the clock are given");
+        let network = exec::optimised(to_tir::network(model, sources));
+        let values: BTreeMap<Arc<str>, Tensor> = values.into_iter().collect();
+        let network_values = read_by(&network, &values);
+        Closing {
+            sparsity: sparsity(model, &values, &network_values),
+            budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
+            remaining: remaining(&network, &network_values),
+        }
+    }
+
+    /// Whether every budget is met.
+    pub fn meets_budgets(&self) -> bool {
+        self.budgets.iter().all(|budget| budget.met)
+    }
+}
+
+/// The effective parameters that a function really reads.
+fn read_by(func: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> BTreeMap<Arc<str>, Tensor> {
+    let used: BTreeSet<Value> = func.defs.iter().flat_map(|def| def.op.operands()).collect();
+    let read = func.params().filter(|(_, value, _)| used.contains(value));
+    read.filter_map(|(name, ..)| Some((Arc::clone(name), values.get(name)?.clone()))).collect()
+}
+
+fn effective_name(model: &Model, param: ParamId) -> String {
+    format!("effective.{}", model.params[param.0 as usize].path)
+}
+
+fn tally_of(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) -> Tally {
+    tally(values[effective_name(model, param).as_str()].view())
+}
+
+/// Zeros of the parameters that the network reads; of all where no model is applied to data.
+fn sparsity(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, network: &BTreeMap<Arc<str>, Tensor>) -> Vec<Sparsity> {
+    let ids = (0..model.params.len() as u32).map(ParamId);
+    let is_shown = |id: &ParamId| network.is_empty() || network.contains_key(effective_name(model, *id).as_str());
+    ids.filter(is_shown)
+        .map(|id| {
+            let weights = tally_of(model, id, values);
+            let tensor = model.params[id.0 as usize].path.to_string();
+            Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values) }
+        })
+        .collect()
+}
+
+/// The groups of a tensor: once for each named group that it is in.
+fn groups(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) -> Vec<GroupReport> {
+    let mut reports = vec![];
+    for group in &model.groups {
+        for (index, view) in group.views.iter().enumerate().filter(|(_, view)| view.param == param) {
+            let value = values[format!("view.{}.{index}", group.name).as_str()].view();
+            let groups = tally_groups(value.into_dimensionality::<Ix2>().expect("a view has groups and members"));
+            reports.push(GroupReport { name: format!("{} by {}", group.name, view.by), groups });
+        }
+    }
+    reports
+}
+
+fn budget(model: &Model, index: usize, budget: &Budget, values: &BTreeMap<Arc<str>, Tensor>) -> BudgetReport {
+    let total: u64 = budget.weights.iter().map(|(_, weight)| weight).sum();
+    let left = |(param, weight): &(ParamId, u64)| tally_of(model, *param, values).density() * *weight as f64;
+    let counted = budget.weights.iter().map(left).sum::<f64>() / total.max(1) as f64;
+    let used = values[format!("budget.{index}").as_str()].iter().copied().next().unwrap_or(f64::NAN);
+    let met = counted <= budget.limit + TOLERANCE;
+    BudgetReport { text: budget.text.clone(), asked: budget.limit, counted, model: used, met }
+}
+
+/// Counts parameters and operations; with no model applied to data there are none.
+fn remaining(network: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> Remaining {
+    let dense = zeros::live(network, &|name| values.get(name).map(|value| Tensor::ones(value.raw_dim())));
+    let live = zeros::live(network, &|name| values.get(name).cloned());
+    Remaining {
+        parameters: values.values().map(|value| value.len() as u64).sum(),
+        non_zero: values.values().map(|value| value.iter().filter(|x| **x != 0.0).count() as u64).sum(),
+        live: live.elements.values().map(|pattern| pattern.sum() as u64).sum(),
+        flops: 2 * dense.multiply_adds,
+        live_flops: 2 * live.multiply_adds,
+    }
+}

@@ -1,0 +1,293 @@
+//! A program and all that it takes to train or to evaluate it: what `run`, `resume`, `eval` and `predict` have in common.
+
+mod closing;
+mod keeper;
+mod progress;
+mod setup;
+mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use ndarray::ArrayD;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use spnc_runtime::data::Dataset;
+use spnc_runtime::program::{Program, Role};
+use spnc_runtime::store::{self, Origin, Report, Seconds};
+use spnc_runtime::train::{
+    self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Phase, Position, Progress, Stage, TrainError,
+};
+
+pub use self::keeper::{Every, Keeper};
+pub use self::progress::Show;
+pub use self::setup::Setup;
+
+use self::closing::Closing;
+use self::progress::Watcher;
+use super::exit::Exit;
+use super::front::Front;
+use super::output;
+use crate::exec::{BatchSizes, Built};
+use crate::model::Model;
+use crate::tir::interp::Tensor;
+
+/// A program, compiled.
+#[derive(Debug)]
+pub struct Job {
+    setup: Setup,
+    /// Its texts.
+    pub front: Front,
+    /// The program.
+    pub model: Model,
+    /// Its plan.
+    pub plan: train::Plan,
+    /// Its data.
+    pub data: Dataset,
+    /// Its functions.
+    pub built: Built,
+    /// When compiling began.
+    start: Instant,
+    /// Seconds from text to machine code; reading data is not compiling.
+    compile: f64,
+}
+
+/// What a program is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Training, and the evaluation of what reports are about.
+    Training,
+    /// The evaluation of every split.
+    Evaluation,
+}
+
+impl Job {
+    /// Compiles a program as far as its functions.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it or its data, which has been said.
+    pub fn new(setup: Setup, purpose: Purpose) -> Result<Job, Exit> {
+        let start = Instant::now();
+        let mut front = Front::new(&setup.source);
+        let model = front.model()?;
+        let plan = plan(&setup, &model)?;
+        let data = front.take_data(&model)?;
+        let built = Built::new(&model, &front.sources, &sizes(&plan.batches(&data), purpose));
+        Ok(Job { setup, front, model, plan, data, built, start, compile: 0.0 })
+    }
+
+    /// The program with its start values.
+    ///
+    /// # Errors
+    ///
+    /// When there is no machine code for this machine, which has been said.
+    pub fn program(&mut self) -> Result<Box<dyn Program>, Exit> {
+        let mut program = self.setup.evaluator.program(&self.built)?;
+        self.compile = (self.start.elapsed() - self.front.files.reading).as_secs_f64();
+        program.init(self.plan.seed);
+        Ok(program)
+    }
+
+    /// What a run of this program is made of.
+    pub fn origin(&self) -> Origin {
+        let texts: String = self.front.texts().into_iter().map(|(_, text)| text).collect();
+        let folders = self.setup.source.search().into_iter();
+        Origin {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            program: format!("{}.spnet", self.front.name()),
+            program_hash: store::hash(&texts),
+            data_hash: if self.model.data.is_empty() { String::new() } else { self.data.hash() },
+            constants_hash: self.constants_hash(),
+            seed: self.plan.seed,
+            settings: self.setup.settings(),
+            folders: folders.map(|folder| std::path::absolute(&folder).unwrap_or(folder)).collect(),
+        }
+    }
+
+    fn constants_hash(&self) -> String {
+        let literals = &self.built.interface.literals;
+        if literals.is_empty() {
+            return String::new();
+        }
+        let mut hasher = Sha256::new();
+        for (name, value) in literals {
+            hasher.update(format!("{name} {:?}\n", value.shape()));
+            value.iter().for_each(|x| hasher.update(x.to_le_bytes()));
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Says that the program is compiled, to programs that read it.
+    pub fn say_compiled(&self, show: Show) {
+        if !show.json {
+            return;
+        }
+        let tensors = self.built.interface.description.tensors.iter();
+        let sizes = tensors.filter(|t| t.role == Role::Param).map(|t| t.shape.iter().product::<usize>());
+        output::print_json(&json!({
+            "event": "compiled",
+            "program": self.front.name(),
+            "seconds": self.compile,
+            "parameters": sizes.sum::<usize>(),
+            "epochs": self.plan.epochs(),
+            "seed": self.plan.seed,
+        }));
+    }
+
+    /// Trains, from the start or from a checkpoint; then counts, saves and says.
+    ///
+    /// # Errors
+    ///
+    /// When a number went bad, the run cannot be saved, was interrupted or missed a budget, which has been said.
+    pub fn train(
+        &self,
+        program: &mut dyn Program,
+        keeper: Keeper,
+        from: Option<&Checkpoint>,
+        show: Show,
+    ) -> Result<(), Exit> {
+        let kinds = self.model.terms.iter().map(|term| term.kind).collect();
+        let mut session = Session { watcher: Watcher::new(show, self.plan.epochs(), kinds), keeper };
+        let start = Instant::now();
+        let now = || start.elapsed().as_secs_f64();
+        let (stop, watch) = (stop_on_interrupt(), &mut session);
+        let outcome = match from {
+            None => train::train(program, &self.data, &self.plan, &now, watch, &stop),
+            Some(from) => train::resume(program, &self.data, &self.plan, from, &now, watch, &stop),
+        };
+        session.watcher.finish();
+        self.finish(program, outcome.map_err(|error| train_error(&error))?, session.keeper, show)
+    }
+
+    fn finish(&self, program: &mut dyn Program, outcome: Outcome, keeper: Keeper, show: Show) -> Result<(), Exit> {
+        let closing = self.closing(program, &outcome);
+        let report = self.report(keeper.origin, &closing, &outcome);
+        let run = store::Run { model: store::Model::of(program), history: outcome.records, report };
+        let path = keeper.folder.save(&run, &self.front.texts()).map_err(|error| output::data_error(&error))?;
+        if show.json {
+            output::print_json(&Done { event: "done", folder: path.display().to_string(), report: &run.report });
+        } else if !show.quiet {
+            output::print(&table::text(&closing, run.report.metrics.iter(), run.report.seconds));
+            output::print(&format!("saved      {}\n", path.display()));
+        }
+        if outcome.interrupted {
+            output::note(&format!("interrupted: {} steps were done, saved in {}", outcome.clock.step, path.display()));
+            output::note(&format!(" help: go on with it: `spnc resume {}`", path.display()));
+            return Err(Exit::Interrupted);
+        }
+        if closing.meets_budgets() { Ok(()) } else { Err(Exit::BudgetMissed) }
+    }
+
+    fn closing(&self, program: &dyn Program, outcome: &Outcome) -> Closing {
+        let infos = &self.built.interface.description.tensors;
+        let scalar = |x: f64| Some(ArrayD::from_elem(vec![], x));
+        let given = |name: &str| -> Option<Tensor> {
+            match name {
+                "seed" => scalar(f64::from(self.plan.seed as u32 as i32)),
+                "step" => scalar(outcome.clock.step as f64),
+                "epoch" => scalar(outcome.clock.epoch),
+                "progress" => scalar(outcome.clock.progress),
+                _ => {
+                    let literals = &self.built.interface.literals;
+                    let literal = literals.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
+                    let tensor = || infos.iter().position(|info| info.name == name).map(|index| program.read(index));
+                    literal.or_else(tensor)
+                }
+            }
+        };
+        Closing::new(&self.model, &self.front.sources, &given)
+    }
+
+    fn report(&self, origin: Origin, closing: &Closing, outcome: &Outcome) -> Report {
+        Report {
+            origin,
+            epochs: outcome.clock.epoch,
+            steps: outcome.clock.step,
+            interrupted: outcome.interrupted,
+            seconds: Seconds { compile: self.compile, train: outcome.seconds },
+            metrics: outcome.metrics.clone(),
+            sparsity: closing.sparsity.clone(),
+            budgets: closing.budgets.clone(),
+            remaining: closing.remaining,
+        }
+    }
+}
+
+fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
+    let Some(plan) = &model.plan else {
+        return Err(output::fail("the program has no `train { … }`, so there is nothing to run", None));
+    };
+    let phase = Phase { epochs: setup.epochs.unwrap_or(plan.epochs), ..Phase::default() };
+    Ok(train::Plan {
+        batch: plan.batch,
+        seed: setup.seed.unwrap_or(plan.seed),
+        limit: setup.limit,
+        stages: vec![Stage::Phase(phase)],
+    })
+}
+
+fn sizes(batches: &Batches, purpose: Purpose) -> BatchSizes {
+    let train = match purpose {
+        Purpose::Training => batches.train_sizes(),
+        Purpose::Evaluation => vec![],
+    };
+    BatchSizes { train, evaluate: batches.evaluate_sizes() }
+}
+
+/// Set by Ctrl-C: the running step is the last one. A second Ctrl-C ends the process at once.
+fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let handler = move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        output::note(&format!("warning: Ctrl-C will not save the run: {error}"));
+    }
+    stop
+}
+
+/// Says why a run ended early.
+fn train_error(error: &TrainError) -> Exit {
+    output::note(&format!("error[{}]: {error}", error.code()));
+    match error {
+        TrainError::NonFinite { .. } => Exit::BadNumbers,
+        TrainError::Field { .. } | TrainError::Checkpoint { .. } => Exit::Errors,
+    }
+}
+
+/// Who watches a run: one shows it, one keeps it.
+struct Session {
+    watcher: Watcher,
+    keeper: Keeper,
+}
+
+impl Observer for Session {
+    fn step(&mut self, progress: &Progress<'_>) {
+        self.watcher.step(progress);
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        self.watcher.epoch(record);
+    }
+
+    fn is_checkpoint_due(&mut self, at: &Position) -> bool {
+        self.keeper.is_due(at)
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.keeper.keep(&checkpoint);
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Done<'a> {
+    event: &'static str,
+    folder: String,
+    #[serde(flatten)]
+    report: &'a Report,
+}
