@@ -140,10 +140,13 @@ impl Front {
     ///
     /// # Errors
     ///
-    /// When it can't be read, which has been said.
+    /// When it can't be read, or not be cut into batches, which has been said.
     pub fn take_data(&mut self, model: &Model) -> Result<Dataset, Exit> {
-        let is_there = self.open(model)?.is_some();
-        Ok(if is_there { self.files.take(&model.data[0].spec) } else { Dataset::empty() })
+        let Some(data) = self.open(model)? else { return Ok(Dataset::empty()) };
+        if let Some(batch) = model.plan.as_ref().and_then(|plan| plan.batch) {
+            data.check_batch(batch).map_err(|error| output::data_error(&error))?;
+        }
+        Ok(self.files.take(&model.data[0].spec))
     }
 
     fn open(&mut self, model: &Model) -> Result<Option<&Dataset>, Exit> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::Bits;
+use super::{Bits, DataError, Fault};
 use crate::program::{Element, FieldInfo, FieldMut};
 
 /// A part of a data set.
@@ -241,6 +241,29 @@ impl Dataset {
         }
     }
 
+    /// Checks that every split can be cut into batches of `batch` samples: a sequential one must hold a window in each stream.
+    ///
+    /// # Errors
+    ///
+    /// Which split is too short, and what would fit.
+    pub fn check_batch(&self, batch: usize) -> Result<(), DataError> {
+        let splits = std::iter::once(Split::Train).chain(self.evaluated());
+        match splits.into_iter().find(|&split| self.sequential() && self.n_in(split, batch) == 0) {
+            None => Ok(()),
+            Some(split) => {
+                let name = match split {
+                    Split::Train => "training",
+                    Split::Validation => "validation",
+                    Split::Test => "test",
+                };
+                let most = self.n(split);
+                let expected = format!("at most {most}: the {name} split has no more windows, one for each stream");
+                let error = DataError::new(Fault::Disagreement, "the batch", expected, batch.to_string());
+                Err(error.help(format!("write `batch = {most}` or less, or take shorter windows")))
+            }
+        }
+    }
+
     /// The elements of each of `batch` streams.
     fn stream(&self, split: Split, batch: usize, window: usize) -> usize {
         match self.rows(split).len() {
@@ -418,6 +441,16 @@ mod tests {
             seen.dedup();
             prop_assert_eq!(seen.len(), token.len(), "a token twice");
         }
+    }
+
+    #[test]
+    fn a_text_says_how_many_streams_it_can_be_cut_into() {
+        let data = text(23, 5);
+        assert_eq!((1..=4).map(|batch| data.n_in(Split::Train, batch)).collect::<Vec<_>>(), [4, 4, 3, 4]);
+        assert_eq!(data.check_batch(4), Ok(()));
+        let error = data.check_batch(5).expect_err("four windows for five streams");
+        assert_eq!(error.help.as_deref(), Some("write `batch = 4` or less, or take shorter windows"));
+        assert_eq!(data.check_batch(data.n(Split::Train)), Ok(()));
     }
 
     #[test]
