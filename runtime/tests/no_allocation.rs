@@ -107,7 +107,7 @@ fn steps_allocate_nothing() {
     let mut idle = Idle { description, images: vec![0.0; 1437 * 64], labels: vec![0; 1437] };
     let mut witness = Witness { at_step: Vec::with_capacity(1000) };
     let phase = Phase { epochs: 2, every_steps: vec![(2, 0)], ..Phase::default() };
-    let plan = Plan { batch: Some(64), seed: 1, limit: None, stages: vec![Stage::Phase(phase)] };
+    let plan = Plan { batch: Some(64), seed: 1, stages: vec![Stage::Phase(phase)], ..Plan::default() };
     let _ = train(&mut idle, &digits, &plan, &|| 0.0, &mut witness, &AtomicBool::new(false)).expect("finite");
     assert_eq!(witness.at_step.len(), 2 * 23);
     for epoch in witness.at_step.chunks(23) {

@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod emit;
+mod eval;
 mod evaluator;
 mod exit;
 mod explain;
@@ -19,6 +20,7 @@ mod math;
 mod opt;
 mod output;
 mod point;
+mod predict;
 mod resume;
 mod run;
 mod source;
@@ -52,6 +54,8 @@ Exit status:
 enum Command {
     Run(run::Args),
     Resume(resume::Args),
+    Eval(eval::Args),
+    Predict(predict::Args),
     Check(check::Args),
     Emit(emit::Args),
     Grad(grad::Args),
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Resume(args) => resume::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),
         Command::Grad(args) => grad::run(&args),

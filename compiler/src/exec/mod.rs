@@ -18,4 +18,4 @@ mod once;
 pub use build::{BatchSizes, Built, Step, optimised};
 pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;
-pub use once::run_compiled;
+pub use once::{Callable, run_compiled};

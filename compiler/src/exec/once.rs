@@ -1,4 +1,4 @@
-//! One function compiled and called once: how compiled numbers are compared with interpreted ones.
+//! One function compiled by itself: how compiled numbers are compared with interpreted ones, and how a network predicts.
 
 use std::sync::Arc;
 
@@ -6,13 +6,56 @@ use indexmap::IndexMap;
 
 use super::compiled::{narrow, widen};
 use crate::codegen::{self, Executable, Options};
-use crate::lir::BufferId;
+use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
 use crate::tir::interp::Tensor;
 use crate::tir::{DType, Func};
 
-/// Compiles an optimised function and calls it: `inputs` gives the tensor of each input, by name. Returns the results that are
-/// numbers, by name.
+/// A function, compiled by itself.
+#[derive(Debug)]
+pub struct Callable {
+    func: Func,
+    module: lir::Module,
+    code: Executable,
+}
+
+impl Callable {
+    /// Compiles an optimised function.
+    ///
+    /// # Errors
+    ///
+    /// When code cannot be generated for this machine.
+    pub fn new(func: &Func, options: Options) -> Result<Callable, codegen::Error> {
+        let module = to_lir::lower(std::slice::from_ref(func), &[]);
+        let code = codegen::compile(&module, options)?;
+        Ok(Callable { func: func.clone(), module, code })
+    }
+
+    /// Calls it: `inputs` gives the tensor of each input, by name. Returns the results that are numbers, by name.
+    ///
+    /// # Panics
+    ///
+    /// If an input has no value, or one of another shape.
+    pub fn call(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) -> IndexMap<Arc<str>, Tensor> {
+        let Callable { func, module, code } = self;
+        let scheduled = module.func(&func.name).expect("it was lowered");
+        for (name, value, _) in func.params() {
+            if let Some(buffer) = module.input(scheduled, name) {
+                let tensor = inputs(name).unwrap_or_else(|| panic!("the input {name} has no value"));
+                write(code, buffer, func.ty(value).dtype, &tensor);
+            }
+        }
+        code.run(code.func(&func.name).expect("it was compiled"));
+        let numbers = func.results.iter().filter(|(_, value)| func.ty(*value).dtype == DType::F32);
+        let read = |(name, value): &(Arc<str>, _)| {
+            let buffer = module.output(scheduled, name).expect("it is a result");
+            (Arc::clone(name), widen(code.floats(buffer), &func.ty(*value).shape))
+        };
+        numbers.map(read).collect()
+    }
+}
+
+/// Compiles an optimised function and calls it once, as [`Callable`] does.
 ///
 /// # Errors
 ///
@@ -26,22 +69,7 @@ pub fn run_compiled(
     inputs: &dyn Fn(&str) -> Option<Tensor>,
     options: Options,
 ) -> Result<IndexMap<Arc<str>, Tensor>, codegen::Error> {
-    let module = to_lir::lower(std::slice::from_ref(func), &[]);
-    let mut code = codegen::compile(&module, options)?;
-    let scheduled = module.func(&func.name).expect("it was lowered");
-    for (name, value, _) in func.params() {
-        if let Some(buffer) = module.input(scheduled, name) {
-            let tensor = inputs(name).unwrap_or_else(|| panic!("the input {name} has no value"));
-            write(&mut code, buffer, func.ty(value).dtype, &tensor);
-        }
-    }
-    code.run(code.func(&func.name).expect("it was compiled"));
-    let numbers = func.results.iter().filter(|(_, value)| func.ty(*value).dtype == DType::F32);
-    let read = |(name, value): &(Arc<str>, _)| {
-        let buffer = module.output(scheduled, name).expect("it is a result");
-        (Arc::clone(name), widen(code.floats(buffer), &func.ty(*value).shape))
-    };
-    Ok(numbers.map(read).collect())
+    Ok(Callable::new(func, options)?.call(inputs))
 }
 
 fn write(code: &mut Executable, buffer: BufferId, dtype: DType, tensor: &Tensor) {

@@ -141,7 +141,7 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let plan = model.plan.as_ref().expect("the program has a plan");
     let seed = seed.unwrap_or(plan.seed);
     let stages = vec![Stage::Phase(Phase { epochs: plan.epochs, ..Phase::default() })];
-    let plan = Plan { batch: plan.batch, seed, limit: None, stages };
+    let plan = Plan { batch: plan.batch, seed, stages, ..Plan::default() };
     let batches = plan.batches(&data);
     let sizes = BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() };
     let built = Built::new(&model, &sources, &sizes);

@@ -236,9 +236,8 @@ fn no_checkpoint(folder: &Path, found: &str) -> DataError {
 /// What a run is made of is not what it was when it began.
 pub fn changed(folder: &Path, difference: &Difference) -> DataError {
     let Difference { what, one, other } = difference;
-    let place = quoted(&folder.join(CHECKPOINT));
     let expected = format!("the {what} that this run began with, {one}");
-    let error = DataError::new(Fault::Foreign, place, expected, other.as_str());
+    let error = DataError::new(Fault::Foreign, quoted(folder), expected, other.as_str());
     error.help("put it back as it was, or begin a new run with `spnc run`")
 }
 

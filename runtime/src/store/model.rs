@@ -101,6 +101,27 @@ pub fn apply_start_values(program: &mut dyn Program, values: &IndexMap<String, A
     Ok(())
 }
 
+/// Gives `program` the tensors of a run of it.
+///
+/// # Errors
+///
+/// When it has other tensors; nothing is overwritten then.
+pub fn apply_model(program: &mut dyn Program, model: &Model) -> Result<(), DataError> {
+    let infos = program.description().tensors.clone();
+    let lasting = infos.iter().enumerate().filter(|(_, info)| info.role != Role::Carried);
+    let value = |info: &TensorInfo| {
+        let value = model.free.get(&info.name).or_else(|| model.states.get(&info.name));
+        value.filter(|value| value.shape() == info.shape).ok_or_else(|| {
+            let expected = format!("a tensor `{}` of shape {:?}", info.name, info.shape);
+            let found = value.map_or("none".to_owned(), |value| format!("{:?}", value.shape()));
+            DataError::new(Fault::Disagreement, "the model of the run", expected, found)
+        })
+    };
+    let values = lasting.map(|(index, info)| Ok((index, value(info)?))).collect::<Result<Vec<_>, _>>()?;
+    values.into_iter().for_each(|(index, value)| program.write(index, value));
+    Ok(())
+}
+
 /// The index of the tensor that a start value is for.
 ///
 /// # Errors

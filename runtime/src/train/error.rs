@@ -3,7 +3,7 @@
 use ndarray::ArrayD;
 
 use super::Checkpoint;
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::program::{Description, FieldInfo, TensorInfo};
 
 /// Why a run ended before its plan.
@@ -25,6 +25,16 @@ pub enum TrainError {
         /// What the checkpoint has in its place.
         found: String,
     },
+    /// A split does not fill a batch, where only whole ones will do.
+    #[error(
+        "the {split:?} split has fewer samples than a batch, and states are carried over whole batches of {batch} only"
+    )]
+    Short {
+        /// The split.
+        split: Split,
+        /// Samples in a batch.
+        batch: usize,
+    },
     /// A number is infinite or not a number.
     #[error("{}", describe(*step, term.as_deref(), first.as_deref()))]
     NonFinite {
@@ -43,6 +53,7 @@ impl TrainError {
         match self {
             TrainError::Field { .. } => "E0907",
             TrainError::Checkpoint { .. } => "E0910",
+            TrainError::Short { .. } => "E0912",
             TrainError::NonFinite { .. } => "E0908",
         }
     }

@@ -6,22 +6,27 @@ use ndarray::ArrayD;
 use super::Evaluated;
 use super::run::Trainer;
 use crate::data::Split;
-use crate::program::{Entry, Role};
+use crate::program::{Clock, Entry, Role};
 
 impl Trainer<'_> {
     /// The reported numbers of every evaluated split, by name; `None` when interrupted. Carried states are left as they were.
-    pub(super) fn evaluate(&mut self, is_stopped: impl Fn() -> bool) -> Option<IndexMap<String, f64>> {
+    pub(super) fn evaluate(&mut self, clock: Clock, is_stopped: impl Fn() -> bool) -> Option<IndexMap<String, f64>> {
         let carried = self.carried();
         let splits = self.batches.evaluated.clone();
         let reports =
-            splits.into_iter().map(|split| self.evaluate_split(split, &is_stopped)).collect::<Option<Vec<_>>>();
+            splits.into_iter().map(|split| self.evaluate_split(split, clock, &is_stopped)).collect::<Option<Vec<_>>>();
         carried.iter().for_each(|(index, value)| self.program.write(*index, value));
         Some(reports?.into_iter().flatten().collect())
     }
 
-    fn evaluate_split(&mut self, split: Evaluated, is_stopped: &dyn Fn() -> bool) -> Option<Vec<(String, f64)>> {
+    fn evaluate_split(
+        &mut self,
+        split: Evaluated,
+        clock: Clock,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Option<Vec<(String, f64)>> {
         self.restart(Role::Carried);
-        let (clock, samples) = (self.clock(), split.order(self.data));
+        let samples = split.order(self.data);
         for rows in (0..split.batches()).map(|index| split.rows(index)) {
             if is_stopped() {
                 let _ = self.program.finish_evaluation();
@@ -34,7 +39,8 @@ impl Trainer<'_> {
             self.program.evaluate(rows.len(), split.n, clock);
         }
         let values = self.program.finish_evaluation();
-        let names = self.program.description().reports.iter().map(|name| report_name(split.split, name));
+        let prefix = self.prefix(split.split);
+        let names = self.program.description().reports.iter().map(|name| format!("{prefix}{name}"));
         Some(names.zip(values).collect())
     }
 
@@ -44,12 +50,13 @@ impl Trainer<'_> {
         let carried = tensors.filter(|(_, info)| info.role == Role::Carried);
         carried.map(|(index, _)| (index, self.program.read(index))).collect()
     }
-}
 
-/// What a report on a split is called: `validation accuracy` on the validation split, else by its own name.
-fn report_name(split: Split, name: &str) -> String {
-    match split {
-        Split::Validation => format!("validation {name}"),
-        Split::Train | Split::Test => name.to_owned(),
+    /// What comes before the name of a report on a split: nothing on the test split, or where there is no other.
+    fn prefix(&self, split: Split) -> &'static str {
+        match split {
+            Split::Train if self.batches.evaluated.len() > 1 => "train ",
+            Split::Validation => "validation ",
+            Split::Train | Split::Test => "",
+        }
     }
 }

@@ -19,6 +19,8 @@ mod run;
 
 use std::sync::atomic::AtomicBool;
 
+use indexmap::IndexMap;
+
 pub use batches::{Batches, Evaluated};
 pub use checkpoint::{Checkpoint, Position};
 pub use count::{Tally, tally, tally_groups};
@@ -27,7 +29,7 @@ pub use plan::{Phase, Plan, Stage};
 pub use record::{EpochRecord, Outcome, Progress, TermValue};
 
 use crate::data::Dataset;
-use crate::program::Program;
+use crate::program::{Clock, Program};
 use run::Trainer;
 
 /// Who watches a run.
@@ -63,7 +65,7 @@ pub fn train(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
-    Trainer::new(program, data, plan, now, stop)?.run(observer)
+    Trainer::new(program, data, plan, plan.batches(data), now, stop)?.run(observer)
 }
 
 /// Goes on with a run: `program` holds its start values, which begin anew where the plan says so, and `checkpoint` was kept of a run
@@ -81,9 +83,26 @@ pub fn resume(
     observer: &mut dyn Observer,
     stop: &AtomicBool,
 ) -> Result<Outcome, TrainError> {
-    let mut trainer = Trainer::new(program, data, plan, now, stop)?;
+    let mut trainer = Trainer::new(program, data, plan, plan.batches(data), now, stop)?;
     trainer.go_to(checkpoint)?;
     trainer.run(observer)
+}
+
+/// Evaluates every split, the training split too, at a place of the run: the reported numbers by name. Those that a run reports, too,
+/// are the same here.
+///
+/// # Errors
+///
+/// When a field of the program is not in the data.
+pub fn evaluate(
+    program: &mut dyn Program,
+    data: &Dataset,
+    plan: &Plan,
+    clock: Clock,
+) -> Result<IndexMap<String, f64>, TrainError> {
+    let stop = AtomicBool::new(false);
+    let mut trainer = Trainer::new(program, data, plan, plan.batches(data).and_training(), &|| 0.0, &stop)?;
+    Ok(trainer.evaluate(clock, || false).expect("nothing stops it"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ pub struct Plan {
     pub seed: u64,
     /// Use only so many samples of each split, the first ones.
     pub limit: Option<usize>,
+    /// Whether there are whole batches only, in evaluations too: for programs that carry states from batch to batch.
+    pub whole_batches: bool,
     /// What is done, in order.
     pub stages: Vec<Stage>,
 }

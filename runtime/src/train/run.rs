@@ -43,10 +43,13 @@ impl<'a> Trainer<'a> {
         program: &'a mut dyn Program,
         data: &'a Dataset,
         plan: &'a Plan,
+        batches: Batches,
         now: &'a dyn Fn() -> f64,
         stop: &'a AtomicBool,
     ) -> Result<Trainer<'a>, TrainError> {
-        let batches = plan.batches(data);
+        if let Some((split, batch)) = batches.too_short() {
+            return Err(TrainError::Short { split, batch });
+        }
         let n_terms = program.description().terms.len();
         Ok(Trainer {
             fields: error::match_fields(program.description(), data)?,
@@ -94,7 +97,7 @@ impl<'a> Trainer<'a> {
     fn last_reports(&mut self) -> IndexMap<String, f64> {
         match (self.plan.stages.last(), self.records.last()) {
             (Some(Stage::Phase(phase)), Some(last)) if phase.epochs > 0 => last.reports.clone(),
-            (Some(_) | None, _) => self.evaluate(|| false).unwrap_or_default(),
+            (Some(_) | None, _) => self.evaluate(self.clock(), || false).unwrap_or_default(),
         }
     }
 
@@ -141,7 +144,9 @@ impl<'a> Trainer<'a> {
         let seconds = (self.now)() - self.began.0;
         let zeros = self.count(phase)?;
         let (stop, is_last) = (self.stop, self.is_last_epoch());
-        let Some(reports) = self.evaluate(|| !is_last && stop.load(Ordering::Relaxed)) else { return Ok(None) };
+        let Some(reports) = self.evaluate(self.clock(), || !is_last && stop.load(Ordering::Relaxed)) else {
+            return Ok(None);
+        };
         self.at = Position { epoch: self.at.epoch + 1, index: 0, epochs: self.at.epochs + 1, ..self.at };
         Ok(Some(self.record(phase, seconds, reports, zeros)))
     }

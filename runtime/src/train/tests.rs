@@ -118,7 +118,7 @@ impl Observer for Watcher<'_> {
 
 fn plan(epochs: usize, batch: Option<usize>, seed: u64) -> Plan {
     let phase = Phase { epochs, ..Phase::default() };
-    Plan { batch, seed, limit: None, stages: vec![Stage::Phase(phase)] }
+    Plan { batch, seed, stages: vec![Stage::Phase(phase)], ..Plan::default() }
 }
 
 fn run(ledger: &mut Ledger, data: &Dataset, plan: &Plan) -> Result<Outcome, TrainError> {

@@ -6,6 +6,8 @@ mod progress;
 mod setup;
 mod table;
 
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -26,6 +28,7 @@ pub use self::setup::Setup;
 
 use self::closing::Closing;
 use self::progress::Watcher;
+use super::evaluator;
 use super::exit::Exit;
 use super::front::Front;
 use super::output;
@@ -60,6 +63,8 @@ pub enum Purpose {
     Training,
     /// The evaluation of every split.
     Evaluation,
+    /// Neither: other functions of it are compiled.
+    Prediction,
 }
 
 impl Job {
@@ -74,7 +79,7 @@ impl Job {
         let model = front.model()?;
         let plan = plan(&setup, &model)?;
         let data = front.take_data(&model)?;
-        let built = Built::new(&model, &front.sources, &sizes(&plan.batches(&data), purpose));
+        let built = Built::new(&model, &front.sources, &sizes(plan.batches(&data), purpose));
         Ok(Job { setup, front, model, plan, data, built, start, compile: 0.0 })
     }
 
@@ -88,6 +93,31 @@ impl Job {
         self.compile = (self.start.elapsed() - self.front.files.reading).as_secs_f64();
         program.init(self.plan.seed);
         Ok(program)
+    }
+
+    /// A program compiled as the run in `folder` compiled it, and that run.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is not that of a whole run, or its program has changed since, which has been said.
+    pub fn of_run(
+        folder: &Path,
+        data: &[PathBuf],
+        threads: Option<NonZeroUsize>,
+        purpose: Purpose,
+    ) -> Result<(Job, store::Run), Exit> {
+        let run = store::read(folder).map_err(|error| output::data_error(&error))?;
+        let job = Job::new(Setup::of_run(folder, &run.report.origin, data, threads)?, purpose)?;
+        let found = Origin { program_hash: job.origin().program_hash, ..run.report.origin.clone() };
+        match run.report.origin.difference(&found) {
+            Some(difference) => Err(output::data_error(&store::changed(folder, &difference))),
+            None => Ok((job, run)),
+        }
+    }
+
+    /// What runs it.
+    pub fn evaluator(&self) -> evaluator::Choice {
+        self.setup.evaluator
     }
 
     /// What a run of this program is made of.
@@ -225,15 +255,16 @@ fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
         seed: setup.seed.unwrap_or(plan.seed),
         limit: setup.limit,
         stages: vec![Stage::Phase(phase)],
+        ..train::Plan::default()
     })
 }
 
-fn sizes(batches: &Batches, purpose: Purpose) -> BatchSizes {
-    let train = match purpose {
-        Purpose::Training => batches.train_sizes(),
-        Purpose::Evaluation => vec![],
-    };
-    BatchSizes { train, evaluate: batches.evaluate_sizes() }
+fn sizes(batches: Batches, purpose: Purpose) -> BatchSizes {
+    match purpose {
+        Purpose::Training => BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() },
+        Purpose::Evaluation => BatchSizes { train: vec![], evaluate: batches.and_training().evaluate_sizes() },
+        Purpose::Prediction => BatchSizes::default(),
+    }
 }
 
 /// Set by Ctrl-C: the running step is the last one. A second Ctrl-C ends the process at once.
@@ -252,11 +283,11 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
 }
 
 /// Says why a run ended early.
-fn train_error(error: &TrainError) -> Exit {
+pub fn train_error(error: &TrainError) -> Exit {
     output::note(&format!("error[{}]: {error}", error.code()));
     match error {
         TrainError::NonFinite { .. } => Exit::BadNumbers,
-        TrainError::Field { .. } | TrainError::Checkpoint { .. } => Exit::Errors,
+        TrainError::Field { .. } | TrainError::Checkpoint { .. } | TrainError::Short { .. } => Exit::Errors,
     }
 }
 

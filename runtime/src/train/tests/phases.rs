@@ -31,6 +31,7 @@ pub fn plan() -> impl Strategy<Value = Plan> {
     let stage = prop_oneof![3 => phase().prop_map(Stage::Phase), 1 => (0_usize..4).prop_map(Stage::Fire)];
     let batch = prop::option::of(1_usize..6);
     (prop::collection::vec(stage, 0..5), batch, any::<u64>()).prop_map(|(stages, batch, seed)| Plan {
+        whole_batches: false,
         batch,
         seed,
         limit: None,

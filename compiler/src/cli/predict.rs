@@ -1,0 +1,213 @@
+//! `spnc predict`: what the network of a run computes from samples of a file.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, Axis, Slice, concatenate};
+use spnc_runtime::data::{DataError, Fault, read_tensors};
+use spnc_runtime::program::Program;
+use spnc_runtime::store;
+
+use super::evaluator::{Choice, Evaluator};
+use super::exit::Exit;
+use super::format::count;
+use super::job::{Job, Purpose};
+use super::output;
+use crate::exec::{self, Callable};
+use crate::lower::to_tir;
+use crate::model::{Model, Size};
+use crate::tir::Func;
+use crate::tir::interp::{self, Tensor};
+
+/// Compute the outputs of the network of a run from samples of a file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The folder of the run.
+    run: PathBuf,
+    /// The samples: an npz or safetensors file with a tensor `[samples, …]` for each field that the network reads, by its name.
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where the outputs go: an npz file with a tensor `output.MODEL` for each model.
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
+    /// Look for the data of the program here first; its fields are read, not its samples.
+    #[arg(long, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// How many threads run the machine code [default: one for each processor]; the result is the same for any number.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spnc predict runs/quickstart-1 --input digits.npz --output answers.npz
+
+  python -c 'import numpy; numpy.savez(\"digits.npz\", image=numpy.zeros((3, 8, 8)))'   makes such an input;
+  answers.npz then holds `output.net` of shape [3, 10]";
+
+/// The most samples that are computed at once.
+const BATCH: usize = 256;
+
+/// Computes, batch by batch, and writes.
+pub fn run(args: &Args) -> Result<(), Exit> {
+    let (mut job, run) = Job::of_run(&args.run, &args.data, args.threads, Purpose::Prediction)?;
+    let mut program = job.program()?;
+    let fields = Fields::read(&args.input, &job).map_err(|error| output::data_error(&error))?;
+    store::apply_model(program.as_mut(), &run.model).map_err(|error| output::data_error(&error))?;
+    let tensors = tensors(&job, program.as_ref());
+    let outputs = predict(&job, &fields, &tensors, job.evaluator())?;
+    store::write_npz(&args.output, &outputs)
+        .map_err(|error| output::fail(&format!("cannot write `{}`: {error}", args.output.display()), None))?;
+    for (name, value) in &outputs {
+        output::print(&format!("{name} {:?} in {}\n", value.shape(), args.output.display()));
+    }
+    Ok(())
+}
+
+/// The samples of a file, by the names of fields in functions.
+struct Fields {
+    n: usize,
+    values: IndexMap<String, ArrayD<f64>>,
+}
+
+impl Fields {
+    /// Reads the fields that the network reads, and checks them.
+    fn read(path: &Path, job: &Job) -> Result<Fields, DataError> {
+        let given = read_tensors(path)?;
+        let place = format!("`{}`", path.display());
+        let func = predictor(job, 1);
+        let interface = &job.built.interface;
+        let mut fields = Fields { n: 1, values: IndexMap::new() };
+        let named = interface.description.fields.iter().zip(&interface.field_names);
+        for (info, name) in named.filter(|(_, name)| func.params().any(|(read, ..)| read == *name)) {
+            let value = given.get(&info.name).ok_or_else(|| missing(&place, &info.name, &given))?;
+            if value.ndim() == 0 || value.shape()[1..] != info.shape[..] {
+                let expected = format!("`{}` of shape [samples, {}", info.name, shape(&info.shape));
+                return Err(DataError::new(Fault::Disagreement, place, expected, format!("{:?}", value.shape())));
+            }
+            if !fields.values.is_empty() && fields.n != value.shape()[0] {
+                let expected =
+                    format!("{} samples of `{}`, as of the fields before it", count(fields.n as u64), info.name);
+                return Err(DataError::new(Fault::Disagreement, place, expected, count(value.shape()[0] as u64)));
+            }
+            if value.is_empty() {
+                return Err(DataError::new(Fault::Disagreement, place, format!("samples of `{}`", info.name), "none"));
+            }
+            fields.n = value.shape()[0];
+            let _ = fields.values.insert(name.to_string(), value.clone());
+        }
+        Ok(fields)
+    }
+
+    /// Some of the samples of a field.
+    fn slice(&self, name: &str, rows: &std::ops::Range<usize>) -> Option<Tensor> {
+        let value = self.values.get(name)?;
+        Some(value.slice_axis(Axis(0), Slice::from(rows.clone())).to_owned())
+    }
+}
+
+/// The sizes of a sample, as the rest of a list.
+fn shape(sizes: &[usize]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+    format!("{}]", sizes.join(", "))
+}
+
+fn missing(place: &str, name: &str, given: &IndexMap<String, ArrayD<f64>>) -> DataError {
+    let names: Vec<String> = given.keys().map(|name| format!("`{name}`")).collect();
+    let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let error = DataError::new(Fault::Name, place, format!("a tensor `{name}`, which the network reads"), found);
+    error.help("name the tensors of the file by the fields of the program's data")
+}
+
+/// What the models compute from `batch` samples.
+fn predictor(job: &Job, batch: usize) -> Func {
+    exec::optimised(to_tir::predict(&job.model, &job.front.sources, batch))
+}
+
+/// What functions read that is the same for every sample.
+fn tensors(job: &Job, program: &dyn Program) -> IndexMap<String, Tensor> {
+    let interface = &job.built.interface;
+    let lasting = interface.description.tensors.iter().enumerate();
+    let lasting = lasting.map(|(index, info)| (info.name.clone(), program.read(index)));
+    let literals = interface.literals.iter().map(|(name, value)| (name.to_string(), value.clone()));
+    let seed = f64::from(job.plan.seed as u32 as i32);
+    let clock = [("seed", seed), ("step", 0.0), ("epoch", 0.0), ("progress", 1.0)];
+    let clock = clock.map(|(name, value)| (name.to_owned(), ArrayD::from_elem(vec![], value)));
+    lasting.chain(literals).chain(clock).collect()
+}
+
+fn predict(
+    job: &Job,
+    fields: &Fields,
+    tensors: &IndexMap<String, Tensor>,
+    evaluator: Choice,
+) -> Result<IndexMap<String, ArrayD<f64>>, Exit> {
+    let mut parts: IndexMap<String, Vec<Tensor>> = IndexMap::new();
+    let batch = fields.n.min(BATCH);
+    let (whole, rest) = (fields.n / batch * batch, fields.n % batch);
+    for (rows, size) in [(0..whole, batch), (whole..fields.n, rest)] {
+        if rows.is_empty() {
+            continue;
+        }
+        let mut predictor = Predictor::new(predictor(job, size), evaluator)?;
+        for first in rows.step_by(size) {
+            let rows = first..first + size;
+            let given = |name: &str| fields.slice(name, &rows).or_else(|| tensors.get(name).cloned());
+            for (name, value) in predictor.call(&given) {
+                parts.entry(name).or_default().push(value);
+            }
+        }
+    }
+    Ok(parts
+        .into_iter()
+        .map(|(name, parts)| {
+            let value = joined(&job.model, &name, &parts);
+            (name, value)
+        })
+        .collect())
+}
+
+/// The outputs of all batches as one: one after the other along the axis of the batch, where there is one.
+fn joined(model: &Model, name: &str, parts: &[Tensor]) -> Tensor {
+    let output = model.outputs.iter().find(|output| name.strip_prefix("output.") == Some(&*output.name));
+    let axes = output.map(|output| &model.graph.node(output.value).ty.axes);
+    match axes.and_then(|axes| axes.iter().position(|axis| axis.size == Size::Batch)) {
+        None => parts[0].clone(),
+        Some(axis) => {
+            let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+            concatenate(Axis(axis), &views).expect("batches differ along this axis only")
+        }
+    }
+}
+
+/// A function that is called for one batch after the other.
+enum Predictor {
+    Compiled(Callable),
+    Interpreted(Func),
+}
+
+impl Predictor {
+    fn new(func: Func, evaluator: Choice) -> Result<Predictor, Exit> {
+        match evaluator.evaluator {
+            Evaluator::Interpreter => Ok(Predictor::Interpreted(func)),
+            Evaluator::Jit => match Callable::new(&func, evaluator.options()) {
+                Ok(callable) => Ok(Predictor::Compiled(callable)),
+                Err(error) => Err(output::fail(&error.to_string(), None)),
+            },
+        }
+    }
+
+    fn call(&mut self, given: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(String, Tensor)> {
+        match self {
+            Predictor::Compiled(callable) => {
+                callable.call(given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+            }
+            Predictor::Interpreted(func) => {
+                let results = interp::run(func, given).expect("every input was given");
+                results.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What is done with a run that is over: `spnc eval`, `spnc predict`, `--init`.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, Axis, Slice};
+use serde_json::Value;
+use spnc_runtime::data::read_tensors;
+use spnc_runtime::store::write_npz;
+use tempfile::TempDir;
+
+/// A network whose batches have something in common in training only.
+const PROGRAM: &str = "\
+use std.layers.{Dense}
+
+data points = csv(\"points.csv\", target: 7, classes: true, header: false, test: 30, hold_out: 20)
+
+layer Net(x: [B, 6]) -> [B, 3] {
+    fc1 = Dense[Out = 8]
+    fc2 = Dense[Out = 3]
+    x |> fc1 |> relu |> fc2
+}
+
+model net = Net
+
+minimize cross_entropy(net(points.x), points.y)
+
+report accuracy(net(points.x), points.y)
+report loss = cross_entropy(net(points.x), points.y)
+
+train {
+    epochs    = 3
+    batch     = 16
+    optimizer = sgd(lr: 0.1, momentum: 0.9)
+    seed      = 3
+}
+";
+
+fn spnc(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spnc"));
+    command.args(args).current_dir(folder).env_remove("SPNET_DATA").output().expect("spnc starts")
+}
+
+fn succeed(folder: &Path, args: &[&str]) -> String {
+    let output = spnc(folder, args);
+    let text = |bytes| String::from_utf8(bytes).expect("spnc prints UTF-8");
+    assert!(output.status.success(), "{args:?}: {}", text(output.stderr));
+    text(output.stdout)
+}
+
+fn fail(folder: &Path, args: &[&str]) -> String {
+    let output = spnc(folder, args);
+    assert_eq!(output.status.code(), Some(1), "{args:?}");
+    String::from_utf8(output.stderr).expect("spnc prints UTF-8")
+}
+
+/// `n` samples and their labels, as different as can be.
+fn points(n: usize) -> IndexMap<String, ArrayD<f64>> {
+    let x = |i: usize| ((i * 37 + 11) % 101) as f64 / 50.0 - 1.0;
+    let x = ArrayD::from_shape_vec(vec![n, 6], (0..6 * n).map(x).collect()).expect("as many");
+    let y = x.axis_iter(Axis(0)).map(|row| if row[[0]] > 0.3 { 2.0 } else { f64::from(row[[1]] > 0.0) });
+    let y = ArrayD::from_shape_vec(vec![n], y.collect()).expect("as many");
+    IndexMap::from([("x".to_owned(), x), ("y".to_owned(), y)])
+}
+
+/// Writes the table of `n` samples.
+fn write_table(folder: &Path, n: usize) {
+    let points = points(n);
+    let line = |(x, y): (ndarray::ArrayViewD<'_, f64>, &f64)| {
+        x.iter().chain([y]).map(f64::to_string).collect::<Vec<_>>().join(",") + "\n"
+    };
+    let table: String = points["x"].axis_iter(Axis(0)).zip(&points["y"]).map(line).collect();
+    std::fs::write(folder.join("points.csv"), table).expect("written");
+}
+
+/// A folder with data, a program and a run of it.
+fn trained(args: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_table(folder.path(), 150);
+    std::fs::write(folder.path().join("points.spnet"), PROGRAM).expect("written");
+    let _ = succeed(folder.path(), &[&["run", "points.spnet", "--out", "run", "-q"], args].concat());
+    folder
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("an object")
+}
+
+#[test]
+fn eval_reports_on_every_split_what_the_run_reported() {
+    for evaluator in ["jit", "interpreter"] {
+        let folder = trained(&["--evaluator", evaluator]);
+        let run = json(&std::fs::read_to_string(folder.path().join("run/report.json")).expect("a report"));
+        let reported = run["metrics"].as_object().expect("by name").clone();
+        let reports = json(&succeed(folder.path(), &["eval", "run", "--json"]))["reports"].clone();
+        for (name, value) in &reported {
+            assert_eq!(reports[name], *value, "{name}, {evaluator}");
+        }
+        let names: Vec<&String> = reports.as_object().expect("by name").keys().collect();
+        assert_eq!(names.iter().filter(|name| name.ends_with("loss")).count(), 3, "{names:?}");
+        let text = succeed(folder.path(), &["eval", "run"]);
+        assert!(text.contains("report     train loss = ") && text.contains("validation 20 samples"), "{text}");
+    }
+}
+
+#[test]
+fn eval_on_other_data_says_so() {
+    let folder = trained(&[]);
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).expect("made");
+    write_table(&other, 90);
+    let output = spnc(folder.path(), &["eval", "run", "--data", "other"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not the data that the run trained on"));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("train      40 samples"));
+}
+
+#[test]
+fn a_changed_program_is_not_evaluated() {
+    let folder = trained(&[]);
+    std::fs::write(folder.path().join("run/points.spnet"), PROGRAM.replace("Out = 8", "Out = 9")).expect("written");
+    assert!(fail(folder.path(), &["eval", "run"]).contains("E0910"));
+    assert!(fail(folder.path(), &["eval", "nowhere"]).contains("E0901"));
+}
+
+/// Predictions for the first `n` samples.
+fn predict(folder: &Path, n: usize) -> ArrayD<f64> {
+    let mut points = points(600);
+    points.values_mut().for_each(|value| *value = value.slice_axis(Axis(0), Slice::from(..n)).to_owned());
+    write_npz(&folder.join("input.npz"), &points).expect("written");
+    let text = succeed(folder, &["predict", "run", "--input", "input.npz", "--output", "output.npz"]);
+    assert!(text.starts_with(&format!("output.net [{n}, 3]")), "{text}");
+    read_tensors(&folder.join("output.npz")).expect("written")["output.net"].clone()
+}
+
+#[test]
+fn any_number_of_samples_is_predicted_and_each_by_itself() {
+    let folder = trained(&[]);
+    let all = predict(folder.path(), 600);
+    for n in [1, 2, 255, 256, 257, 512, 513] {
+        let some = predict(folder.path(), n);
+        let close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-5 * (1.0 + b.abs());
+        assert!(some.iter().zip(all.slice_axis(Axis(0), Slice::from(..n))).all(close), "{n}");
+    }
+}
+
+#[test]
+fn predictions_are_what_is_evaluated() {
+    let folder = trained(&[]);
+    // The first samples train, but for those of validation and test, which keep their order: all of them are in the file.
+    let (outputs, points) = (predict(folder.path(), 150), points(150));
+    let best =
+        |row: ndarray::ArrayViewD<'_, f64>| (0..3).max_by(|&a, &b| row[[a]].total_cmp(&row[[b]])).expect("three");
+    let right = outputs.axis_iter(Axis(0)).zip(&points["y"]).filter(|(row, y)| best(row.view()) as f64 == **y).count();
+    let reports = json(&succeed(folder.path(), &["eval", "run", "--json"]))["reports"].clone();
+    let counted: f64 = [("train ", 100.0), ("validation ", 20.0), ("", 30.0)]
+        .iter()
+        .map(|(split, n)| n * reports[format!("{split}accuracy(net(points.x), points.y)")].as_f64().expect("a number"))
+        .sum();
+    assert_eq!(right, counted.round() as usize);
+}
+
+#[test]
+fn what_is_wrong_with_an_input_is_said() {
+    let folder = trained(&[]);
+    let write = |name: &str, shape: &[usize]| {
+        let tensors = IndexMap::from([(name.to_owned(), ArrayD::zeros(shape))]);
+        write_npz(&folder.path().join("input.npz"), &tensors).expect("written");
+        fail(folder.path(), &["predict", "run", "--input", "input.npz", "--output", "output.npz"])
+    };
+    let text = write("X", &[2, 6]);
+    assert!(text.contains("E0905") && text.contains("a tensor `x`") && text.contains("found `X`"), "{text}");
+    let text = write("x", &[2, 7]);
+    assert!(text.contains("E0903") && text.contains("[samples, 6], found [2, 7]"), "{text}");
+    assert!(write("x", &[0, 6]).contains("expected samples of `x`, found none"));
+    let text = fail(folder.path(), &["predict", "run", "--input", "nothing.npz", "--output", "output.npz"]);
+    assert!(text.contains("E0901"), "{text}");
+}
+
+#[test]
+fn a_run_begins_where_another_ended() {
+    let folder = trained(&[]);
+    let _ = succeed(folder.path(), &["run", "points.spnet", "--init", "run", "--epochs", "0", "--out", "next", "-q"]);
+    let report =
+        |run: &str| json(&std::fs::read_to_string(folder.path().join(run).join("report.json")).expect("there"));
+    assert_eq!(report("next")["metrics"], report("run")["metrics"]);
+}
