@@ -45,7 +45,8 @@ pub(crate) fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, Dat
     let kind = if args.flag("characters")?.unwrap_or(false) { Kind::Characters } else { Kind::Words };
     let lengths = texts.each_ref().map(|text| kind.tokens(text).count());
     let ranges = ranges(&args, lengths)?;
-    check_lengths(&paths, &ranges, window)?;
+    let path = |index: usize| paths[index].as_deref().map(quoted);
+    check_lengths(&path(0).unwrap_or_default(), &ranges, path, window)?;
     let (vocabulary, numbers) = number(&args, &texts, kind, ranges[0].len())?;
     let mut data = windows(numbers, &ranges, window);
     data.constants = vec![("vocabulary".to_owned(), vocabulary.len() as f64)];
@@ -92,7 +93,7 @@ fn number(
 }
 
 /// The data set of token numbers whose splits are `ranges`.
-fn windows(numbers: Vec<i32>, ranges: &[Range<usize>; 3], window: usize) -> Dataset {
+pub(crate) fn windows(numbers: Vec<i32>, ranges: &[Range<usize>; 3], window: usize) -> Dataset {
     let numbers = Arc::new(Values::I32(numbers));
     let column = |name, offset| Column::window(name, Element::Integer, vec![window], &numbers, 1, offset);
     // A window may start wherever it and the token after it end in the same split.
@@ -118,14 +119,19 @@ fn ranges(args: &Args<'_>, [train, validation, test]: [usize; 3]) -> Result<[Ran
     ])
 }
 
-fn check_lengths(paths: &[Option<PathBuf>; 3], ranges: &[Range<usize>; 3], window: usize) -> Result<(), DataError> {
-    let wanted = |index: usize| index == 0 || !ranges[index].is_empty() || paths[index].is_some();
+/// Every split that is there must hold a window; `file` names the file that a split has of its own.
+pub(crate) fn check_lengths(
+    place: &str,
+    ranges: &[Range<usize>; 3],
+    file: impl Fn(usize) -> Option<String>,
+    window: usize,
+) -> Result<(), DataError> {
+    let wanted = |index: usize| index == 0 || !ranges[index].is_empty() || file(index).is_some();
     match (0..3).find(|&index| wanted(index) && ranges[index].len() <= window) {
         None => Ok(()),
         Some(index) => {
-            let path = paths[index].as_deref().or(paths[0].as_deref()).map(quoted).unwrap_or_default();
+            let place = format!("{}, the {} tokens", file(index).unwrap_or(place.to_owned()), NAMES[index]);
             let expected = format!("at least {} tokens, for one window and the token after it", window + 1);
-            let place = format!("{path}, the {} tokens", NAMES[index]);
             let error = DataError::new(Fault::Damaged, place, expected, ranges[index].len().to_string());
             Err(error.help("take a longer text, or a shorter `window:`"))
         }

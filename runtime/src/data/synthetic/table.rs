@@ -1,26 +1,22 @@
-//! `synthetic(…)`: samples of a teacher that looks at a few features only, so that what should be found is known.
+//! Samples of a teacher that looks at a few features only, so that what should be found is known.
 //!
 //! Features are independent and standard normal. The linear teacher is y = Σ w_i x_i over its support, each w_i of
 //! random sign and between 1 and 2 in size; with `hidden: H` it is y = Σ_j v_j tanh(Σ_i w_ij x_i / √informative) with H
 //! such units. Noise of standard deviation `noise` is added. With `classes: C` there are C such outputs and y is the
 //! index of the largest.
 
-use std::path::PathBuf;
-
-use super::args::{Args, Request};
-use super::error::DataError;
-use super::order::{Bits, shuffle};
-use super::split::{draw_test, hold_out};
-use super::{Column, Dataset, Values};
+use super::super::args::{Args, Request};
+use super::super::error::DataError;
+use super::super::order::{Bits, shuffle};
+use super::super::split::hold_out;
+use super::super::{Column, Dataset, Values};
+use super::{n_test, seed};
 use crate::program::Element;
 
 const ARGS: &[&str] = &["samples", "features", "informative", "noise", "classes", "hidden", "seed", "test", "hold_out"];
 
-/// More numbers than this are not for a toy.
-const MOST: usize = 100_000_000;
-
 /// `synthetic(samples: 1000, features: 20, informative: 5, noise: 0.1, …)`; a fifth is for testing unless `test` says otherwise.
-pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, DataError> {
+pub(super) fn open(request: &Request) -> Result<Dataset, DataError> {
     let args = Args::new(request, ARGS)?;
     let samples = args.count("samples", 2, MOST)?.unwrap_or(1000);
     let features = args.count("features", 1, MOST / samples)?.unwrap_or(20);
@@ -31,11 +27,8 @@ pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, Da
     if classes == 1 {
         return Err(args.fault("classes", "0 (a regression) or at least 2", "1"));
     }
-    let seed = args.count("seed", 0, u32::MAX as usize)?.unwrap_or(0) as u64;
-    let n_test = match args.get("test") {
-        Some(_) => draw_test(&args, samples)?.1.len(),
-        None => samples / 5,
-    };
+    let seed = seed(&args)?;
+    let n_test = n_test(&args, samples)?;
     let teacher = Teacher::new(seed, features, informative, hidden, classes.max(1), noise);
     let draws = Bits::new(seed, FEATURES);
     let x: Vec<f64> = (0..(samples * features) as u64).map(|i| draws.normal(i)).collect();
@@ -50,6 +43,9 @@ pub(crate) fn open(request: &Request, _search: &[PathBuf]) -> Result<Dataset, Da
     data.support = Some(teacher.support);
     hold_out(&args, data)
 }
+
+/// More numbers than this are not for a toy.
+const MOST: usize = 100_000_000;
 
 /// The uses of random bits.
 const FEATURES: u64 = 1;
@@ -127,7 +123,7 @@ mod tests {
 
     fn synthetic(args: &[(&str, f64)]) -> Result<Dataset, DataError> {
         let args = args.iter().map(|&(name, x)| (name.to_owned(), Arg::Number(x))).collect();
-        open(&Request { source: "synthetic".into(), args }, &[])
+        open(&Request { source: "synthetic".into(), args })
     }
 
     fn training(data: &Dataset, field: usize) -> Vec<f64> {
