@@ -1,5 +1,6 @@
 //! Laws about single elements.
 
+use super::{positions, stacks};
 use crate::pass::rewrite::Rewriter;
 use crate::scalar::{Binary, Unary};
 use crate::tir::build::Build;
@@ -73,8 +74,10 @@ fn add(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
     if let Some(y) = cx.negated(b) {
         return Some(cx.binary(Binary::Sub, a, y));
     }
-    let x = cx.negated(a)?;
-    Some(cx.binary(Binary::Sub, b, x))
+    if let Some(x) = cx.negated(a) {
+        return Some(cx.binary(Binary::Sub, b, x));
+    }
+    positions::sum_of_padded(cx, a, b).or_else(|| stacks::sum(cx, a, b))
 }
 
 fn sub(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {

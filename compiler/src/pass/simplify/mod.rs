@@ -6,7 +6,10 @@
 //! a sum does not run over stand in front of it.
 
 mod algebra;
+mod images;
+mod positions;
 mod shapes;
+mod stacks;
 mod sums;
 
 use super::rewrite::{Rewriter, rewrite};
@@ -29,8 +32,11 @@ fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::Reshape(a) => shapes::reshape(cx, *a, ty),
         Op::Reduce(by, a, axes) => sums::reduce(cx, *by, *a, axes, ty),
         Op::Param(_) | Op::Const(_) | Op::Contract(..) | Op::Uniform { .. } => None,
-        Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
-        Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
+        Op::Conv { .. } => images::conv(cx, op, ty),
+        Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
+        Op::Pad { value, lo, hi, gap, a } => positions::pad(cx, *value, [lo, hi, gap], *a, ty),
+        Op::Slice { start, step, a } => positions::slice(cx, start, step, *a, ty),
+        Op::Concat(parts, axis) => positions::concat(cx, parts, *axis, ty),
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
         Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
     };
