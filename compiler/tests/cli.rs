@@ -32,7 +32,20 @@ fn a_wrong_command_line_is_status_2() {
 
 #[test]
 fn help_has_examples_for_every_command() {
-    for command in ["run", "resume", "eval", "predict", "check", "emit", "grad", "gradcheck", "summary", "opt", "explain", "completions"] {
+    for command in [
+        "run",
+        "resume",
+        "eval",
+        "predict",
+        "check",
+        "emit",
+        "grad",
+        "gradcheck",
+        "summary",
+        "opt",
+        "explain",
+        "completions",
+    ] {
         let help = stdout(&mut spnc(&[command, "--help"]));
         assert!(help.contains("Example"), "{command}: {help}");
     }

@@ -151,7 +151,7 @@ fn functions(compiled: &Compiled) -> String {
     let Compiled { model, sources } = compiled;
     let funcs = [
         to_tir::init(model, sources),
-        to_tir::train_step(model, sources, 8),
+        to_tir::train_step(model, sources, 0, 8),
         to_tir::evaluate(model, sources, 8),
         to_tir::report(model, sources),
         to_tir::effective(model, sources),

@@ -132,11 +132,12 @@ fn of_model(args: &Args, front: &mut Front, model: &Model) -> Result<String, Exi
 fn functions(model: &Model, front: &Front, batch: usize) -> Module {
     let sources = &front.sources;
     let steps = match &model.plan {
-        Some(_) => vec![
-            to_tir::train_step(model, sources, batch),
-            to_tir::evaluate(model, sources, batch),
-            to_tir::report(model, sources),
-        ],
+        Some(plan) => {
+            let steps = (0..plan.variants.len()).map(|variant| to_tir::train_step(model, sources, variant, batch));
+            let events = (0..plan.events.len()).map(|event| to_tir::event(model, sources, event));
+            let evaluation = [to_tir::evaluate(model, sources, batch), to_tir::report(model, sources)];
+            steps.chain(events).chain(evaluation).collect()
+        }
         None => vec![to_tir::objective(model, sources, batch)],
     };
     let init = to_tir::init(model, sources);

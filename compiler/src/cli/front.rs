@@ -179,10 +179,10 @@ fn one_pass(model: Model) -> Result<Model, Vec<Diagnostic>> {
     match cuts::nested(&model) {
         None => Ok(model),
         Some(inner) => {
-            let title = "a report that needs a number of the whole split for each sample is not supported yet";
+            let title = "a report that needs a number of the whole split for each sample";
             let span = model.graph.node(inner).span;
             let found =
-                Diagnostic::new("E0199", title, span, "this combines all samples, and a sum over samples uses it");
+                Diagnostic::new("E0324", title, span, "this combines all samples, and a sum over samples uses it");
             Err(vec![found.help("report the two numbers by themselves")])
         }
     }

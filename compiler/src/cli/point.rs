@@ -59,7 +59,7 @@ impl Point {
 
     /// Moves the clock to the middle of the run, where schedules that begin at nothing have begun.
     pub fn move_to_middle(&mut self, model: &Model) {
-        let epochs = model.plan.as_ref().map_or(0, |plan| plan.epochs);
+        let epochs = model.plan.as_ref().map_or(0, |plan| plan.phases().map(|phase| phase.epochs).sum());
         for (name, value) in [("step", MIDDLE_STEP), ("epoch", epochs as f64 / 2.0), ("progress", 0.5)] {
             let _ = self.values.insert(name.into(), ArrayD::from_elem(vec![], value));
         }

@@ -65,6 +65,10 @@ impl World for Files {
     fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
         data::load(file, name, &self.search).map_err(in_words)
     }
+
+    fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
+        data::load_all(file, &self.search).map(|tensors| tensors.into_iter().collect()).map_err(in_words)
+    }
 }
 
 fn field(info: &FieldInfo) -> Field {

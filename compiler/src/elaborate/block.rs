@@ -1,11 +1,12 @@
 //! Blocks: bindings, parameters, states and their updates, measures.
 
 use super::errors::{PatternRole, ShapeMistake};
-use super::value::{Label, Member, TOP, Target, Tensor, Value};
+use super::text;
+use super::value::{self, Label, Member, TOP, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Mode, Phase};
 use crate::diag::Span;
-use crate::model::{DType, ExprId, Op, Param, ParamId, Size, State, StateId, Symbol, Type};
-use crate::resolve::hir::{AxesPattern, Block, Expr, Local, Name, Start, Stmt, StmtKind};
+use crate::model::{DType, ExprId, Op, Param, ParamId, Size, State, StateId, Symbol, Type, Written};
+use crate::resolve::hir::{AxesPattern, Block, Expr, Local, Name, Start, Stmt, StmtKind, Target};
 
 impl<'p> Elab<'p, '_> {
     /// The value of a block. A binding that fails is passed over, so that the others are still looked at.
@@ -18,14 +19,16 @@ impl<'p> Elab<'p, '_> {
         self.eval(frame, &block.value)
     }
 
-    fn stmt(&mut self, frame: &mut Frame<'p>, stmt: &'p Stmt) -> Eval<()> {
+    /// One line.
+    pub(super) fn stmt(&mut self, frame: &mut Frame<'p>, stmt: &'p Stmt) -> Eval<()> {
         match &stmt.kind {
             StmtKind::Bind { local, ty, value } => self.bind(frame, *local, ty.as_ref(), value),
             StmtKind::BindTuple(locals, value) => self.bind_tuple(frame, locals, value),
             StmtKind::Param { local, ty, start } => self.param(frame, *local, ty, start, stmt.span),
             StmtKind::State { local, ty, start } => self.state(frame, *local, ty, start, stmt.span),
             StmtKind::Measure(local, value) => self.measure(frame, *local, value),
-            StmtKind::Update(local, value) => self.update(frame, *local, value, stmt.span),
+            StmtKind::Update(target, value) => self.update(frame, target, value, stmt.span),
+            StmtKind::On { .. } | StmtKind::Every(..) => self.keep_handler(frame, stmt),
         }
     }
 
@@ -45,8 +48,13 @@ impl<'p> Elab<'p, '_> {
     fn bind_value(&mut self, frame: &mut Frame<'p>, local: Local, value: Value) -> Eval<()> {
         let name = self.local_name(frame, local);
         let value = self.named(frame, name, value)?;
-        if let (Value::Tensor(tensor), Some(instance)) = (&value, frame.instance) {
-            let path = self.member_path(instance, &name.text);
+        let Some(instance) = frame.instance.filter(|_| !frame.in_handler) else {
+            frame.values[local.0 as usize] = Some(value);
+            return Ok(());
+        };
+        let path = self.member_path(instance, &name.text);
+        let value = self.sparse_value(&path, value)?;
+        if let Value::Tensor(tensor) = &value {
             let _ = self.inner.insert((self.mode, path), self.at_the_top(tensor));
         }
         frame.values[local.0 as usize] = Some(value);
@@ -128,15 +136,7 @@ impl<'p> Elab<'p, '_> {
         let id = ParamId(self.params.len() as u32);
         let own = self.leaf(Op::Param(id), &ty, span);
         let effective = own.expr;
-        self.params.push(Param {
-            path,
-            ty,
-            start,
-            effective_train: effective,
-            effective_eval: effective,
-            update: None,
-            span,
-        });
+        self.params.push(Param { path, ty, start, effective_train: effective, effective_eval: effective, span });
         self.instances[instance].params.push((name.clone(), id));
         Ok(id)
     }
@@ -243,39 +243,31 @@ impl<'p> Elab<'p, '_> {
     }
 
     /// `running <- e`: the state's value after the step.
-    fn update(&mut self, frame: &mut Frame<'p>, local: Local, expr: &'p Expr, span: Span) -> Eval<()> {
-        let name = self.local_name(frame, local);
-        let id = frame.instance.and_then(|instance| self.instances[instance].state(&name.text));
-        let Some(id) = id else {
-            return Err(self.blame(ShapeMistake::NotAState { span, name: name.text.clone(), bound: name.span }));
-        };
+    fn update(&mut self, frame: &mut Frame<'p>, target: &'p Target, expr: &'p Expr, span: Span) -> Eval<()> {
         if frame.conditional {
-            return Err(self.blame(ShapeMistake::UpdateInIf { span, name: name.text.clone() }));
+            let name = text::expr(self.program, &target.path).into();
+            return Err(self.blame(ShapeMistake::UpdateInIf { span, name }));
         }
-        let value = self.eval(frame, expr)?;
-        let value = self.tensor(&value, expr.span)?;
-        let state = self.local(frame, local, span)?;
-        let state = self.tensor(&state, span)?;
-        let (found, declared) = (self.dtype(&value), self.dtype(&state));
-        if found == DType::F32 && declared != DType::F32 {
-            let (span, at) = (expr.span, name.span);
-            return Err(self.blame(ShapeMistake::ElementType { span, found, declared, at }));
-        }
-        let value = self.convert(&value, declared, expr.span);
-        let value = self.broadcast_to(&value, expr.span, &state, span)?;
-        let carried = self.states[id.0 as usize].carried;
-        if self.mode == Mode::Eval && !carried || self.phase == Phase::Discover {
+        let writes = self.writes(frame, target, expr, span)?;
+        if self.phase == Phase::Discover {
             return Ok(());
         }
         let by = self.calls.last().map_or(span, |call| call.span);
-        if let Some(first) = self.written.insert(id, by) {
-            let path = self.states[id.0 as usize].path.clone();
-            return Err(self.blame(ShapeMistake::WrittenTwice { span, first, second: by, path }));
-        }
-        let state = &mut self.states[id.0 as usize];
-        match self.mode {
-            Mode::Train => state.update = Some(value.expr),
-            Mode::Eval => state.update_eval = Some(value.expr),
+        for (written, value, _) in writes {
+            let Written::State(id) = written else { continue };
+            if self.mode == Mode::Eval && !self.states[id.0 as usize].carried {
+                continue;
+            }
+            if let Some(first) = self.written.insert(id, by) {
+                let path = self.states[id.0 as usize].path.clone();
+                return Err(self.blame(ShapeMistake::WrittenTwice { span, first, second: by, path }));
+            }
+            let state = &mut self.states[id.0 as usize];
+            match self.mode {
+                Mode::Train if state.of_optimizer => self.optimizer_writes.push((id, value)),
+                Mode::Train => state.update = Some(value),
+                Mode::Eval => state.update_eval = Some(value),
+            }
         }
         Ok(())
     }
@@ -297,14 +289,15 @@ impl<'p> Elab<'p, '_> {
 
     /// What a path leads to in the program that is being traced.
     pub(super) fn target_tensor(&mut self, member: &Member, span: Span) -> Eval<Tensor> {
-        match member.target {
-            Target::Param(id) if member.raw => Ok(self.raw_param(id)),
-            Target::Param(id) => self.effective(id, span),
-            Target::State(id) => {
+        match &member.target {
+            value::Target::Param(id) if member.raw => Ok(self.raw_param(*id)),
+            value::Target::Param(id) => self.effective(*id, span),
+            value::Target::State(id) => {
                 let ty = self.states[id.0 as usize].ty.clone();
-                Ok(self.leaf(Op::State(id), &ty, span))
+                Ok(self.leaf(Op::State(*id), &ty, span))
             }
-            Target::Inner => self.inner_tensor(&member.path).ok_or(Failed),
+            value::Target::Inner => self.inner_tensor(&member.path).ok_or(Failed),
+            value::Target::Joined(parts) => self.joined_view(parts, member.raw, span),
         }
     }
 
@@ -322,6 +315,6 @@ fn poison(frame: &mut Frame<'_>, stmt: &Stmt) {
         StmtKind::Bind { local, .. } | StmtKind::Param { local, .. } | StmtKind::State { local, .. } => set(*local),
         StmtKind::Measure(local, _) => set(*local),
         StmtKind::BindTuple(locals, _) => locals.iter().for_each(|local| set(*local)),
-        StmtKind::Update(..) => {}
+        StmtKind::Update(..) | StmtKind::On { .. } | StmtKind::Every(..) => {}
     }
 }

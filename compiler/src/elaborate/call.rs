@@ -161,7 +161,16 @@ impl<'p> Elab<'p, '_> {
             LocalKind::Param | LocalKind::State | LocalKind::Measure => None,
         };
         let values = locals.iter().map(&mut size).collect();
-        Frame { locals, values, scope, owner: owner.clone(), instance, fields: None, conditional: false }
+        Frame {
+            locals,
+            values,
+            scope,
+            owner: owner.clone(),
+            instance,
+            fields: None,
+            conditional: false,
+            in_handler: false,
+        }
     }
 
     /// Gives every input its argument or its default.

@@ -35,7 +35,7 @@ impl<'p> Elab<'p, '_> {
     fn open(&mut self, def: DefId, data: &'p Data) -> Eval<()> {
         let mut args = vec![];
         for arg in &data.args {
-            let value = self.eval(&mut self.top_frame(), &arg.value)?;
+            let value = self.eval_top(&arg.value)?;
             let name = arg.name.as_ref().map_or(String::new(), |name| name.text.to_string());
             args.push((name, self.data_arg(value, arg.value.span)?));
         }

@@ -1,8 +1,10 @@
 //! Expressions to values.
 
+use std::rc::Rc;
+
 use super::errors::{GroupMistake, ShapeMistake};
-use super::value::{Label, LayerValue, Tensor, Value};
-use super::{Elab, Eval, Failed, Frame, Mode};
+use super::value::{Label, LayerValue, TOP, Tensor, Value};
+use super::{Elab, Eval, Failed, Frame, Mode, Phase};
 use crate::diag::Span;
 use crate::model::{Clock, DType, Op, Size, Symbol};
 use crate::resolve::hir::{Builtin, DefId, DefKind, Expr, ExprKind, Local, LocalKind, Name, Over, UnaryOp};
@@ -49,7 +51,20 @@ impl<'p> Elab<'p, '_> {
             }
             ExprKind::Over(how, set, f) => self.over(frame, *how, set, f, span),
             ExprKind::Group(group) => self.group_value(frame, group).map(Value::Set),
-            ExprKind::Raw(path) => self.field(frame, path, true),
+            ExprKind::Raw(path) => match path.kind {
+                ExprKind::Local(local) => {
+                    let name = &frame.locals[local.0 as usize].name;
+                    self.raw_local(frame, name, span)
+                }
+                ExprKind::Field(..) => self.field(frame, path, true),
+                _ => self.members(frame, expr).map(|members| Value::Set(Rc::new(members))),
+            },
+            ExprKind::Join(parts) => {
+                if self.phase == Phase::Discover {
+                    return Err(Failed);
+                }
+                Ok(Value::Set(Rc::new(vec![self.join(frame, parts, span)?])))
+            }
         }
     }
 
@@ -59,6 +74,9 @@ impl<'p> Elab<'p, '_> {
             Some(Some(Value::Poison)) => Err(Failed),
             Some(Some(value)) => Ok(value.clone()),
             // A rest that is named where there is no signature.
+            Some(None) if frame.scope == TOP && frame.locals[local.0 as usize].kind == LocalKind::Rest => {
+                Err(self.blame(ShapeMistake::NoRestHere { span }))
+            }
             None => Err(self.blame(ShapeMistake::NoRestHere { span })),
             Some(None) => {
                 let def = &frame.locals[local.0 as usize];
@@ -73,7 +91,7 @@ impl<'p> Elab<'p, '_> {
     pub(super) fn def_value(&mut self, id: DefId, span: Span) -> Eval<Value> {
         let def = self.def(id);
         match &def.kind {
-            DefKind::Const(expr) => self.enter(&def.name, span, |elab| elab.eval(&mut elab.top_frame(), expr)),
+            DefKind::Const(expr) => self.enter(&def.name, span, |elab| elab.eval_top(expr)),
             DefKind::Fn(_) => Ok(Value::Fn(id)),
             DefKind::Layer(_) => Ok(Value::Layer(LayerValue { def: id, sizes: vec![], settings: None, span })),
             DefKind::Data(_) => self.data_value(id),

@@ -7,7 +7,7 @@ use super::value::{Cut, Label, Member, TOP, Target, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Phase};
 use crate::diag::Span;
 use crate::model::{Size, Symbol};
-use crate::resolve::hir::{DefId, DefKind, ExprKind, GroupBy, GroupExpr, Name};
+use crate::resolve::hir::{DefId, DefKind, Expr, GroupBy, GroupExpr, Name};
 
 impl<'p> Elab<'p, '_> {
     /// Looks at every named group, used or not.
@@ -30,7 +30,8 @@ impl<'p> Elab<'p, '_> {
         let DefKind::Group(group) = &self.def(id).kind else { return Err(Failed) };
         // Until it is known, it is broken: a group that means itself has no members.
         let _ = self.broken.insert(id);
-        let members = self.group_value(&mut self.top_frame(), group)?;
+        let mut frame = self.top_frame();
+        let members = self.group_value(&mut frame, group)?;
         let _ = self.broken.remove(&id);
         let _ = self.groups.insert(id, members.clone());
         Ok(members)
@@ -41,22 +42,25 @@ impl<'p> Elab<'p, '_> {
         if self.phase == Phase::Discover {
             return Err(Failed);
         }
-        if let ExprKind::Call(..) = group.target.kind {
-            return Err(self.blame(GroupMistake::JoinIsNotSupported { span: group.span }));
-        }
         let mut members = self.members(frame, &group.target)?;
-        for member in &mut members {
-            let cut = self.cut(frame, &group.by, member, group.span)?;
-            member.cut = Some((cut, self.shown_by(frame, &group.by)));
+        if let Some(by) = &group.by {
+            for member in &mut members {
+                let cut = self.cut(frame, by, member, group.span)?;
+                member.cut = Some((cut, self.shown_by(frame, by)));
+            }
         }
         Ok(Rc::new(members))
     }
 
     fn shown_by(&mut self, frame: &mut Frame<'p>, by: &'p GroupBy) -> String {
         match by {
-            GroupBy::Axes(names) => {
+            GroupBy::Axes(names, run) => {
                 let list = names.iter().map(|name| &*name.text).collect::<Vec<&str>>().join(", ");
-                if names.len() > 1 { format!("({list})") } else { list }
+                let list = if names.len() > 1 { format!("({list})") } else { list };
+                match run.as_ref().map(|run| self.eval(frame, run)) {
+                    Some(Ok(Value::Number(n))) => format!("{list} / {n}"),
+                    Some(_) | None => list,
+                }
             }
             GroupBy::Whole => "whole".into(),
             GroupBy::Each => "each".into(),
@@ -73,9 +77,10 @@ impl<'p> Elab<'p, '_> {
 
     /// The names and sizes of a member's own axes.
     fn member_axes(&mut self, member: &Member) -> Vec<(Option<Symbol>, Size)> {
-        let axes = match member.target {
+        let axes = match &member.target {
             Target::Param(id) => &self.params[id.0 as usize].ty.axes,
             Target::State(id) => &self.states[id.0 as usize].ty.axes,
+            Target::Joined(_) => return vec![],
             Target::Inner => {
                 let Some(tensor) = self.inner_tensor(&member.path) else { return vec![] };
                 let name = |label: Option<Label>| label.map(|label| label.name);
@@ -86,14 +91,20 @@ impl<'p> Elab<'p, '_> {
     }
 
     fn cut(&mut self, frame: &mut Frame<'p>, by: &'p GroupBy, member: &Member, span: Span) -> Eval<Cut> {
-        if member.cut.is_some() {
+        if member.is_view() {
             return Err(self.blame(GroupMistake::CutTwice { span, path: member.path.clone() }));
         }
         let axes = self.member_axes(member);
+        let lasts = |(_, size): &(Option<Symbol>, Size)| *size != Size::Batch;
+        if !axes.iter().all(lasts) {
+            let shape = self.shown_member_axes(&axes);
+            return Err(self.blame(GroupMistake::GroupsOfABatch { span, path: member.path.clone(), shape }));
+        }
         match by {
             GroupBy::Whole => Ok(Cut::Whole),
             GroupBy::Each => Ok(Cut::Each),
-            GroupBy::Axes(names) => self.cut_by_axes(names, &axes, member),
+            GroupBy::Axes(names, None) => self.cut_by_axes(names, &axes, member).map(Cut::Axes),
+            GroupBy::Axes(names, Some(run)) => self.cut_by_runs(frame, names, run, &axes, member),
             GroupBy::Blocks(sizes) => {
                 let mut blocks = vec![];
                 for expr in sizes {
@@ -111,7 +122,29 @@ impl<'p> Elab<'p, '_> {
         }
     }
 
-    fn cut_by_axes(&mut self, names: &'p [Name], axes: &[(Option<Symbol>, Size)], member: &Member) -> Eval<Cut> {
+    /// `by In / 16`.
+    fn cut_by_runs(
+        &mut self,
+        frame: &mut Frame<'p>,
+        names: &'p [Name],
+        run: &'p Expr,
+        axes: &[(Option<Symbol>, Size)],
+        member: &Member,
+    ) -> Eval<Cut> {
+        let value = self.eval(frame, run)?;
+        let run_length = self.whole(&value, run.span)?;
+        let positions = self.cut_by_axes(names, axes, member)?;
+        let (path, name) = (member.path.clone(), names[0].text.clone());
+        match (positions.as_slice(), axes[positions[0]].1) {
+            ([axis], Size::Known(size)) if size % run_length == 0 => Ok(Cut::Runs(*axis, run_length)),
+            ([_], Size::Known(size)) => {
+                Err(self.blame(GroupMistake::Runs { span: run.span, path, name, size, run: run_length }))
+            }
+            _ => Err(self.blame(GroupMistake::RunsOfAxes { span: run.span })),
+        }
+    }
+
+    fn cut_by_axes(&mut self, names: &'p [Name], axes: &[(Option<Symbol>, Size)], member: &Member) -> Eval<Vec<usize>> {
         let mut positions: Vec<usize> = vec![];
         for name in names {
             let is = |(own, _): &(Option<Symbol>, Size)| own.as_ref() == Some(&name.text);
@@ -125,7 +158,7 @@ impl<'p> Elab<'p, '_> {
                 }
             }
         }
-        Ok(Cut::Axes(positions))
+        Ok(positions)
     }
 
     fn shown_member_axes(&self, axes: &[(Option<Symbol>, Size)]) -> String {
@@ -135,6 +168,9 @@ impl<'p> Elab<'p, '_> {
 
     /// A member as it stands in an expression: its tensor, or its view.
     pub(super) fn member_tensor(&mut self, member: &Member, span: Span) -> Eval<Tensor> {
+        if let Target::Joined(parts) = &member.target {
+            return self.joined_view(parts, member.raw, span);
+        }
         let tensor = self.target_tensor(member, span)?;
         Ok(match &member.cut {
             Some((cut, _)) => self.view(&tensor, cut, span),
@@ -201,6 +237,12 @@ fn plan(cut: &Cut, shape: &[usize]) -> (Vec<usize>, Vec<usize>, usize) {
             let others = (0..shape.len()).filter(|axis| !axes.contains(axis));
             let order = axes.iter().copied().chain(others).collect();
             (shape.to_vec(), order, axes.iter().map(|&axis| shape[axis]).fold(1, usize::saturating_mul))
+        }
+        Cut::Runs(axis, run) => {
+            let split = |i: usize| if i == *axis { vec![shape[i] / run, *run] } else { vec![shape[i]] };
+            let fine: Vec<usize> = (0..shape.len()).flat_map(split).collect();
+            let order = std::iter::once(*axis).chain((0..fine.len()).filter(|i| i != axis)).collect();
+            (fine, order, shape[*axis] / run)
         }
         Cut::Blocks(blocks) => {
             let fine: Vec<usize> = shape.iter().zip(blocks).flat_map(|(n, block)| [n / block, *block]).collect();

@@ -165,6 +165,7 @@ impl<'p> Elab<'p, '_> {
                 Ok(value)
             })
         });
+        let result = result.and_then(|value| self.sparse_value(&path, value));
         if result.is_err() {
             let _ = self.failed_instances.insert(path);
         }
@@ -266,7 +267,7 @@ impl<'p> Elab<'p, '_> {
             return Ok(value.clone());
         }
         let name = &self.def(id).name;
-        let value = self.enter(name, expr.span, |elab| elab.eval(&mut elab.top_frame(), expr))?;
+        let value = self.enter(name, expr.span, |elab| elab.eval_top(expr))?;
         let value = match value {
             Value::Layer(layer) => Value::Instance(self.instance(name.text.clone(), &layer)?),
             Value::Chain(layers) => Value::Instances(self.chain_at(&name.text, &layers)?),

@@ -27,12 +27,15 @@ mod call;
 mod data;
 mod draw;
 mod errors;
+mod events;
 mod expr;
 mod finish;
 mod fold;
+mod from_file;
 mod groups;
 mod images;
 mod instance;
+mod join;
 mod objective;
 mod parts;
 mod paths;
@@ -59,7 +62,7 @@ use self::sizes::Sizes;
 use self::value::{Label, Member, Scope, TOP, Tensor, Value};
 use crate::diag::{Diagnostic, FileId, Span};
 use crate::model::{self, ExprId, Model, ParamId, StateId, Symbol, World};
-use crate::resolve::hir::{Def, DefId, DefKind, LocalDef, Program};
+use crate::resolve::hir::{Def, DefId, DefKind, Expr, LocalDef, LocalKind, Program};
 
 /// A diagnostic has been recorded, or this is a discovery that can't know yet.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +90,7 @@ enum Phase {
 }
 
 /// The names of a function, a layer, or the top level while it is evaluated.
+#[derive(Clone)]
 struct Frame<'p> {
     /// What the locals are.
     locals: &'p [LocalDef],
@@ -102,9 +106,12 @@ struct Frame<'p> {
     fields: Option<usize>,
     /// Whether this is inside the branches of an `if`.
     conditional: bool,
+    /// Whether these are the lines of an event.
+    in_handler: bool,
 }
 
 /// A call that is being inlined, for messages and against endless recursion.
+#[derive(Clone)]
 struct CallSite {
     name: Symbol,
     span: Span,
@@ -158,10 +165,22 @@ struct Elab<'p, 'w> {
     /// The data set that the program reads, and where it does so first.
     data_read: Option<(usize, Span)>,
     groups: HashMap<DefId, Rc<Vec<Member>>>,
-    /// For each parameter: the `sparsify` lines on it.
-    sparse: HashMap<ParamId, sparse::Parameterisation<'p>>,
+    /// One for each view under a `sparsify` line.
+    sparse: Vec<sparse::Parameterisation<'p>>,
+    /// The views that show a parameter.
+    sparse_of: HashMap<ParamId, Vec<sparse::Place>>,
+    /// Values inside of layers, and results of layers, under a `sparsify` line, by path.
+    sparse_inner: HashMap<Symbol, usize>,
+    /// What parameterisations make of the tensors of their views.
+    sparse_results: HashMap<(Mode, usize), Vec<Tensor>>,
+    /// For each instance that is a parameterisation: its view.
+    stands_for: HashMap<usize, usize>,
     effective: HashMap<(Mode, ParamId), Tensor>,
-    in_progress: HashSet<ParamId>,
+    in_progress: HashSet<usize>,
+    /// What layers do at events, by instance and place.
+    handlers: IndexMap<(usize, Span), events::Handler<'p>>,
+    /// What the optimizers that are being traced write.
+    optimizer_writes: Vec<(StateId, ExprId)>,
     written: HashMap<StateId, Span>,
     broken: HashSet<DefId>,
     /// `sparsify` lines with a mistake.
@@ -223,7 +242,13 @@ impl<'p, 'w> Elab<'p, 'w> {
             data: vec![],
             data_read: None,
             groups: HashMap::new(),
-            sparse: HashMap::new(),
+            sparse: vec![],
+            sparse_of: HashMap::new(),
+            sparse_inner: HashMap::new(),
+            sparse_results: HashMap::new(),
+            stands_for: HashMap::new(),
+            handlers: IndexMap::new(),
+            optimizer_writes: vec![],
             effective: HashMap::new(),
             in_progress: HashSet::new(),
             written: HashMap::new(),
@@ -241,6 +266,7 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.discover();
         self.bind_sparsify();
         self.bind_groups();
+        self.start_from_files();
         let objective = self.objective();
         let plan = self.training_plan();
         let reports = self.evaluation();
@@ -314,23 +340,29 @@ impl<'p, 'w> Elab<'p, 'w> {
     }
 
     /// The names of the top level.
-    fn top_frame(&self) -> Frame<'p> {
-        Frame {
-            locals: &[],
-            values: vec![],
-            scope: TOP,
-            owner: "the top level".into(),
-            instance: None,
-            fields: None,
-            conditional: false,
-        }
+    fn top_frame(&mut self) -> Frame<'p> {
+        let locals = &self.program.locals;
+        let owner: Symbol = "the top level".into();
+        let size = |local: &LocalDef| {
+            let is_size = local.kind == LocalKind::Size;
+            let label = is_size.then(|| Label::new(&local.name.text, TOP))?;
+            Some(Value::Size(label, self.sizes.fresh(&local.name.text, &owner, local.name.span)))
+        };
+        let values = locals.iter().map(size).collect();
+        Frame { locals, values, scope: TOP, owner, instance: None, fields: None, conditional: false, in_handler: false }
+    }
+
+    /// The value of an expression of the top level.
+    fn eval_top(&mut self, expr: &'p Expr) -> Eval<Value> {
+        let mut frame = self.top_frame();
+        self.eval(&mut frame, expr)
     }
 
     /// Constants that nothing uses are checked, too.
     fn check_consts(&mut self) {
         for def in self.program.defs.iter().filter(|def| def.module.is_empty()) {
             if let DefKind::Const(expr) = &def.kind {
-                let _ = self.eval(&mut self.top_frame(), expr);
+                let _ = self.eval_top(expr);
             }
         }
     }

@@ -3,10 +3,10 @@
 use super::call::ArgValue;
 use super::errors::{GroupMistake, ShapeMistake};
 use super::text;
-use super::value::{InstanceRef, Tensor, Value};
+use super::value::{Cut, InstanceRef, Member, Target, Tensor, Value};
 use super::{Elab, Eval, Failed, Mode, Phase};
 use crate::diag::Span;
-use crate::model::{self, Budget, ExprId, Op, ParamId, Report, Symbol, Term, TermKind};
+use crate::model::{self, Budget, ExprId, Op, ParamId, Report, Size, Symbol, Term, TermKind};
 use crate::resolve::hir::{BinaryOp, Decl, DeclKind, DefId, DefKind, Expr, ExprKind, Quantity};
 use crate::scalar::Binary;
 
@@ -35,7 +35,7 @@ impl<'p> Elab<'p, '_> {
             self.start_trace(mode, Phase::Discover);
             for decl in &self.program.decls {
                 if let DeclKind::Minimize(expr) | DeclKind::Report(_, expr) = &decl.kind {
-                    let _ = self.eval(&mut self.top_frame(), expr);
+                    let _ = self.eval_top(expr);
                 }
             }
         }
@@ -127,23 +127,34 @@ impl<'p> Elab<'p, '_> {
             self.terms(b, terms);
             return;
         }
-        let value = self.scalar(expr, "a term of the objective");
-        if let Some(value) = self.lose(value, expr.span) {
+        let text = text::expr(self.program, expr);
+        let values = self.scalars(expr, "a term of the objective");
+        for (name, value) in self.lose(values, expr.span).unwrap_or_default() {
             let kind = if self.reads_data(value) { TermKind::Loss } else { TermKind::Penalty };
-            terms.push(Term { text: text::expr(self.program, expr), value, kind });
+            let text = if name.is_empty() { text.clone() } else { format!("{text} {name}") };
+            terms.push(Term { text, value, kind });
         }
     }
 
-    fn scalar(&mut self, expr: &'p Expr, what: &'static str) -> Eval<ExprId> {
-        let value = self.eval(&mut self.top_frame(), expr)?;
-        let tensor = self.real(&value, expr.span)?;
-        if tensor.labels.is_empty() {
-            return Ok(tensor.expr);
+    /// A number, or the numbers of `each over`, with their names.
+    fn scalars(&mut self, expr: &'p Expr, what: &'static str) -> Eval<Vec<(String, ExprId)>> {
+        let values = match self.eval_top(expr)? {
+            Value::List(values) => values,
+            other => vec![(String::new(), other)],
+        };
+        let mut scalars = vec![];
+        for (name, value) in values {
+            let tensor = self.real(&value, expr.span)?;
+            if !tensor.labels.is_empty() {
+                let found = self.shown(&tensor);
+                return Err(self.blame(ShapeMistake::NotAScalar { span: expr.span, what, found }));
+            }
+            scalars.push((name, tensor.expr));
         }
-        let found = self.shown(&tensor);
-        Err(self.blame(ShapeMistake::NotAScalar { span: expr.span, what, found }))
+        Ok(scalars)
     }
 
+    /// Whether a value depends on a batch.
     fn reads_data(&self, root: ExprId) -> bool {
         let is_field = |id: &ExprId| matches!(self.build.graph.node(*id).op, Op::Field(..));
         model::count::reachable(&self.build.graph, &[root]).iter().any(is_field)
@@ -152,7 +163,7 @@ impl<'p> Elab<'p, '_> {
     fn budget(&mut self, decl: &'p Decl, terms: &[Term]) -> Eval<(Budget, Term)> {
         let DeclKind::Budget { quantity, of, limit, by } = &decl.kind else { return Err(Failed) };
         let prefix = self.budget_model(of)?;
-        let value = self.eval(&mut self.top_frame(), limit)?;
+        let value = self.eval_top(limit)?;
         let share = self.number(&value, limit.span)?;
         if !(share > 0.0 && share <= 1.0) {
             return Err(self.blame(GroupMistake::NotAShare { span: limit.span, found: share }));
@@ -165,7 +176,8 @@ impl<'p> Elab<'p, '_> {
         let used = self.used_share(decl.span, &prefix, share, &weights)?;
         let first = |value, span| ArgValue { name: None, value, span };
         let args = vec![first(Value::Tensor(used.clone()), decl.span), first(Value::Number(share), limit.span)];
-        let penalty = self.call_with(&mut self.top_frame(), by, args, by.span)?;
+        let mut frame = self.top_frame();
+        let penalty = self.call_with(&mut frame, by, args, by.span)?;
         let penalty = self.real(&penalty, by.span)?;
         if !penalty.labels.is_empty() {
             let found = self.shown(&penalty);
@@ -182,7 +194,7 @@ impl<'p> Elab<'p, '_> {
     }
 
     fn budget_model(&mut self, of: &'p Expr) -> Eval<Symbol> {
-        match self.eval(&mut self.top_frame(), of)? {
+        match self.eval_top(of)? {
             Value::Instance(instance) => Ok(self.instances[instance.id].path.clone()),
             Value::Instances(_) if let ExprKind::Def(def) = of.kind => Ok(self.def(def).name.text.clone()),
             Value::Poison => Err(Failed),
@@ -224,12 +236,12 @@ impl<'p> Elab<'p, '_> {
         }
         let (mut rest, mut used) = (0u64, None::<Tensor>);
         for (id, weight) in weights {
-            let Some(parameterisation) = self.sparse.get(id).cloned() else {
+            let Some(place) = self.sparse_of.get(id).and_then(|places| places.first()).copied() else {
                 rest = rest.saturating_add(*weight);
                 continue;
             };
             let Some(density) = self.density(*id) else {
-                let (path, declared) = (parameterisation.member.path, parameterisation.span);
+                let (path, declared) = (self.params[id.0 as usize].path.clone(), self.sparse[place.view].span);
                 return Err(self.blame(GroupMistake::NoDensity { span, path, declared }));
             };
             let density = Tensor { expr: density, labels: vec![] };
@@ -250,13 +262,21 @@ impl<'p> Elab<'p, '_> {
         })
     }
 
-    /// The measure `density` of the last parameterisation of a tensor that has one.
-    fn density(&self, id: ParamId) -> Option<ExprId> {
-        let paths = &self.sparse.get(&id)?.paths;
-        paths
-            .iter()
-            .rev()
-            .find_map(|path| self.measures.get(&(self.mode, super::paths::join(path, "density"))).copied())
+    /// The density of a tensor: the measure `density` of the last layer of its parameterisation that has one. Of a tensor that lies
+    /// in the groups of several views it is their product.
+    fn density(&mut self, id: ParamId) -> Option<ExprId> {
+        let mut views: Vec<usize> = self.sparse_of.get(&id)?.iter().map(|place| place.view).collect();
+        views.dedup();
+        let mut product: Option<ExprId> = None;
+        for view in views {
+            let paths = self.sparse[view].paths.iter().rev();
+            let mut measured = paths.map(|path| self.measures.get(&(self.mode, super::paths::join(path, "density"))));
+            let own = measured.find_map(|density| density.copied())?;
+            let tensor = |expr| Tensor { expr, labels: vec![] };
+            let span = self.sparse[view].span;
+            product = Some(product.map_or(own, |old| self.zip(Binary::Mul, &tensor(old), &tensor(own), span).expr));
+        }
+        product
     }
 
     /// Reports, groups, measures: everything of evaluation programs.
@@ -273,7 +293,7 @@ impl<'p> Elab<'p, '_> {
         self.outputs.clear();
         for decl in &self.program.decls {
             let DeclKind::Report(name, expr) = &decl.kind else { continue };
-            let values = self.report(expr);
+            let values = self.scalars(expr, "a report");
             if let Some(values) = self.lose(values, expr.span) {
                 let name = name.as_ref().map_or_else(|| text::expr(self.program, expr), |name| name.text.to_string());
                 reports.push(Report { name, values });
@@ -283,7 +303,7 @@ impl<'p> Elab<'p, '_> {
         if !models.all(|def| self.outputs.iter().any(|output| output.name == def.name.text)) {
             for decl in &self.program.decls {
                 if let DeclKind::Minimize(expr) = &decl.kind {
-                    let _ = self.eval(&mut self.top_frame(), expr);
+                    let _ = self.eval_top(expr);
                 }
             }
         }
@@ -292,24 +312,6 @@ impl<'p> Elab<'p, '_> {
 
     fn param_ids(&self) -> impl Iterator<Item = ParamId> + use<> {
         (0..self.params.len() as u32).map(ParamId)
-    }
-
-    fn report(&mut self, expr: &'p Expr) -> Eval<Vec<(String, ExprId)>> {
-        let value = self.eval(&mut self.top_frame(), expr)?;
-        let values = match value {
-            Value::List(values) => values,
-            other => vec![(String::new(), other)],
-        };
-        let mut scalars = vec![];
-        for (name, value) in values {
-            let tensor = self.real(&value, expr.span)?;
-            if !tensor.labels.is_empty() {
-                let found = self.shown(&tensor);
-                return Err(self.blame(ShapeMistake::NotAScalar { span: expr.span, what: "a report", found }));
-            }
-            scalars.push((name, tensor.expr));
-        }
-        Ok(scalars)
     }
 
     fn model_groups(&mut self) -> Vec<model::Group> {
@@ -323,25 +325,51 @@ impl<'p> Elab<'p, '_> {
         groups
     }
 
-    fn model_view(&mut self, member: &super::value::Member) -> Option<model::View> {
-        let super::value::Target::Param(param) = member.target else { return None };
-        let span = self.param_span(param);
-        let (cut, by) = member.cut.clone().unwrap_or((super::value::Cut::Each, "each".into()));
-        let tensor = self.effective(param, span).ok()?;
-        let (n_groups, n_members) = self.view_sizes(&tensor, &cut);
-        let effective = self.view(&tensor, &cut, span).expr;
-        Some(model::View { param, by, n_groups, n_members, effective })
+    fn model_view(&mut self, member: &Member) -> Option<model::View> {
+        let span = self.program.decls.first()?.span;
+        let params = match &member.target {
+            Target::Param(id) => vec![*id],
+            Target::Joined(parts) => parts.iter().filter_map(param_of).collect(),
+            Target::Inner => vec![],
+            Target::State(_) => return None,
+        };
+        let (path, by) = match (&member.target, &member.cut) {
+            (Target::Joined(parts), _) => shown_join(parts),
+            (_, Some((_, by))) => (member.path.clone(), by.clone()),
+            (_, None) => (member.path.clone(), "each".into()),
+        };
+        let cut = member.cut.clone().unwrap_or((Cut::Each, by.clone()));
+        let member = Member { cut: (!matches!(member.target, Target::Joined(_))).then_some(cut), ..member.clone() };
+        let view = self.member_tensor(&member, span).ok()?;
+        let [Size::Known(n_groups), Size::Known(n_members)] = self.shape(&view)[..] else { return None };
+        if self.reads_data(view.expr) {
+            return None;
+        }
+        Some(model::View { path, params, by, n_groups, n_members, effective: view.expr })
     }
 
     fn model_sparsified(&mut self, densities: &[Option<ExprId>]) -> Vec<model::Sparsified> {
         let mut sparsified = vec![];
         for param in self.param_ids() {
-            let Some(parameterisation) = self.sparse.get(&param).cloned() else { continue };
+            let Some(place) = self.sparse_of.get(&param).and_then(|places| places.first()).copied() else { continue };
+            let parameterisation = self.sparse[place.view].clone();
             let Some(view) = self.model_view(&parameterisation.member) else { continue };
             let path = parameterisation.paths[0].clone();
-            let (density, density_eval) = (densities[param.0 as usize], self.density(param));
+            let density = densities.get(param.0 as usize).copied().flatten();
+            let density_eval = self.density(param);
             sparsified.push(model::Sparsified { param, view, density, density_eval, path });
         }
         sparsified
     }
+}
+
+fn param_of(member: &Member) -> Option<ParamId> {
+    if let Target::Param(id) = member.target { Some(id) } else { None }
+}
+
+/// The paths of joined parts, and how they are cut.
+fn shown_join(parts: &[Member]) -> (Symbol, String) {
+    let paths: Vec<&str> = parts.iter().map(|part| &*part.path).collect();
+    let cuts: Vec<&str> = parts.iter().filter_map(|part| part.cut.as_ref()).map(|(_, by)| by.as_str()).collect();
+    (format!("join({})", paths.join(", ")).into(), format!("({})", cuts.join("; ")))
 }

@@ -27,6 +27,9 @@ impl<'p> Elab<'p, '_> {
         }
         let mut members = self.members(frame, expr)?;
         members.iter_mut().for_each(|member| member.raw |= raw);
+        if members.is_empty() {
+            return Err(Failed);
+        }
         let exact = path.segments.iter().all(|segment| matches!(segment, Segment::Name(_)));
         match members.as_slice() {
             [member] if exact && member.cut.is_none() => Ok(Value::Tensor(self.member_tensor(member, expr.span)?)),
@@ -72,17 +75,28 @@ impl<'p> Elab<'p, '_> {
                 self.named_group(*def).map(|members| members.to_vec())
             }
             ExprKind::Group(group) => self.group_value(frame, group).map(|members| members.to_vec()),
+            ExprKind::Join(parts) => self.join(frame, parts, expr.span).map(|member| vec![member]),
+            ExprKind::Tuple(groups) => {
+                let groups: Vec<Eval<Vec<Member>>> = groups.iter().map(|group| self.members(frame, group)).collect();
+                Ok(groups.into_iter().collect::<Eval<Vec<Vec<Member>>>>()?.concat())
+            }
             ExprKind::Raw(inner) => {
                 let mut members = self.members(frame, inner)?;
                 members.iter_mut().for_each(|member| member.raw = true);
                 Ok(members)
             }
             ExprKind::Field(..) => self.path_members(frame, expr),
-            _ => {
-                let found = self.eval(frame, expr).map(|value| value.kind())?;
-                Err(self.blame(GroupMistake::NotAPath { span: expr.span, found }))
-            }
+            _ => match self.eval(frame, expr)? {
+                Value::Set(members) => Ok(members.to_vec()),
+                other => Err(self.blame(GroupMistake::NotAPath { span: expr.span, found: other.kind() })),
+            },
         }
+    }
+
+    /// The tensors that an expression of the top level means.
+    pub(super) fn members_top(&mut self, expr: &'p Expr) -> Eval<Vec<Member>> {
+        let mut frame = self.top_frame();
+        self.members(&mut frame, expr)
     }
 
     fn path_members(&mut self, frame: &mut Frame<'p>, expr: &'p Expr) -> Eval<Vec<Member>> {
@@ -115,6 +129,19 @@ impl<'p> Elab<'p, '_> {
         }
     }
 
+    /// The path that an expression spells out without patterns, below a model.
+    pub(super) fn exact_path(&mut self, expr: &'p Expr) -> Option<String> {
+        let path = take_apart(expr);
+        let ExprKind::Def(def) = path.base.kind else { return None };
+        let DefKind::Model(_) = self.def(def).kind else { return None };
+        let mut text = self.def(def).name.text.to_string();
+        for segment in path.segments {
+            let Segment::Name(name) = segment else { return None };
+            text = format!("{text}.{}", name.text);
+        }
+        Some(text)
+    }
+
     fn chain_path(&self, chain: &[InstanceRef]) -> Option<Symbol> {
         let first = &self.instances[chain.first()?.id].path;
         first.rsplit_once('.').map(|(path, _)| path.into())
@@ -124,10 +151,10 @@ impl<'p> Elab<'p, '_> {
     fn parameterisation_paths(&mut self, def: DefId, span: Span) -> Eval<Vec<Symbol>> {
         let name = self.def(def).name.text.clone();
         let under = format!("{name}.");
-        let own = |path: &Symbol| self.sparse.values().any(|s| s.name == name && s.paths.contains(path));
+        let own = |path: &Symbol| self.sparse.iter().any(|s| s.name == name && s.paths.contains(path));
         let paths: Vec<Symbol> =
             self.instances.keys().filter(|path| path.starts_with(&under) && own(path)).cloned().collect();
-        let declared = self.broken_names.contains(&name) || self.sparse.values().any(|own| own.name == name);
+        let declared = self.broken_names.contains(&name) || self.sparse.iter().any(|own| own.name == name);
         if paths.is_empty() && declared && !self.diags.is_empty() {
             return Err(Failed);
         }
@@ -138,7 +165,7 @@ impl<'p> Elab<'p, '_> {
     }
 
     /// Every named tensor under a path, parameters first.
-    fn leaves(&mut self, prefix: &str) -> Vec<(Symbol, Target)> {
+    pub(super) fn leaves(&mut self, prefix: &str) -> Vec<(Symbol, Target)> {
         let under = format!("{prefix}.");
         let (mut params, mut states) = (vec![], vec![]);
         for (path, inst) in self.instances.iter().filter(|(path, _)| ***path == *prefix || path.starts_with(&under)) {
@@ -164,7 +191,7 @@ impl<'p> Elab<'p, '_> {
 
     /// The name of a parameter of the parameterisations that go by a name.
     pub(super) fn parameter_of(&self, name: &str) -> Option<Symbol> {
-        let paths = self.sparse.values().filter(|own| *own.name == *name).flat_map(|own| &own.paths);
+        let paths = self.sparse.iter().filter(|own| *own.name == *name).flat_map(|own| &own.paths);
         paths.filter_map(|path| self.instances.get(path)?.params.first()).map(|(name, _)| name.clone()).min()
     }
 
@@ -245,6 +272,17 @@ fn most_lasting(found: Vec<(Symbol, Target)>) -> Vec<(Symbol, Target)> {
     } else {
         found
     }
+}
+
+/// Whether the rest of a path below `prefix` fits a pattern.
+pub(super) fn fits_below(prefix: &str, path: &str, segments: &[&Segment]) -> bool {
+    let Some(rest) = path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) else { return false };
+    fits(segments, &rest.split('.').collect::<Vec<&str>>())
+}
+
+/// Whether a text fits another one with stars, which stand for anything.
+pub(super) fn fits_text(pattern: &str, text: &str) -> bool {
+    fits_glob(pattern.as_bytes(), text.as_bytes())
 }
 
 /// Whether the names of a path fit a pattern.

@@ -1,26 +1,38 @@
 //! `sparsify`: which parameterisation stands for which tensor, and what it makes of it.
+//!
+//! A line puts a parameterisation on each member of its group: on a view of a parameter, on the joint view of several, on a value that a
+//! layer computes. The free tensors stay what optimizers train; everything else sees what comes out.
 
 use super::call::ArgValue;
 use super::errors::{GroupMistake, ShapeMistake};
-use super::value::{InstanceRef, Member, Target, Tensor, Value};
+use super::value::{Cut, InstanceRef, Member, Target, Tensor, Value};
 use super::{Elab, Eval, Failed, Mode, Phase};
 use crate::diag::Span;
 use crate::model::{ParamId, Symbol};
 use crate::resolve::hir::{Decl, DeclKind, DefKind, Expr, ExprKind};
 
-/// What stands for a tensor.
+/// What stands for a member of a group.
 #[derive(Clone)]
 pub(super) struct Parameterisation<'p> {
     /// Layers or instances, the first one applied first.
     pub with: &'p [Expr],
     /// The tensor and how it is seen.
     pub member: Member,
-    /// Where their parameters live: `name.net.fc1.w`.
+    /// What the line goes by: its parameters live under `name.net.fc1.w`.
     pub name: Symbol,
     /// The paths of the layers' instances.
     pub paths: Vec<Symbol>,
     /// The declaration.
     pub span: Span,
+}
+
+/// A part of a parameterised view: an index into `Elab::sparse`, and which of its tensors.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The view.
+    pub view: usize,
+    /// The tensor: 0 unless tensors are joined.
+    pub part: usize,
 }
 
 impl<'p> Elab<'p, '_> {
@@ -46,23 +58,60 @@ impl<'p> Elab<'p, '_> {
             self.start_trace(mode, Phase::Discover);
             self.all_effective();
         }
+        if !self.sparse_inner.is_empty() {
+            self.discover();
+        }
         self.effective.clear();
+        self.sparse_results.clear();
         self.phase = Phase::Trace;
     }
 
     fn put_on(&mut self, decl: &'p Decl, target: &'p Expr, with: &'p [Expr], name: &Symbol) -> Eval<()> {
-        for member in self.members(&mut self.top_frame(), target)? {
-            let Target::Param(id) = member.target else {
-                let mistake = GroupMistake::NotAParameter { span: target.span, path: member.path, what: "sparsify" };
-                return Err(self.blame(mistake));
+        let members = match self.instance_path(target) {
+            Some(path) => vec![Member { path, target: Target::Inner, cut: None, raw: false }],
+            None => self.members_top(target)?,
+        };
+        for member in members {
+            self.put_on_member(decl, member, target.span, with, name)?;
+        }
+        Ok(())
+    }
+
+    /// The path of a layer instance inside a model, which stands for its result.
+    fn instance_path(&mut self, target: &'p Expr) -> Option<Symbol> {
+        let ExprKind::Field(..) = target.kind else { return None };
+        let path: Symbol = self.exact_path(target)?.into();
+        self.instances.contains_key(&path).then_some(path)
+    }
+
+    fn put_on_member(&mut self, decl: &'p Decl, member: Member, at: Span, with: &'p [Expr], name: &Symbol) -> Eval<()> {
+        let view = self.sparse.len();
+        let parts = match &member.target {
+            Target::Joined(parts) => parts.to_vec(),
+            Target::Param(_) | Target::State(_) | Target::Inner => vec![member.clone()],
+        };
+        let known = self.sparse.iter().filter(|own| own.name == *name && own.member.path == member.path).count();
+        let place: Symbol =
+            if known == 0 { member.path.clone() } else { format!("{}_{}", member.path, known + 1).into() };
+        let paths = (0..with.len()).map(|i| parameterisation_path(name, i, &place)).collect();
+        self.sparse.push(Parameterisation { with, member: member.clone(), name: name.clone(), paths, span: decl.span });
+        let inner = matches!(member.target, Target::Inner);
+        for (part, own) in parts.iter().enumerate() {
+            let (path, span) = (own.path.clone(), decl.span);
+            let first = match (&own.target, inner) {
+                (Target::Param(id), _) => {
+                    let places = self.sparse_of.entry(*id).or_default();
+                    places.push(Place { view, part });
+                    Some(places[0].view).filter(|first| *first != view).map(|first| self.sparse[first].span)
+                }
+                (Target::Inner, true) => self.sparse_inner.insert(path.clone(), view).map(|old| self.sparse[old].span),
+                (Target::State(_) | Target::Inner | Target::Joined(_), _) => {
+                    return Err(self.blame(GroupMistake::NotAParameter { span: at, path, what: "sparsify" }));
+                }
             };
-            if let Some(old) = self.sparse.get(&id) {
-                let (span, first, path) = (decl.span, old.span, member.path);
+            if let Some(first) = first.filter(|first| *first != span) {
                 return Err(self.blame(GroupMistake::Overlap { span, first, path }));
             }
-            let paths = (0..with.len()).map(|i| parameterisation_path(name, i, &member.path)).collect();
-            let parameterisation = Parameterisation { with, member, name: name.clone(), paths, span: decl.span };
-            let _ = self.sparse.insert(id, parameterisation);
         }
         Ok(())
     }
@@ -78,52 +127,114 @@ impl<'p> Elab<'p, '_> {
 
     /// What stands for a parameter in the program that is being traced.
     pub(super) fn effective(&mut self, id: ParamId, span: Span) -> Eval<Tensor> {
-        let Some(parameterisation) = self.sparse.get(&id).cloned() else { return Ok(self.raw_param(id)) };
+        let Some(places) = self.sparse_of.get(&id).cloned() else { return Ok(self.raw_param(id)) };
         if let Some(tensor) = self.effective.get(&(self.mode, id)) {
             return Ok(tensor.clone());
         }
-        if !self.in_progress.insert(id) {
-            let path = parameterisation.member.path;
-            return Err(self.blame(GroupMistake::Circular { span, path, declared: parameterisation.span }));
+        let free = self.raw_param(id);
+        let mut tensor: Option<Tensor> = None;
+        for place in places {
+            let other = self.parameterised(place.view, span)?[place.part].clone();
+            tensor = Some(match tensor {
+                Some(tensor) => self.by_both_factors(&free, &tensor, &other, self.sparse[place.view].span),
+                None => other,
+            });
         }
-        let outer = self.draw_shape.take();
-        let calls = std::mem::take(&mut self.calls);
-        let tensor = self.parameterised(id, &parameterisation);
-        self.calls = calls;
-        self.draw_shape = outer;
-        let _ = self.in_progress.remove(&id);
-        let tensor = tensor?;
+        let tensor = tensor.unwrap_or(free);
         let _ = self.effective.insert((self.mode, id), tensor.clone());
         Ok(tensor)
     }
 
-    fn parameterised(&mut self, id: ParamId, parameterisation: &Parameterisation<'p>) -> Eval<Tensor> {
-        let span = parameterisation.span;
-        let free = self.raw_param(id);
-        let cut = parameterisation.member.cut.as_ref().map(|(cut, _)| cut.clone());
-        let mut view = match &cut {
-            Some(cut) => self.view(&free, cut, span),
-            None => free.clone(),
-        };
-        for (expr, path) in parameterisation.with.iter().zip(&parameterisation.paths) {
-            let instance = self.parameterisation_instance(expr, path)?;
-            let arg = ArgValue { name: None, value: Value::Tensor(view.clone()), span };
-            let value = self.apply(&instance, vec![arg], expr.span)?;
-            let result = self.real(&value, expr.span)?;
-            if self.shape(&result) != self.shape(&view) {
-                let (found, expected) = (self.shown(&result), self.shown(&view));
-                return Err(self.blame(GroupMistake::OtherShape { span: expr.span, found, expected }));
-            }
-            view = Tensor { expr: result.expr, labels: view.labels };
+    /// What a parameterisation makes of each of its tensors.
+    fn parameterised(&mut self, view: usize, span: Span) -> Eval<Vec<Tensor>> {
+        if let Some(results) = self.sparse_results.get(&(self.mode, view)) {
+            return Ok(results.clone());
         }
+        if !self.in_progress.insert(view) {
+            let (path, declared) = (self.sparse[view].member.path.clone(), self.sparse[view].span);
+            return Err(self.blame(GroupMistake::Circular { span, path, declared }));
+        }
+        let member = self.sparse[view].member.clone();
+        let at = self.sparse[view].span;
+        let results = self.on_its_own(|elab| match &member.target {
+            Target::Joined(parts) => elab.parameterised_parts(view, parts, at),
+            Target::Param(id) => {
+                let free = elab.raw_param(*id);
+                elab.parameterised_view(view, &free).map(|tensor| vec![tensor])
+            }
+            Target::State(_) | Target::Inner => Err(Failed),
+        });
+        let _ = self.in_progress.remove(&view);
+        let results = results?;
+        let _ = self.sparse_results.insert((self.mode, view), results.clone());
+        Ok(results)
+    }
+
+    fn parameterised_parts(&mut self, view: usize, parts: &[Member], span: Span) -> Eval<Vec<Tensor>> {
+        let joint = self.joined_view(parts, true, span)?;
+        let result = self.through_layers(view, joint)?;
+        let likes = parts.iter().filter_map(|part| match &part.target {
+            Target::Param(id) => Some((self.raw_param(*id), part)),
+            Target::State(_) | Target::Inner | Target::Joined(_) => None,
+        });
+        let likes: Vec<(Tensor, &Member)> = likes.collect();
+        Ok(self.parts_of(&result, &likes, span))
+    }
+
+    /// What a parameterisation makes of a tensor.
+    fn parameterised_view(&mut self, view: usize, tensor: &Tensor) -> Eval<Tensor> {
+        let span = self.sparse[view].span;
+        let cut: Option<Cut> = self.sparse[view].member.cut.as_ref().map(|(cut, _)| cut.clone());
+        let seen = match &cut {
+            Some(cut) => self.view(tensor, cut, span),
+            None => tensor.clone(),
+        };
+        let seen = self.through_layers(view, seen)?;
         Ok(match &cut {
-            Some(cut) => self.unview(&view, cut, &free, span),
-            None => Tensor { expr: view.expr, labels: free.labels },
+            Some(cut) => self.unview(&seen, cut, tensor, span),
+            None => Tensor { expr: seen.expr, labels: tensor.labels.clone() },
         })
     }
 
+    /// Applies the layers of a parameterisation, one after the other.
+    fn through_layers(&mut self, view: usize, tensor: Tensor) -> Eval<Tensor> {
+        let parameterisation = self.sparse[view].clone();
+        let mut tensor = tensor;
+        for (expr, path) in parameterisation.with.iter().zip(&parameterisation.paths) {
+            let instance = self.parameterisation_instance(expr, path)?;
+            let _ = self.stands_for.insert(instance.id, view);
+            let arg = ArgValue { name: None, value: Value::Tensor(tensor.clone()), span: parameterisation.span };
+            let value = self.apply(&instance, vec![arg], expr.span)?;
+            let result = self.real(&value, expr.span)?;
+            if self.shape(&result) != self.shape(&tensor) {
+                let (found, expected) = (self.shown(&result), self.shown(&tensor));
+                return Err(self.blame(GroupMistake::OtherShape { span: expr.span, found, expected }));
+            }
+            tensor = Tensor { expr: result.expr, labels: tensor.labels };
+        }
+        Ok(tensor)
+    }
+
+    /// A value inside of a layer, or its result, as the `sparsify` line on it makes it.
+    pub(super) fn sparse_value(&mut self, path: &Symbol, value: Value) -> Eval<Value> {
+        let (Some(&view), Value::Tensor(tensor)) = (self.sparse_inner.get(path), &value) else { return Ok(value) };
+        let seen = self.at_the_top(tensor);
+        let result = self.on_its_own(|elab| elab.within("".into(), |elab| elab.parameterised_view(view, &seen)))?;
+        Ok(Value::Tensor(Tensor { expr: result.expr, labels: tensor.labels.clone() }))
+    }
+
+    /// Evaluates something that does not depend on where it is asked for.
+    fn on_its_own<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let draw_shape = self.draw_shape.take();
+        let calls = std::mem::take(&mut self.calls);
+        let result = work(self);
+        self.calls = calls;
+        self.draw_shape = draw_shape;
+        result
+    }
+
     fn parameterisation_instance(&mut self, expr: &'p Expr, path: &Symbol) -> Eval<InstanceRef> {
-        match self.eval(&mut self.top_frame(), expr)? {
+        match self.eval_top(expr)? {
             Value::Layer(layer) => self.instance(path.clone(), &layer),
             Value::Instance(instance) => Ok(instance),
             Value::Poison => Err(Failed),

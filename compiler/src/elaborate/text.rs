@@ -35,7 +35,11 @@ fn write(program: &Program, e: &Expr) -> (String, Level) {
         ExprKind::Number(x) => (x.to_string(), Level::Tight),
         ExprKind::Str(text) => (format!("\"{text}\""), Level::Tight),
         ExprKind::Bool(b) => (b.to_string(), Level::Tight),
-        ExprKind::Local(local) => (format!("_{}", local.0), Level::Tight),
+        ExprKind::Local(local) => {
+            let name =
+                program.locals.get(local.0 as usize).map_or_else(|| "_".to_string(), |it| it.name.text.to_string());
+            (name, Level::Tight)
+        }
         ExprKind::Def(def) => (program.defs[def.0 as usize].name.text.to_string(), Level::Tight),
         ExprKind::Builtin(builtin) => (builtin_name(*builtin).into(), Level::Tight),
         ExprKind::AxisName(name) => (name.to_string(), Level::Tight),
@@ -68,6 +72,7 @@ fn write(program: &Program, e: &Expr) -> (String, Level) {
         }
         ExprKind::Group(group) => (group_text(program, group), Level::Loosest),
         ExprKind::Raw(path) => (format!("raw({})", expr(program, path)), Level::Tight),
+        ExprKind::Join(parts) => (format!("join({})", list(parts.iter().map(|e| expr(program, e)))), Level::Tight),
     }
 }
 
@@ -130,11 +135,14 @@ fn segment_text(segment: &Segment) -> String {
 
 fn group_text(program: &Program, group: &GroupExpr) -> String {
     let target = expr(program, &group.target);
+    let names_text = |names: &[crate::resolve::hir::Name]| list(names.iter().map(|name| name.text.to_string()));
     let by = match &group.by {
-        GroupBy::Axes(names) => list(names.iter().map(|name| name.text.to_string())),
-        GroupBy::Whole => "whole".into(),
-        GroupBy::Each => "each".into(),
-        GroupBy::Blocks(sizes) => format!("blocks({})", list(sizes.iter().map(|e| expr(program, e)))),
+        None => return target,
+        Some(GroupBy::Axes(names, None)) => names_text(names),
+        Some(GroupBy::Axes(names, Some(run))) => format!("{} / {}", names_text(names), expr(program, run)),
+        Some(GroupBy::Whole) => "whole".into(),
+        Some(GroupBy::Each) => "each".into(),
+        Some(GroupBy::Blocks(sizes)) => format!("blocks({})", list(sizes.iter().map(|e| expr(program, e)))),
     };
     format!("{target} by {by}")
 }

@@ -59,6 +59,8 @@ pub(super) struct InstanceRef {
 pub(super) enum Cut {
     /// One group for each index of these axes.
     Axes(Vec<usize>),
+    /// One group for each run of so many indices of an axis.
+    Runs(usize, usize),
     /// One group.
     Whole,
     /// Every element its own.
@@ -68,7 +70,7 @@ pub(super) enum Cut {
 }
 
 /// What a path leads to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Target {
     /// A parameter.
     Param(ParamId),
@@ -76,6 +78,8 @@ pub(super) enum Target {
     State(StateId),
     /// A value computed inside an instance, in the program that is being traced.
     Inner,
+    /// Groups of several tensors as one: views with equal numbers of groups, side by side.
+    Joined(Rc<Vec<Member>>),
 }
 
 /// A member of a set of tensors.
@@ -135,6 +139,13 @@ pub(super) enum Value {
     Set(Rc<Vec<Member>>),
     /// What came of a mistake that is reported already.
     Poison,
+}
+
+impl Member {
+    /// Whether it is cut into groups already.
+    pub(super) fn is_view(&self) -> bool {
+        self.cut.is_some() || matches!(self.target, Target::Joined(_))
+    }
 }
 
 impl Label {

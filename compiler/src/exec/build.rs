@@ -50,13 +50,19 @@ pub struct Step {
 impl Built {
     /// Lowers and optimises what a run needs.
     pub fn new(model: &Model, sources: &Sources, sizes: &BatchSizes) -> Built {
-        let step = |batch| Step { variant: 0, batch, func: optimised(to_tir::train_step(model, sources, batch)) };
+        let variants = model.plan.as_ref().map_or(1, |plan| plan.variants.len());
+        let n_events = model.plan.as_ref().map_or(0, |plan| plan.events.len());
+        let step = |variant, batch| {
+            let func = optimised(to_tir::train_step(model, sources, variant, batch));
+            Step { variant, batch, func }
+        };
+        let steps = |variant| sizes.train.iter().map(move |&batch| step(variant, batch));
         Built {
             interface: interface::of(model),
             init: optimised(to_tir::init(model, sources)),
-            train: sizes.train.iter().copied().map(step).collect(),
+            train: (0..variants).flat_map(steps).collect(),
             evaluate: sizes.evaluate.iter().map(|&n| (n, optimised(to_tir::evaluate(model, sources, n)))).collect(),
-            events: vec![],
+            events: (0..n_events).map(|event| optimised(to_tir::event(model, sources, event))).collect(),
             report: optimised(to_tir::report(model, sources)),
             effective: optimised(to_tir::effective(model, sources)),
         }

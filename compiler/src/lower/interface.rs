@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 use spnc_runtime::program::{Description, Element, FieldInfo, Role, TensorInfo};
+use spnc_runtime::train;
 
 use super::to_tir::cuts::{self, Cut};
-use crate::model::{Axis, DType, Model, ParamId, Size, State, StateId, Type};
+use crate::model::{Axis, DType, Model, ParamId, Plan, Size, Stage, State, StateId, Type};
 
 /// A program's outside.
 #[derive(Clone, Debug)]
@@ -41,12 +42,29 @@ pub fn of(model: &Model) -> Interface {
             tensors: tensors(model),
             terms: terms(model),
             reports: reports(model),
-            events: vec![],
+            events: model.plan.iter().flat_map(|plan| &plan.events).map(|event| event.name.clone()).collect(),
         },
         field_names,
         literals: model.literals.iter().enumerate().map(|(i, l)| (literal_name(i), l.value.clone())).collect(),
         partials: cuts::of(model),
     }
+}
+
+/// The stages of a plan, as the trainer does them. `epochs` replaces those of every phase.
+pub fn stages(plan: &Plan, epochs: Option<usize>) -> Vec<train::Stage> {
+    let single = plan.phases().count() == 1;
+    let stage = |stage: &Stage| match stage {
+        Stage::Fire(event) => train::Stage::Fire(*event),
+        Stage::Phase(phase) => train::Stage::Phase(train::Phase {
+            name: if single { String::new() } else { phase.name.clone() },
+            epochs: epochs.unwrap_or(phase.epochs),
+            variant: phase.variant,
+            fresh: phase.fresh,
+            every_steps: phase.every_steps.clone(),
+            every_epoch: phase.every_epoch.clone(),
+        }),
+    };
+    plan.stages.iter().map(stage).collect()
 }
 
 fn tensors(model: &Model) -> Vec<TensorInfo> {

@@ -295,8 +295,6 @@ pub struct Param {
     pub effective_train: ExprId,
     /// The same in evaluation programs.
     pub effective_eval: ExprId,
-    /// Its value after a step, optimizer and proximal operators applied; `None` where there is no plan.
-    pub update: Option<ExprId>,
     /// Where it is declared.
     pub span: Span,
 }
@@ -310,7 +308,8 @@ pub struct State {
     pub ty: Type,
     /// Its start value.
     pub start: ExprId,
-    /// Its value after a step; `None` where nothing writes it.
+    /// Its value after a step; `None` where nothing writes it in each step, and for the states of optimizers, which
+    /// [`Variant`]s write.
     pub update: Option<ExprId>,
     /// Its value after a batch of an evaluation; only carried states have one.
     pub update_eval: Option<ExprId>,
@@ -357,12 +356,14 @@ pub struct Group {
     pub views: Vec<View>,
 }
 
-/// A tensor seen as groups.
+/// A tensor seen as groups, or several tensors whose groups are joined.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// The tensor.
-    pub param: ParamId,
-    /// How it was cut, as `by In`.
+    /// The path of the tensor; of joined ones as `join(net.fc1.w, net.fc2.w)`.
+    pub path: Symbol,
+    /// The parameters that it shows: one, several where groups are joined, none of a value inside of a layer.
+    pub params: Vec<ParamId>,
+    /// How it was cut, as `In`.
     pub by: String,
     /// The number of groups.
     pub n_groups: usize,
@@ -515,15 +516,72 @@ pub enum DataArg {
     List(Vec<f64>),
 }
 
-/// A training plan of one phase.
+/// A training plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// How often the training split is seen.
-    pub epochs: usize,
     /// Samples in a batch; `None`: all of them.
     pub batch: Option<usize>,
     /// The seed.
     pub seed: u64,
+    /// What is done, in order.
+    pub stages: Vec<Stage>,
+    /// What steps do, in the phases.
+    pub variants: Vec<Variant>,
+    /// What stages fire, and what happens every so many steps.
+    pub events: Vec<Event>,
+}
+
+/// A stage of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// Training for some epochs.
+    Phase(Phase),
+    /// An event, as an index into [`Plan::events`].
+    Fire(usize),
+}
+
+/// Training for some epochs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phase {
+    /// Its name, unique in the plan.
+    pub name: String,
+    /// How often the training split is seen.
+    pub epochs: usize,
+    /// What a step does: an index into [`Plan::variants`].
+    pub variant: usize,
+    /// Whether optimizers forget their states before it.
+    pub fresh: bool,
+    /// Events after every so many steps, counted over the run.
+    pub every_steps: Vec<(u64, usize)>,
+    /// Events at the end of every epoch.
+    pub every_epoch: Vec<usize>,
+}
+
+/// What a step does to free parameters and to the states of optimizers. Phases whose settings are equal share one.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Variant {
+    /// The new value of each parameter, optimizer and proximal operators applied; `None` where it stays.
+    pub params: Vec<Option<ExprId>>,
+    /// The new values of the optimizers' states that it writes.
+    pub optimizer_states: Vec<(StateId, ExprId)>,
+}
+
+/// Writes between steps. They read the values of that moment; all right sides are computed before anything is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// As `reweight(tau: 0.05)`.
+    pub name: String,
+    /// What is written.
+    pub writes: Vec<(Written, ExprId)>,
+}
+
+/// What an event writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Written {
+    /// A free parameter.
+    Param(ParamId),
+    /// A state.
+    State(StateId),
 }
 
 /// Why the world outside does not give what it is asked for: the facts of a diagnostic but its place.
@@ -552,6 +610,23 @@ pub trait World {
     ///
     /// As for [`World::data`].
     fn load(&mut self, file: &str, name: Option<&str>) -> Result<ArrayD<f64>, Refusal>;
+
+    /// All tensors of a file by name, in its order.
+    ///
+    /// # Errors
+    ///
+    /// As for [`World::data`].
+    fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal>;
+}
+
+impl Plan {
+    /// Its phases, in order.
+    pub fn phases(&self) -> impl Iterator<Item = &Phase> {
+        self.stages.iter().filter_map(|stage| match stage {
+            Stage::Phase(phase) => Some(phase),
+            Stage::Fire(_) => None,
+        })
+    }
 }
 
 impl Graph {
@@ -618,7 +693,6 @@ pub fn each_root(model: &mut Model, visit: &mut impl FnMut(&mut ExprId)) {
         visit(&mut param.start);
         visit(&mut param.effective_train);
         visit(&mut param.effective_eval);
-        param.update.iter_mut().for_each(&mut *visit);
     }
     for state in &mut model.states {
         visit(&mut state.start);
@@ -637,4 +711,13 @@ pub fn each_root(model: &mut Model, visit: &mut impl FnMut(&mut ExprId)) {
     model.budgets.iter_mut().for_each(|budget| visit(&mut budget.used));
     model.measures.iter_mut().for_each(|measure| visit(&mut measure.value));
     model.outputs.iter_mut().for_each(|output| visit(&mut output.value));
+    model.plan.iter_mut().for_each(|plan| each_root_of_plan(plan, visit));
+}
+
+fn each_root_of_plan(plan: &mut Plan, visit: &mut impl FnMut(&mut ExprId)) {
+    for variant in &mut plan.variants {
+        variant.params.iter_mut().flatten().for_each(&mut *visit);
+        variant.optimizer_states.iter_mut().for_each(|(_, value)| visit(value));
+    }
+    plan.events.iter_mut().flat_map(|event| &mut event.writes).for_each(|(_, value)| visit(value));
 }

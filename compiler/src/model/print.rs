@@ -6,7 +6,9 @@
 use std::fmt::Write;
 
 use super::count::elements;
-use super::{Axis, DType, DataArg, Instance, Model, Param, Size, Sparsified, TermKind, Type, View};
+use super::{
+    Axis, DType, DataArg, Event, Instance, Model, Param, Plan, Size, Sparsified, Stage, TermKind, Type, View, Written,
+};
 
 /// The whole model.
 pub fn print(model: &Model) -> String {
@@ -16,8 +18,8 @@ pub fn print(model: &Model) -> String {
     section(&mut out, "parameters", model.params.iter().map(|param| self::param(model, param)));
     section(&mut out, "states", model.states.iter().map(|state| format!("{}: {}", state.path, ty(&state.ty))));
     let views = model.groups.iter().flat_map(|group| group.views.iter().map(move |view| (group, view)));
-    section(&mut out, "groups", views.map(|(group, view)| format!("{}: {}", group.name, self::view(model, view))));
-    section(&mut out, "sparsified", model.sparsified.iter().map(|it| sparsified(model, it)));
+    section(&mut out, "groups", views.map(|(group, view)| format!("{}: {}", group.name, self::view(view))));
+    section(&mut out, "sparsified", model.sparsified.iter().map(sparsified));
     section(&mut out, "minimize", model.terms.iter().map(|term| format!("{}  // {}", term.text, kind(term.kind))));
     section(&mut out, "budgets", model.budgets.iter().map(|budget| budget_line(model, budget)));
     section(&mut out, "reports", model.reports.iter().map(|report| report.name.clone()));
@@ -105,14 +107,13 @@ fn param(model: &Model, param: &Param) -> String {
     format!("{}: {}{under}", param.path, ty(&param.ty))
 }
 
-fn view(model: &Model, view: &View) -> String {
-    let path = &model.params[view.param.0 as usize].path;
-    format!("{path} by {}  // {} groups of {}", view.by, view.n_groups, view.n_members)
+fn view(view: &View) -> String {
+    format!("{} by {}  // {} groups of {}", view.path, view.by, view.n_groups, view.n_members)
 }
 
-fn sparsified(model: &Model, it: &Sparsified) -> String {
+fn sparsified(it: &Sparsified) -> String {
     let density = if it.density.is_some() { ", measures its density" } else { "" };
-    format!("{}: {}{density}", it.path, view(model, &it.view))
+    format!("{}: {}{density}", it.path, view(&it.view))
 }
 
 fn kind(kind: TermKind) -> &'static str {
@@ -133,5 +134,30 @@ fn budget_line(model: &Model, budget: &super::Budget) -> String {
 fn plan(model: &Model) -> Vec<String> {
     let Some(plan) = &model.plan else { return vec![] };
     let batch = plan.batch.map_or("all".into(), |n| n.to_string());
-    vec![format!("epochs = {}", plan.epochs), format!("batch = {batch}"), format!("seed = {}", plan.seed)]
+    let settings = [format!("batch = {batch}"), format!("seed = {}", plan.seed)];
+    settings.into_iter().chain(plan.stages.iter().map(|stage| self::stage(model, plan, stage))).collect()
+}
+
+fn stage(model: &Model, plan: &Plan, stage: &Stage) -> String {
+    let phase = match stage {
+        Stage::Fire(event) => return format!("fire {}", event_text(model, &plan.events[*event])),
+        Stage::Phase(phase) => phase,
+    };
+    let variant = if plan.variants.len() > 1 { format!(", variant {}", phase.variant) } else { String::new() };
+    let fresh = if phase.fresh { ", fresh" } else { "" };
+    let every_steps = phase.every_steps.iter();
+    let every_steps =
+        every_steps.map(|(n, event)| format!("; every {n} steps {}", event_text(model, &plan.events[*event])));
+    let every_epoch = phase.every_epoch.iter();
+    let every_epoch = every_epoch.map(|event| format!("; every epoch {}", event_text(model, &plan.events[*event])));
+    let every: String = every_steps.chain(every_epoch).collect();
+    format!("{}: {} epochs{variant}{fresh}{every}", phase.name, phase.epochs)
+}
+
+fn event_text(model: &Model, event: &Event) -> String {
+    let writes = event.writes.iter().map(|(written, _)| match written {
+        Written::Param(id) => format!("raw({})", model.params[id.0 as usize].path),
+        Written::State(id) => model.states[id.0 as usize].path.to_string(),
+    });
+    format!("{} writes {}", event.name, writes.collect::<Vec<String>>().join(", "))
 }

@@ -6,7 +6,7 @@
 //! - the element types are those that the op needs and gives;
 //! - broadcasts, transpositions, reshapes, reductions and contractions have the sizes that they say, windows, parts and rows too;
 //! - terms, reports, measures and budgets are `f32` scalars;
-//! - starts, effective tensors and updates have the types of their parameters and states.
+//! - starts, effective tensors, updates and what events write have the types of their parameters and states.
 //!
 //! A failure is a bug of the compiler, never the user's mistake.
 
@@ -14,7 +14,7 @@ mod parts;
 
 use std::collections::BTreeMap;
 
-use super::{DType, ExprId, Graph, Model, Node, Op, Size, Type};
+use super::{DType, ExprId, Graph, Model, Node, Op, Size, Type, Written};
 use crate::scalar::{Binary, Unary};
 
 /// Everything that is broken, each with the node or the path it is broken at.
@@ -178,12 +178,28 @@ fn check_lasting(model: &Model) -> Vec<String> {
         check(&param.path, "the start", param.start, &param.ty);
         check(&param.path, "the effective tensor", param.effective_train, &param.ty);
         check(&param.path, "the effective tensor", param.effective_eval, &param.ty);
-        param.update.iter().for_each(|update| check(&param.path, "the update", *update, &param.ty));
     }
     for state in &model.states {
         check(&state.path, "the start", state.start, &state.ty);
         let updates = [state.update, state.update_eval].into_iter().flatten();
         updates.for_each(|update| check(&state.path, "the update", update, &state.ty));
+    }
+    let variants = model.plan.iter().flat_map(|plan| &plan.variants);
+    for variant in variants {
+        for (param, value) in model.params.iter().zip(&variant.params) {
+            value.iter().for_each(|value| check(&param.path, "the update", *value, &param.ty));
+        }
+        for (id, value) in &variant.optimizer_states {
+            let state = &model.states[id.0 as usize];
+            check(&state.path, "the update", *value, &state.ty);
+        }
+    }
+    for (written, value) in model.plan.iter().flat_map(|plan| &plan.events).flat_map(|event| &event.writes) {
+        let (path, ty) = match written {
+            Written::Param(id) => (&model.params[id.0 as usize].path, &model.params[id.0 as usize].ty),
+            Written::State(id) => (&model.states[id.0 as usize].path, &model.states[id.0 as usize].ty),
+        };
+        check(path, "what an event writes", *value, ty);
     }
     errors
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::errors::NameError;
 use super::hir::{
     AxesPattern, AxisPattern, Block, Expr, ExprKind, Input, InputType, Local, LocalKind, Start, Stmt, StmtKind, Symbol,
+    Target,
 };
 use super::lookup::{Lower, Meaning, Place, Role, hir_name, is_capitalised};
 use crate::diag::Span;
@@ -149,27 +150,26 @@ impl Lower<'_, '_> {
                 let value = self.expr(value);
                 StmtKind::Measure(self.bind(name, LocalKind::Measure), value)
             }
-            ast::StmtKind::Bind(name, ty, value) => self.binding(name, ty.as_ref(), value, span),
+            ast::StmtKind::Bind(name, ty, value) => self.binding(name, ty.as_ref(), value),
             ast::StmtKind::BindTuple(names, value) => {
-                self.check_top(span);
                 let value = self.expr(value);
                 StmtKind::BindTuple(names.iter().map(|name| self.bind(name, LocalKind::Binding)).collect(), value)
             }
             ast::StmtKind::Update(target, value) => return self.update(target, value, span),
-            ast::StmtKind::On(..) => {
-                self.unsupported("`on EVENT`", span, "leave it out; events are fired by plans with phases");
-                return None;
+            ast::StmtKind::On(event, inputs, body) => {
+                self.check_place("`on`", span, "write it in a layer");
+                self.handler(inputs, body, |inputs, body| StmtKind::On { event: hir_name(event), inputs, body })
             }
-            ast::StmtKind::Every(..) => {
-                self.unsupported("`every`", span, "write the state in each step: `state_name <- …`");
-                return None;
+            ast::StmtKind::Every(interval, body) => {
+                self.check_place("`every`", span, "write it in a layer, or in the plan");
+                let interval = self.interval(interval);
+                self.handler(&[], body, |_, body| StmtKind::Every(interval, body))
             }
         };
         Some(Stmt { kind, span })
     }
 
-    fn binding(&mut self, name: &ast::Name, ty: Option<&ast::TensorType>, value: &ast::Expr, span: Span) -> StmtKind {
-        self.check_top(span);
+    fn binding(&mut self, name: &ast::Name, ty: Option<&ast::TensorType>, value: &ast::Expr) -> StmtKind {
         let value = self.expr(value);
         let ty = ty.map(|ty| self.axes(ty, Binds::Capitals));
         StmtKind::Bind { local: self.bind(name, LocalKind::Binding), ty, value }
@@ -182,24 +182,61 @@ impl Lower<'_, '_> {
         }
     }
 
+    /// What happens at an event: its lines see the names that are bound above it.
+    fn handler(
+        &mut self,
+        inputs: &[ast::Input],
+        body: &[ast::Stmt],
+        make: impl FnOnce(Vec<Input>, Vec<Stmt>) -> StmtKind,
+    ) -> StmtKind {
+        self.scopes.push(HashMap::new());
+        self.pending.push(names_bound_by(body));
+        let outer = std::mem::replace(&mut self.in_handler, true);
+        let names = self.bind_inputs(inputs);
+        let inputs = self.inputs(inputs, &names);
+        let body = body.iter().filter_map(|stmt| self.stmt(stmt)).collect();
+        self.in_handler = outer;
+        let _ = self.pending.pop();
+        let _ = self.scopes.pop();
+        make(inputs, body)
+    }
+
     fn update(&mut self, target: &ast::Target, value: &ast::Expr, span: Span) -> Option<Stmt> {
-        self.check_place("`<-`", span, "write `mask <- if c { a } else { mask }`, or bind a name with `=`");
+        if !self.in_handler {
+            self.check_place("`<-`", span, "write `mask <- if c { a } else { mask }`, or bind a name with `=`");
+        }
+        if target.raw && !self.in_handler {
+            let help =
+                "write it in `on EVENT { … }` or `every epoch { … }`; in each step optimizers write it".to_string();
+            let belongs = "in an event";
+            self.blame(NameError::Misplaced { what: "a write of a free parameter", belongs, span, help });
+        }
         let value = self.expr(value);
-        if target.raw {
-            self.unsupported("`raw(…) <-`", span, "train it: optimizers write free parameters");
-            return None;
+        if let ast::ExprKind::Name(name) = &target.path.kind {
+            self.check_target(name, target)?;
         }
-        let ast::ExprKind::Name(name) = &target.path.kind else {
-            self.unsupported("`<-` to a path", target.path.span, "write the state in the layer that declares it");
-            return None;
-        };
-        let local = self.local(name);
-        let bound = local.map(|local| &self.locals[local.0 as usize]);
-        if let (Some(local), Some(LocalKind::State)) = (local, bound.map(|bound| bound.kind)) {
-            return Some(Stmt { kind: StmtKind::Update(local, value), span });
+        let target = Target { raw: target.raw, path: self.expr(&target.path) };
+        Some(Stmt { kind: StmtKind::Update(target, value), span })
+    }
+
+    /// A name that is written is a state, or in `raw(…)` a parameter or an input, which may stand for one.
+    fn check_target(&mut self, name: &Symbol, target: &ast::Target) -> Option<()> {
+        let bound = self.local(name).map(|local| &self.locals[local.0 as usize]);
+        let fits = bound.is_some_and(|bound| match bound.kind {
+            LocalKind::State => !target.raw,
+            LocalKind::Param | LocalKind::Input => target.raw,
+            LocalKind::Size | LocalKind::Rest | LocalKind::Binding | LocalKind::Measure => false,
+        });
+        if fits {
+            return Some(());
         }
+        let lasting = bound.is_some_and(|bound| matches!(bound.kind, LocalKind::Param | LocalKind::Input));
         let (name, bound) = (name.clone(), bound.map(|bound| bound.name.span));
-        self.blame(NameError::NotAState { name, span: target.path.span, bound });
+        let error = match (target.raw, lasting && self.in_handler) {
+            (true, _) => NameError::NotAFreeParameter { name, span: target.path.span, bound },
+            (false, could_be_raw) => NameError::NotAState { name, span: target.path.span, bound, could_be_raw },
+        };
+        self.blame(error);
         None
     }
 
@@ -217,18 +254,15 @@ impl Lower<'_, '_> {
         };
         self.blame(NameError::Misplaced { what, belongs, span, help });
     }
-
-    fn check_top(&mut self, span: Span) {
-        if matches!(self.place, Place::Top | Place::Fields(_)) {
-            let help = "write a function, `fn f(x) { … }`, and call it here".to_string();
-            self.blame(NameError::Misplaced { what: "a binding", belongs: "in a function or layer", span, help });
-        }
-    }
 }
 
 /// What the lines of a block bind.
 fn bound_names(block: &ast::Block) -> HashMap<Symbol, Span> {
-    let names = block.stmts.iter().flat_map(|stmt| match &stmt.kind {
+    names_bound_by(&block.stmts)
+}
+
+fn names_bound_by(stmts: &[ast::Stmt]) -> HashMap<Symbol, Span> {
+    let names = stmts.iter().flat_map(|stmt| match &stmt.kind {
         ast::StmtKind::Param(name, ..) | ast::StmtKind::State(name, ..) => vec![name],
         ast::StmtKind::Measure(name, _) | ast::StmtKind::Bind(name, ..) => vec![name],
         ast::StmtKind::BindTuple(names, _) => names.iter().collect(),

@@ -25,9 +25,6 @@ pub const PRIMITIVES: [&str; 47] = [
     "chain", "scan",
 ];
 
-/// Functions that the language has, but this compiler not yet.
-pub const FUTURE: [&str; 1] = ["join"];
-
 /// The word's meaning, if it has one.
 pub fn builtin(word: &str) -> Option<Builtin> {
     match word {

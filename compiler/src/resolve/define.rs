@@ -1,8 +1,8 @@
-//! Definitions, declarations and plans to HIR.
+//! Definitions and declarations to HIR.
 
 use super::errors::NameError;
 use super::hir::{
-    Data, Decl, DeclKind, Def, DefKind, ExprKind, Fn, GroupExpr, Layer, LocalKind, Program, Quantity, Train,
+    Data, Decl, DeclKind, Def, DefKind, ExprKind, Fn, GroupExpr, Layer, LocalDef, LocalKind, Program, Quantity,
 };
 use super::lookup::{Lower, Place, hir_name};
 use super::modules::{ItemId, is_declaration, item_name};
@@ -10,8 +10,6 @@ use super::sets::SetValues;
 use super::{Resolver, hir};
 use crate::diag::Span;
 use crate::syntax::ast;
-
-const ONE_PHASE: &str = "train in one phase: `epochs = 20` and `optimizer = …` directly in `train { … }`";
 
 impl<'a> Resolver<'a> {
     /// The program: the main file, the modules of the user, and what they need of the library.
@@ -23,12 +21,13 @@ impl<'a> Resolver<'a> {
                 self.number_items(module);
             }
         }
-        let decls = self.decls(main);
+        let mut locals = vec![];
+        let decls = self.decls(main, &mut locals);
         let mut defs = vec![];
         while let Some(&item) = self.ids.get_index(defs.len()) {
-            defs.push(self.def(item, &values));
+            defs.push(self.def(item, &values, &mut locals));
         }
-        Program { defs, decls }
+        Program { defs, locals, decls }
     }
 
     /// Gives every definition of a module its number.
@@ -39,13 +38,16 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn decls(&mut self, module: usize) -> Vec<Decl> {
+    fn decls(&mut self, module: usize, locals: &mut Vec<LocalDef>) -> Vec<Decl> {
         let file = self.modules[module].file.clone();
         let mut lower = Lower::new(self, module, Place::Top);
-        file.items.iter().filter_map(|item| lower.decl(item)).collect()
+        let decls = file.items.iter().filter_map(|item| lower.decl(item)).collect();
+        *locals = lower.locals;
+        decls
     }
 
-    fn def(&mut self, id: ItemId, values: &SetValues) -> Def {
+    /// A definition. What a value binds at the top level is added to `locals`.
+    fn def(&mut self, id: ItemId, values: &SetValues, locals: &mut Vec<LocalDef>) -> Def {
         let module = &self.modules[id.module];
         let (file, path) = (module.file.clone(), module.path.clone());
         let item = &file.items[id.item];
@@ -54,12 +56,14 @@ impl<'a> Resolver<'a> {
         let mut lower = Lower::new(self, id.module, Place::Top);
         lower.owner = Some(id);
         let kind = match &item.kind {
-            ast::ItemKind::Const(_, value) => DefKind::Const(lower.expr(set.unwrap_or(value))),
+            ast::ItemKind::Const(_, value) => {
+                DefKind::Const(lower.at_the_top(locals, |lower| lower.expr(set.unwrap_or(value))))
+            }
             ast::ItemKind::Fn(it) => DefKind::Fn(lower.function(it)),
             ast::ItemKind::Layer(it) => DefKind::Layer(lower.layer(it)),
-            ast::ItemKind::Data(it) => DefKind::Data(lower.data(it)),
-            ast::ItemKind::Model(_, value) => DefKind::Model(lower.expr(value)),
-            ast::ItemKind::Group(_, value) => lower.group(value),
+            ast::ItemKind::Data(it) => DefKind::Data(lower.at_the_top(locals, |lower| lower.data(it))),
+            ast::ItemKind::Model(_, value) => DefKind::Model(lower.at_the_top(locals, |lower| lower.expr(value))),
+            ast::ItemKind::Group(_, value) => DefKind::Group(lower.at_the_top(locals, |lower| lower.group(value))),
             ast::ItemKind::Sparsify(_) => DefKind::Sparsified(decl_index(&file, id.item)),
             ast::ItemKind::Use(_) | ast::ItemKind::Proximal(..) | ast::ItemKind::Budget(_) => unnamed(),
             ast::ItemKind::Minimize(_) | ast::ItemKind::Report(..) => unnamed(),
@@ -75,13 +79,16 @@ fn unnamed() -> DefKind {
 
 /// Which of the program's declarations an item becomes.
 fn decl_index(file: &ast::File, item: usize) -> usize {
-    let becomes_decl = |it: &&ast::Item| is_declaration(&it.kind) && !matches!(it.kind, ast::ItemKind::Init(_));
-    file.items[..item].iter().filter(becomes_decl).count()
+    file.items[..item].iter().filter(|it| is_declaration(&it.kind)).count()
 }
 
 impl Lower<'_, '_> {
-    pub(super) fn unsupported(&mut self, what: impl Into<String>, span: Span, help: &'static str) {
-        self.blame(NameError::Unsupported { what: what.into(), span, help });
+    /// Runs `work` with the locals of the top level as its own.
+    fn at_the_top<T>(&mut self, locals: &mut Vec<LocalDef>, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.locals = std::mem::take(locals);
+        let result = work(self);
+        *locals = std::mem::take(&mut self.locals);
+        result
     }
 
     fn function(mut self, it: &ast::Fn) -> Fn {
@@ -110,7 +117,7 @@ impl Lower<'_, '_> {
         hir::LayerSize { local: self.bind(name, LocalKind::Size), default }
     }
 
-    fn data(mut self, it: &ast::Data) -> Data {
+    fn data(&mut self, it: &ast::Data) -> Data {
         let args = self.args(&it.args);
         self.place = Place::Fields(it.fields.iter().map(|(name, _)| name.text.clone()).collect());
         for (at, (name, _)) in it.fields.iter().enumerate() {
@@ -122,15 +129,15 @@ impl Lower<'_, '_> {
         Data { source: hir_name(&it.source), args, fields }
     }
 
-    fn group(mut self, value: &ast::Expr) -> DefKind {
+    fn group(&mut self, value: &ast::Expr) -> GroupExpr {
         let lowered = self.expr(value);
         if let ExprKind::Group(group) = lowered.kind {
-            return DefKind::Group(*group);
+            return *group;
         }
-        if !matches!(value.kind, ast::ExprKind::Call(..)) {
+        if !matches!(lowered.kind, ExprKind::Join(_) | ExprKind::Tuple(_)) {
             self.blame(NameError::NoGrouping { span: value.span });
         }
-        DefKind::Group(GroupExpr { span: value.span, target: lowered, by: hir::GroupBy::Whole })
+        GroupExpr { span: value.span, target: lowered, by: None }
     }
 
     /// A declaration; nothing for the items that define names, but `sparsify`, which may do both.
@@ -156,57 +163,13 @@ impl Lower<'_, '_> {
             ast::ItemKind::Minimize(value) => DeclKind::Minimize(self.expr(value)),
             ast::ItemKind::Report(name, value) => DeclKind::Report(name.as_ref().map(hir_name), self.expr(value)),
             ast::ItemKind::Train(plan) => DeclKind::Train(self.train(plan)),
-            ast::ItemKind::Init(_) => {
-                self.unsupported("`init … from`", item.span, "start from weights with `spnc run … --init weights.npz`");
-                return None;
-            }
+            ast::ItemKind::Init(it) => DeclKind::Init(self.init(it)),
         };
         Some(Decl { kind, span: item.span })
     }
 
-    fn train(&mut self, plan: &[ast::PlanEntry]) -> Train {
-        let (mut entries, mut optimizers) = (vec![], vec![]);
-        for entry in plan {
-            let form = match &entry.kind {
-                ast::PlanKind::Setting(name, value) => {
-                    self.check_entry(&entries, name);
-                    entries.push((hir_name(name), self.entry_value(name, value)));
-                    continue;
-                }
-                ast::PlanKind::OptimizerFor(path, value) => {
-                    optimizers.push((self.expr(path), self.expr(value)));
-                    continue;
-                }
-                ast::PlanKind::Phase(..) => "`phase`",
-                ast::PlanKind::Repeat(..) => "`repeat`",
-                ast::PlanKind::For(..) => "`for`",
-                ast::PlanKind::Fire(..) => "`fire`",
-                ast::PlanKind::Every(..) => "`every`",
-            };
-            self.unsupported(form, entry.span, ONE_PHASE);
-        }
-        Train { entries, optimizers }
-    }
-
-    /// The value of an entry. In `batch = all` the word is not a name of the program.
-    fn entry_value(&mut self, key: &ast::Name, value: &ast::Expr) -> hir::Expr {
-        if let ast::ExprKind::Name(word) = &value.kind
-            && *key.text == *"batch"
-            && **word == *"all"
-        {
-            return hir::Expr { kind: ExprKind::AxisName(word.clone()), span: value.span };
-        }
-        self.expr(value)
-    }
-
-    fn check_entry(&mut self, entries: &[(hir::Name, hir::Expr)], name: &ast::Name) {
-        if let Some((first, _)) = entries.iter().find(|(first, _)| first.text == name.text) {
-            self.blame_twice(name, first.span);
-        }
-    }
-
     /// Blames a second line of one name.
-    fn blame_twice(&mut self, name: &ast::Name, first: Span) {
+    pub(super) fn blame_twice(&mut self, name: &ast::Name, first: Span) {
         let help = format!("keep one of the two lines `{} = …`", name.text);
         self.blame(NameError::Twice { name: name.text.clone(), span: name.span, first, help });
     }

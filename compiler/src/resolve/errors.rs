@@ -80,6 +80,27 @@ pub(super) enum NameError {
         span: Span,
         /// Where it is bound.
         bound: Option<Span>,
+        /// Whether `raw(…)` would do.
+        could_be_raw: bool,
+    },
+    /// `raw(x) <-` of what stands for no free parameter.
+    NotAFreeParameter {
+        /// What is written.
+        name: Symbol,
+        /// Where.
+        span: Span,
+        /// Where it is bound.
+        bound: Option<Span>,
+    },
+    /// `fire` of something that is no name.
+    NotAnEvent {
+        /// What is fired.
+        span: Span,
+    },
+    /// A left side in the braces of `init` that is no path.
+    NotAMapping {
+        /// The left side.
+        span: Span,
     },
     /// A line where it has no meaning: `param` in a function, `<-` in an `if`.
     Misplaced {
@@ -120,15 +141,6 @@ pub(super) enum NameError {
         /// What should be cut.
         span: Span,
     },
-    /// A form that the language has, but this compiler not yet.
-    Unsupported {
-        /// The form.
-        what: String,
-        /// Where it stands.
-        span: Span,
-        /// What can be typed instead.
-        help: &'static str,
-    },
 }
 
 impl NameError {
@@ -159,7 +171,16 @@ impl NameError {
                 let error = Diagnostic::new("E0207", title, mention, "needed here").also(span, "to define this");
                 error.help("give one definition of the circle a value of its own, such as `0.1`")
             }
-            NameError::NotAState { name, span, bound } => not_a_state(&name, span, bound),
+            NameError::NotAState { name, span, bound, could_be_raw } => not_a_state(&name, span, bound, could_be_raw),
+            NameError::NotAFreeParameter { name, span, bound } => not_a_parameter(&name, span, bound),
+            NameError::NotAnEvent { span } => {
+                let error = Diagnostic::new("E0214", "`fire` takes the name of an event", span, "expected a name");
+                error.help("name an event that a layer handles: `fire prune(0.7)`")
+            }
+            NameError::NotAMapping { span } => {
+                let error = Diagnostic::new("E0215", "expected a path below the target", span, "this is no path");
+                error.help("write a path and its name in the file: `fc1.w = \"layers.0.weight\"`")
+            }
             NameError::Misplaced { what, belongs, span, help } => {
                 let title = format!("{what} in the wrong place");
                 Diagnostic::new("E0209", title, span, format!("{what} belongs {belongs}")).help(help)
@@ -181,9 +202,6 @@ impl NameError {
                 let error = Diagnostic::new("E0213", "a group without `by`", span, "cut into groups how?");
                 error.help("say how: `by In`, `by blocks(4, 4)`, `by whole` or `by each`")
             }
-            NameError::Unsupported { what, span, help } => {
-                Diagnostic::new("E0199", format!("{what} is not supported yet"), span, "no meaning yet").help(help)
-            }
         }
     }
 }
@@ -200,11 +218,24 @@ fn cyclic_import(span: Span, circle: &[Symbol], first: Option<Span>) -> Diagnost
     error.help("move what both need into a third module and `use` it from both")
 }
 
-fn not_a_state(name: &str, span: Span, bound: Option<Span>) -> Diagnostic {
+fn not_a_state(name: &str, span: Span, bound: Option<Span>, could_be_raw: bool) -> Diagnostic {
     let error = Diagnostic::new("E0208", format!("`{name}` is not a state of this layer"), span, "can't be written");
-    let error = match bound {
+    let error = with_binding(error, bound);
+    error.help(match could_be_raw {
+        true => format!("write `raw({name}) <- …`: the free parameter that it stands for"),
+        false => format!("declare it as `state {name}: [] = 0`, or bind a new name with `=`"),
+    })
+}
+
+fn not_a_parameter(name: &str, span: Span, bound: Option<Span>) -> Diagnostic {
+    let title = format!("`{name}` stands for no free parameter");
+    let error = with_binding(Diagnostic::new("E0208", title, span, "can't be written through `raw`"), bound);
+    error.help("write `raw(w) <- …` of a `param` or of the input of a parameterisation; a state is written by its name")
+}
+
+fn with_binding(error: Diagnostic, bound: Option<Span>) -> Diagnostic {
+    match bound {
         Some(bound) => error.also(bound, "bound here"),
         None => error,
-    };
-    error.help(format!("declare it as `state {name}: [] = 0`, or bind a new name with `=`"))
+    }
 }

@@ -53,6 +53,13 @@ impl Lower<'_, '_> {
         {
             return ExprKind::Raw(self.boxed(value));
         }
+        if let ast::ExprKind::Name(name) = &callee.kind
+            && &**name == "join"
+            && self.local(name).is_none()
+            && self.resolver.global(self.module, name).is_none()
+        {
+            return ExprKind::Join(args.iter().map(|arg| self.expr(&arg.value)).collect());
+        }
         let callee = Box::new(self.expr_as(callee, Role::Callee));
         ExprKind::Call(callee, self.args(args))
     }
@@ -100,20 +107,17 @@ impl Lower<'_, '_> {
         let target = self.expr(target);
         let by = match by {
             ast::By::Axes(names, factor) => {
-                if let Some(factor) = factor {
-                    self.unsupported("a factor after `by`", factor.span, "cut into whole groups: `by In`");
-                }
-                GroupBy::Axes(names.iter().map(hir_name).collect())
+                GroupBy::Axes(names.iter().map(hir_name).collect(), factor.as_ref().map(|factor| self.boxed(factor)))
             }
             ast::By::Whole => GroupBy::Whole,
             ast::By::Each => GroupBy::Each,
             ast::By::Blocks(sizes) => GroupBy::Blocks(sizes.iter().map(|size| self.expr(size)).collect()),
         };
-        GroupExpr { target, by, span }
+        GroupExpr { target, by: Some(by), span }
     }
 }
 
-fn hir_segment(segment: &ast::Segment) -> Segment {
+pub(super) fn hir_segment(segment: &ast::Segment) -> Segment {
     match segment {
         ast::Segment::Name(name) => Segment::Name(hir_name(name)),
         ast::Segment::OneOf(names, span) => Segment::OneOf(names.iter().map(hir_name).collect::<Vec<Name>>(), *span),

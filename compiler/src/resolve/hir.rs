@@ -34,6 +34,8 @@ pub struct Name {
 pub struct Program {
     /// Every named definition, of the main file and of all modules it reaches.
     pub defs: Vec<Def>,
+    /// Everything bound at the top level: in blocks of declarations, and by the plan's `repeat` and `for`.
+    pub locals: Vec<LocalDef>,
     /// The unnamed declarations of the main file, in source order.
     pub decls: Vec<Decl>,
 }
@@ -236,8 +238,37 @@ pub enum StmtKind {
     },
     /// `measure density = e`.
     Measure(Local, Expr),
-    /// `running <- e`.
-    Update(Local, Expr),
+    /// `running <- e`, `raw(w) <- e`.
+    Update(Target, Expr),
+    /// `on reweight(tau) { … }`: bindings and updates.
+    On {
+        /// The event.
+        event: Name,
+        /// What it is fired with.
+        inputs: Vec<Input>,
+        /// What happens.
+        body: Vec<Stmt>,
+    },
+    /// `every 100 steps { … }`, `every epoch { … }`: bindings and updates.
+    Every(Interval, Vec<Stmt>),
+}
+
+/// What `<-` writes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Whether a free parameter is meant: it stood in `raw(…)`.
+    pub raw: bool,
+    /// A name of this layer, or a path that starts at one.
+    pub path: Expr,
+}
+
+/// How often something happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Interval {
+    /// At the end of every epoch.
+    Epoch,
+    /// After so many steps.
+    Steps(Expr),
 }
 
 /// How a parameter or state starts.
@@ -303,6 +334,8 @@ pub enum ExprKind {
     Group(Box<GroupExpr>),
     /// `raw(net.fc1.w)`: the free tensor.
     Raw(Box<Expr>),
+    /// `join(net.fc1.w by Out, net.fc2.w by In)`: groups of several tensors as one.
+    Join(Vec<Expr>),
 }
 
 /// How `over` combines the members of a set.
@@ -395,13 +428,13 @@ pub enum Builtin {
     Progress,
 }
 
-/// `EXPR by …`, or `join(…)`.
+/// `EXPR by …`; for a named group also `join(…)` or a list of groups.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupExpr {
     /// A path (pattern) of tensors.
     pub target: Expr,
-    /// How each is cut into groups.
-    pub by: GroupBy,
+    /// How each is cut into groups; `None` where the target has its own groups.
+    pub by: Option<GroupBy>,
     /// All of it.
     pub span: Span,
 }
@@ -409,8 +442,8 @@ pub struct GroupExpr {
 /// How a tensor is cut into groups.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GroupBy {
-    /// One group for each index of these axes.
-    Axes(Vec<Name>),
+    /// One group for each index of these axes; with a number behind `/`, for each run of so many indices.
+    Axes(Vec<Name>, Option<Box<Expr>>),
     /// One group.
     Whole,
     /// Every element its own group.
@@ -464,6 +497,8 @@ pub enum DeclKind {
     Report(Option<Name>, Expr),
     /// `train { … }`.
     Train(Train),
+    /// `init net from "weights.safetensors" { … }`.
+    Init(Init),
 }
 
 /// What a budget counts.
@@ -478,10 +513,69 @@ pub enum Quantity {
 /// The training plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
-    /// `epochs = 20`, `optimizer = sgd(…)`, in order; unknown keys are errors of this stage.
-    pub entries: Vec<(Name, Expr)>,
+    /// Settings and stages, in order.
+    pub entries: Vec<PlanEntry>,
+}
+
+/// An entry of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanEntry {
+    /// What it says.
+    pub kind: PlanKind,
+    /// All of it.
+    pub span: Span,
+}
+
+/// What an entry of the plan says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PlanKind {
+    /// `epochs = 20`, `optimizer = sgd(…)`; each name once in a block.
+    Setting(Name, Expr),
     /// `optimizer for mask.s = …`: a path and an instance.
-    pub optimizers: Vec<(Expr, Expr)>,
+    OptimizerFor(Expr, Expr),
+    /// `phase dense { … }`: settings and `every`.
+    Phase(Option<Name>, Vec<PlanEntry>),
+    /// `repeat round in 1..8 { … }`.
+    Repeat(Local, Expr, Vec<PlanEntry>),
+    /// `for w in weights { … }`.
+    For(Local, Expr, Vec<PlanEntry>),
+    /// `fire prune(0.7) on w`.
+    Fire(Fire),
+    /// `every 100 steps { fire refresh }`: events to fire.
+    Every(Interval, Vec<PlanEntry>),
+}
+
+/// `fire prune(0.7) on w`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fire {
+    /// The event.
+    pub event: Name,
+    /// What it is fired with.
+    pub args: Vec<Arg>,
+    /// Which tensors or layers it is for; all of them where nothing is said.
+    pub on: Option<Expr>,
+}
+
+/// `init net from "weights.safetensors" { fc1.w = "layers.0.weight" }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Init {
+    /// What is started: a model, or a path (pattern) of tensors.
+    pub target: Expr,
+    /// The file.
+    pub file: Expr,
+    /// Paths below the target, and what they are called in the file.
+    pub names: Vec<Mapping>,
+}
+
+/// `fc1.w = "layers.0.weight"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    /// A path below the target.
+    pub path: Vec<Segment>,
+    /// What it is called in the file.
+    pub file_name: Expr,
+    /// Where the path stands.
+    pub span: Span,
 }
 
 /// `data mnist = idx("mnist", …) { image = … }`.

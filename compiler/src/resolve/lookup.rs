@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::builtins::{self, FUTURE};
+use super::builtins;
 use super::errors::NameError;
 use super::hir::{Builtin, ExprKind, Local, LocalDef, LocalKind, Name, Symbol};
 use super::modules::{ItemId, rename_help};
@@ -50,6 +50,8 @@ pub(super) struct Lower<'r, 'a> {
     /// The definition; nothing for a declaration.
     pub owner: Option<ItemId>,
     pub place: Place,
+    /// Whether this is inside `on` or `every` of a layer.
+    pub in_handler: bool,
     /// Everything bound in it.
     pub locals: Vec<LocalDef>,
     /// What is visible, outermost scope first.
@@ -76,6 +78,7 @@ impl<'r, 'a> Lower<'r, 'a> {
             module,
             owner: None,
             place,
+            in_handler: false,
             locals: vec![],
             scopes: vec![HashMap::new()],
             pending: vec![],
@@ -152,10 +155,6 @@ impl<'r, 'a> Lower<'r, 'a> {
         let name = name.clone();
         if let Some(bound) = bound {
             return self.blame(NameError::UsedBefore { name, span, bound });
-        }
-        if FUTURE.contains(&&*name) {
-            let help = "leave it out; `spnc` trains fully connected networks so far";
-            return self.blame(NameError::Unsupported { what: format!("`{name}`"), span, help });
         }
         let help = match self.resolver.sources.name(span.file).strip_prefix("--set ") {
             Some(constant) => format!("write a number, as in `--set {constant}=0.5`, or text in quotes"),

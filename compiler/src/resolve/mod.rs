@@ -9,7 +9,8 @@
 //! | `modules`  | loads modules, binds their names, refuses imports that go in circles    |
 //! | `builtins` | the words the compiler knows                                            |
 //! | `lookup`   | a name to what it means, or to the likeliest thing that was meant       |
-//! | `define`   | definitions, declarations and plans                                     |
+//! | `define`   | definitions and declarations                                            |
+//! | `plan`     | training plans, starts from files                                       |
 //! | `block`    | signatures, axes, bindings                                              |
 //! | `expr`     | expressions; pipes become calls                                         |
 //! | `sets`     | `--set NAME=VALUE`                                                      |
@@ -27,6 +28,7 @@ pub mod hir;
 mod library;
 mod lookup;
 mod modules;
+mod plan;
 mod print;
 mod sets;
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use super::hir::{
     Arg, AxesPattern, AxisPattern, BinaryOp, Block, Builtin, Data, Decl, DeclKind, Def, DefId, DefKind, Expr, ExprKind,
-    Fn, GroupBy, GroupExpr, Input, InputType, Layer, Local, LocalDef, Name, Over, Program, Quantity, Segment, Start,
-    Stmt, StmtKind, Train, UnaryOp,
+    Fn, GroupBy, GroupExpr, Init, Input, InputType, Interval, Layer, Local, LocalDef, Name, Over, PlanEntry, PlanKind,
+    Program, Quantity, Segment, Start, Stmt, StmtKind, Train, UnaryOp,
 };
 
 /// The text of a program.
 pub fn print(program: &Program) -> String {
     let mut blocks: Vec<String> = program.defs.iter().map(|def| print_def(program, def)).collect();
-    let top = Printer { program, locals: &[] };
+    let top = Printer { program, locals: &program.locals };
     blocks.extend(program.decls.iter().map(|decl| top.decl(decl) + "\n"));
     blocks.join("\n")
 }
@@ -21,7 +21,7 @@ pub fn print(program: &Program) -> String {
 fn print_def(program: &Program, def: &Def) -> String {
     let mut out: String = def.doc.lines().map(|line| format!("{}\n", format!("/// {line}").trim_end())).collect();
     let name = full_name(def);
-    let top = Printer { program, locals: &[] };
+    let top = Printer { program, locals: &program.locals };
     let _ = match &def.kind {
         DefKind::Const(value) => writeln!(out, "const {name} = {}", top.expr(value, 0)),
         DefKind::Fn(it) => writeln!(out, "{}", Printer { program, locals: &it.locals }.function(&name, it)),
@@ -126,7 +126,28 @@ impl Printer<'_> {
             StmtKind::Param { local, ty, start } => self.start("param", *local, ty, start, indent),
             StmtKind::State { local, ty, start } => self.start("state", *local, ty, start, indent),
             StmtKind::Measure(local, value) => format!("measure {} = {}", self.local(*local), self.expr(value, indent)),
-            StmtKind::Update(local, value) => format!("{} <- {}", self.local(*local), self.expr(value, indent)),
+            StmtKind::Update(target, value) => {
+                let path = self.expr(&target.path, indent);
+                let path = if target.raw { format!("raw({path})") } else { path };
+                format!("{path} <- {}", self.expr(value, indent))
+            }
+            StmtKind::On { event, inputs, body } => {
+                format!("on {}{} {}", event.text, self.inputs(inputs), self.handler(body, indent))
+            }
+            StmtKind::Every(interval, body) => {
+                format!("every {} {}", self.interval(interval), self.handler(body, indent))
+            }
+        }
+    }
+
+    fn handler(&self, body: &[Stmt], indent: usize) -> String {
+        braces(body.iter().map(|stmt| self.stmt(stmt, indent + 1)), indent)
+    }
+
+    fn interval(&self, interval: &Interval) -> String {
+        match interval {
+            Interval::Epoch => "epoch".to_string(),
+            Interval::Steps(n) => format!("{} steps", self.expr(n, 0)),
         }
     }
 
@@ -170,6 +191,7 @@ impl Printer<'_> {
             }
             ExprKind::Group(group) => format!("({})", self.group(group, indent)),
             ExprKind::Raw(path) => format!("raw({})", self.expr(path, indent)),
+            ExprKind::Join(parts) => format!("join({})", commas(parts, |part| self.expr(part, indent))),
         }
     }
 
@@ -187,10 +209,14 @@ impl Printer<'_> {
 
     fn group(&self, group: &GroupExpr, indent: usize) -> String {
         let by = match &group.by {
-            GroupBy::Axes(names) => commas(names, |name| name.text.to_string()),
-            GroupBy::Whole => "whole".to_string(),
-            GroupBy::Each => "each".to_string(),
-            GroupBy::Blocks(sizes) => format!("blocks({})", commas(sizes, |size| self.expr(size, indent))),
+            None => return self.expr(&group.target, indent),
+            Some(GroupBy::Axes(names, None)) => commas(names, |name| name.text.to_string()),
+            Some(GroupBy::Axes(names, Some(run))) => {
+                format!("{} / {}", commas(names, |name| name.text.to_string()), self.expr(run, indent))
+            }
+            Some(GroupBy::Whole) => "whole".to_string(),
+            Some(GroupBy::Each) => "each".to_string(),
+            Some(GroupBy::Blocks(sizes)) => format!("blocks({})", commas(sizes, |size| self.expr(size, indent))),
         };
         format!("{} by {by}", self.expr(&group.target, indent))
     }
@@ -213,15 +239,52 @@ impl Printer<'_> {
             DeclKind::Report(None, value) => format!("report {}", self.expr(value, 0)),
             DeclKind::Report(Some(name), value) => format!("report {} = {}", name.text, self.expr(value, 0)),
             DeclKind::Train(train) => self.train(train),
+            DeclKind::Init(init) => self.init(init),
         }
     }
 
     fn train(&self, train: &Train) -> String {
-        let entries = train.entries.iter().map(|(name, value)| format!("{} = {}", name.text, self.expr(value, 1)));
-        let optimizers = train.optimizers.iter();
-        let optimizers =
-            optimizers.map(|(path, value)| format!("optimizer for {} = {}", self.expr(path, 1), self.expr(value, 1)));
-        format!("train {}", braces(entries.chain(optimizers), 0))
+        format!("train {}", self.plan(&train.entries, 0))
+    }
+
+    fn plan(&self, entries: &[PlanEntry], indent: usize) -> String {
+        braces(entries.iter().map(|entry| self.plan_entry(entry, indent + 1)), indent)
+    }
+
+    fn plan_entry(&self, entry: &PlanEntry, indent: usize) -> String {
+        match &entry.kind {
+            PlanKind::Setting(name, value) => format!("{} = {}", name.text, self.expr(value, indent)),
+            PlanKind::OptimizerFor(path, value) => {
+                format!("optimizer for {} = {}", self.expr(path, indent), self.expr(value, indent))
+            }
+            PlanKind::Phase(name, entries) => {
+                let name = name.as_ref().map_or(String::new(), |name| format!("{} ", name.text));
+                format!("phase {name}{}", self.plan(entries, indent))
+            }
+            PlanKind::Repeat(local, rounds, entries) => {
+                let (name, rounds) = (self.local(*local), self.expr(rounds, indent));
+                format!("repeat {name} in {rounds} {}", self.plan(entries, indent))
+            }
+            PlanKind::For(local, set, entries) => {
+                let (name, set) = (self.local(*local), self.expr(set, indent));
+                format!("for {name} in {set} {}", self.plan(entries, indent))
+            }
+            PlanKind::Fire(fire) => {
+                let on = fire.on.as_ref().map_or(String::new(), |on| format!(" on {}", self.expr(on, indent)));
+                format!("fire {}{}{on}", fire.event.text, self.args(&fire.args, indent))
+            }
+            PlanKind::Every(interval, entries) => {
+                format!("every {} {}", self.interval(interval), self.plan(entries, indent))
+            }
+        }
+    }
+
+    fn init(&self, init: &Init) -> String {
+        let names = init.names.iter().map(|mapping| {
+            let path: Vec<String> = mapping.path.iter().map(print_segment).collect();
+            format!("{} = {}", path.join("."), self.expr(&mapping.file_name, 1))
+        });
+        format!("init {} from {} {}", self.expr(&init.target, 0), self.expr(&init.file, 0), braces(names, 0))
     }
 }
 

@@ -144,15 +144,35 @@ fn mistakes_in_several_definitions_are_all_told() {
 }
 
 #[test]
-fn forms_without_a_meaning_are_told() {
-    let text = "use std.layers.Dense\nmodel net = Dense[Out = 1]\ninit net from \"w.npz\"\n\
-                train {\n    phase a { epochs = 2 }\n    repeat r in 1..2 { epochs = 1 }\n    for w in net.w { epochs = 1 }\n\
-                \x20   fire prune\n    every epoch { fire prune }\n}\n\
+fn plans_and_events_keep_their_order_and_their_names() {
+    let text = "train {\n    epochs = 1\n    phase a { epochs = 2, every epoch { fire tick } }\n\
+                \x20   repeat r in 1..2 { fire prune(0.1 * r) on net.w, phase { lr = 0.1 / r } }\n\
+                \x20   for w in net.w { every 10 steps { fire prune on w }, phase { } }\n}\n\
+                use std.layers.Dense\nmodel net = Dense[Out = 1]\n\
+                init net from \"w.npz\" { fc1.0.w = \"a\" }\n\
                 group g = join(net.w by Out, net.b by Out)\ngroup h = net.w by In / 2\n\
-                layer M(x) {\n    state s: [] = 0\n    on tick { s <- 1 }\n    every 2 steps { s <- 1 }\n    x\n}\n";
-    let codes = codes(text, &[]);
-    assert!(codes.iter().all(|code| *code == "E0199"), "{codes:?}");
-    assert_eq!(codes.len(), 10, "{codes:?}");
+                layer M(x) {\n    state s: [] = 0\n    on tick(n) { t = n + 1, s <- t }\n\
+                \x20   every 2 steps { raw(x) <- s * x }\n    x\n}\n";
+    let printed = print(&resolved(text));
+    for line in [
+        "    phase a {\n        epochs = 2\n        every epoch {\n            fire tick()",
+        "    repeat r in (1..2) {\n        fire prune((0.1 * r)) on net.w\n        phase {\n            lr = (0.1 / r)",
+        "    for w in net.w {\n        every 10 steps {\n            fire prune() on w",
+        "init net from \"w.npz\" {\n    fc1.0.w = \"a\"",
+        "group g = join((net.w by Out), (net.b by Out))",
+        "group h = net.w by In / 2",
+        "    on tick(n) {\n        t = (n + 1)\n        s <- t",
+        "    every 2 steps {\n        raw(x) <- (s * x)",
+    ] {
+        assert!(printed.contains(line), "{line}\nis not in\n{printed}");
+    }
+}
+
+#[test]
+fn blocks_of_the_top_level_bind_names() {
+    let program = resolved("minimize {\n    y = 2\n    y^2\n}\nconst a = {\n    b = 1\n    b\n}\n");
+    let names: Vec<&str> = program.locals.iter().map(|local| &*local.name.text).collect();
+    assert_eq!(names, ["y", "b"]);
 }
 
 #[test]

@@ -29,4 +29,17 @@ impl World for Fake {
             _ => Err(Refusal { code: "E0904", title: "no such tensor".into(), help: None }),
         }
     }
+
+    fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
+        let tensor = |name: &str, shape: &[usize]| {
+            let rank = shape.len();
+            let value = |at: IxDyn| (0..rank).map(|d| at[d] as f64).sum::<f64>() + rank as f64;
+            (name.to_string(), ArrayD::from_shape_fn(IxDyn(shape), value))
+        };
+        match file {
+            "dense.safetensors" => Ok(vec![tensor("layers.0.weight", &[8, 3]), tensor("layers.0.bias", &[3])]),
+            "extra.safetensors" => Ok(vec![tensor("w", &[8, 3]), tensor("b", &[3]), tensor("head.weight", &[10, 8])]),
+            _ => Err(Refusal { code: "E0901", title: format!("no file `{file}`"), help: None }),
+        }
+    }
 }

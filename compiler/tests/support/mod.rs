@@ -11,10 +11,10 @@ use spnc::codegen::Options;
 use spnc::diag::{Diagnostic, Sources};
 use spnc::exec::{self, BatchSizes, Built, Interpreted};
 use spnc::model::{DType, DataArg, DataFacts, DataSpec, Field, Model, Refusal, World};
-use spnc::{elaborate, resolve, syntax};
+use spnc::{elaborate, lower, resolve, syntax};
 use spnc_runtime::data::{self, Arg, Dataset, Request};
 use spnc_runtime::program::{Element, Program};
-use spnc_runtime::train::{EpochRecord, Observer, Outcome, Phase, Plan, Progress, Stage, train};
+use spnc_runtime::train::{EpochRecord, Observer, Outcome, Plan, Progress, train};
 
 /// A program without mistakes.
 pub struct Compiled {
@@ -94,6 +94,10 @@ impl World for Shapes {
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
         Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
     }
+
+    fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+    }
 }
 
 /// Who runs a program.
@@ -140,7 +144,7 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let data = world.opened.pop().expect("the program has data");
     let plan = model.plan.as_ref().expect("the program has a plan");
     let seed = seed.unwrap_or(plan.seed);
-    let stages = vec![Stage::Phase(Phase { epochs: plan.epochs, ..Phase::default() })];
+    let stages = lower::interface::stages(plan, None);
     let plan = Plan { batch: plan.batch, seed, stages, ..Plan::default() };
     let batches = plan.batches(&data);
     let sizes = BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() };
@@ -201,6 +205,10 @@ impl World for Files {
     }
 
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+    }
+
+    fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
         Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
     }
 }

@@ -42,7 +42,7 @@ pub(crate) use error::{list, near_miss, quoted};
 pub use order::Bits;
 pub(crate) use order::shuffle;
 pub(crate) use tensors::parse_safetensors;
-pub use tensors::{load, read_tensors};
+pub use tensors::{load, load_all, read_tensors};
 
 /// A reader of one source.
 type Open = fn(&Request, &[PathBuf]) -> Result<Dataset, DataError>;

@@ -77,11 +77,11 @@ fn sparsity(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, network: &BTreeM
         .collect()
 }
 
-/// The groups of a tensor: once for each named group that it is in.
+/// The groups of a tensor: once for each named group that it is in; joined ones stand with their first tensor.
 fn groups(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) -> Vec<GroupReport> {
     let mut reports = vec![];
     for group in &model.groups {
-        for (index, view) in group.views.iter().enumerate().filter(|(_, view)| view.param == param) {
+        for (index, view) in group.views.iter().enumerate().filter(|(_, view)| view.params.first() == Some(&param)) {
             let value = values[format!("view.{}.{index}", group.name).as_str()].view();
             let groups = tally_groups(value.into_dimensionality::<Ix2>().expect("a view has groups and members"));
             reports.push(GroupReport { name: format!("{} by {}", group.name, view.by), groups });

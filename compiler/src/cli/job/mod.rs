@@ -18,9 +18,7 @@ use sha2::{Digest, Sha256};
 use spnc_runtime::data::Dataset;
 use spnc_runtime::program::{Program, Role};
 use spnc_runtime::store::{self, Origin, Report, Seconds};
-use spnc_runtime::train::{
-    self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Phase, Position, Progress, Stage, TrainError,
-};
+use spnc_runtime::train::{self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
 
 pub use self::keeper::{Every, Keeper};
 pub use self::progress::Show;
@@ -33,6 +31,7 @@ use super::exit::Exit;
 use super::front::Front;
 use super::output;
 use crate::exec::{BatchSizes, Built};
+use crate::lower::interface;
 use crate::model::Model;
 use crate::tir::interp::Tensor;
 
@@ -249,12 +248,11 @@ fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
     let Some(plan) = &model.plan else {
         return Err(output::fail("the program has no `train { … }`, so there is nothing to run", None));
     };
-    let phase = Phase { epochs: setup.epochs.unwrap_or(plan.epochs), ..Phase::default() };
     Ok(train::Plan {
         batch: plan.batch,
         seed: setup.seed.unwrap_or(plan.seed),
         limit: setup.limit,
-        stages: vec![Stage::Phase(phase)],
+        stages: interface::stages(plan, setup.epochs),
         ..train::Plan::default()
     })
 }

@@ -23,8 +23,18 @@ pub(in super::super) enum GroupMistake {
     Blocks { span: Span, path: Symbol, shape: String, blocks: Vec<usize> },
     /// `by` on what is a view already.
     CutTwice { span: Span, path: Symbol },
-    /// `join(…)`.
-    JoinIsNotSupported { span: Span },
+    /// A run that doesn't divide an axis.
+    Runs { span: Span, path: Symbol, name: Symbol, size: usize, run: usize },
+    /// A run of several axes.
+    RunsOfAxes { span: Span },
+    /// Groups of a value that has a batch axis.
+    GroupsOfABatch { span: Span, path: Symbol, shape: String },
+    /// `join()` of nothing.
+    EmptyJoin { span: Span },
+    /// A part of a join without groups.
+    PartWithoutGroups { span: Span, path: Symbol },
+    /// Parts of a join with different numbers of groups.
+    JoinedCounts { span: Span, path: Symbol, found: usize, others: (Span, usize) },
     /// A set of several tensors where one is expected.
     SetIsNotATensor { span: Span, set: Span, n: usize, found: String },
     /// A set is expected.
@@ -62,9 +72,9 @@ impl From<GroupMistake> for Diagnostic {
         let diagnostic = match mistake {
             M::NoSuchName { .. } | M::PathIsALayer { .. } | M::NoPathsInto { .. } => paths(mistake),
             M::NotAPath { .. } | M::EmptyPattern { .. } => paths(mistake),
-            M::NoSuchAxis { .. } | M::Blocks { .. } | M::CutTwice { .. } | M::JoinIsNotSupported { .. } => {
-                cuts(mistake)
-            }
+            M::NoSuchAxis { .. } | M::Blocks { .. } | M::CutTwice { .. } | M::GroupsOfABatch { .. } => cuts(mistake),
+            M::Runs { .. } | M::RunsOfAxes { .. } => cuts(mistake),
+            M::EmptyJoin { .. } | M::PartWithoutGroups { .. } | M::JoinedCounts { .. } => joins(mistake),
             M::SetIsNotATensor { .. } | M::NotASet { .. } | M::EmptyTensor { .. } => cuts(mistake),
             M::NotAValue { .. } | M::NotSparsified { .. } | M::NotAParameter { .. } => sparsity(mistake),
             M::Overlap { .. } | M::Circular { .. } | M::OtherShape { .. } => sparsity(mistake),
@@ -86,7 +96,13 @@ fn general_way_out(mistake: &GroupMistake) -> String {
         M::NoSuchAxis { .. } => "write `by each` or `by whole`".into(),
         M::Blocks { .. } => "give one block size for each axis, each a divisor of the axis".into(),
         M::CutTwice { .. } => "take one `by` away".into(),
-        M::JoinIsNotSupported { .. } => "declare a group for each of the tensors".into(),
+        M::Runs { name, .. } => format!("write a divisor: `by {name} / 2`"),
+        M::RunsOfAxes { .. } => "name one axis: `by In / 16`".into(),
+        M::GroupsOfABatch { .. } => "take `by …` away: the layer is given the value as it is".into(),
+        M::EmptyJoin { .. } | M::PartWithoutGroups { .. } => {
+            "say how each part is cut: `join(net.fc1.w by Out, net.fc2.w by In)`".into()
+        }
+        M::JoinedCounts { .. } => "cut the larger one into runs, `by In / 16`, or leave it out".into(),
         M::SetIsNotATensor { .. } => {
             "apply a function that gives one number, `l1(set)`: its values are added up".into()
         }
@@ -153,8 +169,16 @@ fn cuts(mistake: GroupMistake) -> Diagnostic {
             let title = format!("`{path}` is a view of groups already");
             Diagnostic::new("E0405", title, span, "`by` stands once")
         }
-        GroupMistake::JoinIsNotSupported { span } => {
-            Diagnostic::new("E0199", "`join` is not supported yet", span, "not supported yet")
+        GroupMistake::Runs { span, path, name, size, run } => {
+            let title = format!("`{path}` has {size} indices along `{name}`, which runs of {run} don't divide");
+            Diagnostic::new("E0405", title, span, format!("{size} / {run} is not whole"))
+        }
+        GroupMistake::RunsOfAxes { span } => {
+            Diagnostic::new("E0405", "a run is along one axis", span, "of which axis?")
+        }
+        GroupMistake::GroupsOfABatch { span, path, shape } => {
+            let title = format!("`{path}` is {shape}: its groups would have as many members as the batch");
+            Diagnostic::new("E0414", title, span, "can't be cut into groups")
         }
         GroupMistake::SetIsNotATensor { span, set, n, found } => {
             let title = format!("a set of {n} tensors stands where one is expected");
@@ -167,6 +191,23 @@ fn cuts(mistake: GroupMistake) -> Diagnostic {
         }
         GroupMistake::EmptyTensor { span, shape } => {
             Diagnostic::new("E0312", format!("a tensor of shape {shape:?} has no elements"), span, "has no elements")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn joins(mistake: GroupMistake) -> Diagnostic {
+    match mistake {
+        GroupMistake::EmptyJoin { span } => Diagnostic::new("E0413", "a join of nothing", span, "expected groups"),
+        GroupMistake::PartWithoutGroups { span, path } => {
+            let title = format!("`{path}` is not cut into groups that could be joined");
+            Diagnostic::new("E0413", title, span, "expected `by …`")
+        }
+        GroupMistake::JoinedCounts { span, path, found, others: (at, expected) } => {
+            let title =
+                format!("joined parts need one number of groups, but `{path}` has {found} instead of {expected}");
+            let error = Diagnostic::new("E0413", title, span, format!("{found} groups"));
+            error.also(at, format!("{expected} groups"))
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }

@@ -1,10 +1,14 @@
 //! What elaboration objects to: facts in enums, worded in one place each.
 
+mod events;
+mod files;
 mod groups;
 mod parts;
 mod plan;
 mod shapes;
 
+pub(super) use events::EventMistake;
+pub(super) use files::FileMistake;
 pub(super) use groups::GroupMistake;
 pub(super) use parts::PartMistake;
 pub(super) use plan::PlanMistake;

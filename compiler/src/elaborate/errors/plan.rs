@@ -17,12 +17,18 @@ pub(in super::super) enum PlanMistake {
     TwoPlans { span: Span, first: Span },
     /// An unknown entry.
     NoSuchKey { span: Span, name: Symbol, known: &'static [&'static str] },
-    /// An entry that stands twice.
-    KeyTwice { span: Span, first: Span, name: Symbol },
     /// A missing entry.
     Missing { span: Span, key: &'static str },
     /// An entry that must be a whole number.
     NotWhole { span: Span, key: &'static str, found: f64, least: f64 },
+    /// Events, but no phase to train in.
+    NoPhase { span: Span },
+    /// Rounds that are no range of whole numbers.
+    NotRounds { span: Span },
+    /// Something else than `true` or `false`.
+    NotASwitch { span: Span, found: &'static str },
+    /// A largest norm that leaves no gradient.
+    NoNorm { span: Span, found: f64 },
     /// A plan without an objective.
     NothingToMinimize { span: Span },
     /// Something else than an optimizer; the number of inputs, where it is a layer.
@@ -43,8 +49,9 @@ impl From<PlanMistake> for Diagnostic {
         let fallback = general_way_out(&mistake);
         let diagnostic = match mistake {
             M::Refused { .. } | M::DataArgument { .. } | M::TwoDataSets { .. } => data(mistake),
-            M::TwoPlans { .. } | M::NoSuchKey { .. } | M::KeyTwice { .. } | M::Missing { .. } => entries(mistake),
+            M::TwoPlans { .. } | M::NoSuchKey { .. } | M::Missing { .. } => entries(mistake),
             M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
+            M::NoPhase { .. } | M::NotRounds { .. } | M::NotASwitch { .. } | M::NoNorm { .. } => stages(mistake),
             M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
             M::NoStrength { .. } | M::NoLearningRate { .. } => optimizers(mistake),
         };
@@ -59,7 +66,11 @@ fn general_way_out(mistake: &PlanMistake) -> String {
         M::Refused { .. } => "look at the file".into(),
         M::DataArgument { .. } => "write a constant".into(),
         M::TwoDataSets { other, .. } => format!("read fields of `{other}` only, or join both in one npz file"),
-        M::TwoPlans { .. } | M::KeyTwice { .. } => "keep one of them".into(),
+        M::NoPhase { .. } => "add `phase { epochs = 10 }`".into(),
+        M::NotRounds { .. } => "write a range of whole numbers: `repeat round in 1..8 { … }`".into(),
+        M::NotASwitch { .. } => "write `true` or `false`".into(),
+        M::NoNorm { .. } => "write a number above 0: `clip = 5`".into(),
+        M::TwoPlans { .. } => "keep one of them".into(),
         M::NoSuchKey { .. } => "take it away".into(),
         M::Missing { key, .. } => format!("add `{key} = …`"),
         M::NotWhole { key, .. } => format!("write `{key} = 10`"),
@@ -101,9 +112,6 @@ fn entries(mistake: PlanMistake) -> Diagnostic {
             let diagnostic = Diagnostic::new("E0501", format!("`train` has no entry `{name}`"), span, "unknown entry");
             with_help(diagnostic, way_out(&name, &known, "its entries are"))
         }
-        PlanMistake::KeyTwice { span, first, name } => {
-            Diagnostic::new("E0504", format!("`{name}` stands twice"), span, "again").also(first, "here, too")
-        }
         PlanMistake::Missing { span, key } => {
             let example = match key {
                 "epochs" => "epochs = 20",
@@ -118,6 +126,26 @@ fn entries(mistake: PlanMistake) -> Diagnostic {
         }
         PlanMistake::NothingToMinimize { span } => {
             Diagnostic::new("E0509", "there is nothing to train for", span, "an optimizer without an objective")
+        }
+        other => unreachable!("{other:?} is worded elsewhere"),
+    }
+}
+
+fn stages(mistake: PlanMistake) -> Diagnostic {
+    match mistake {
+        PlanMistake::NoPhase { span } => {
+            Diagnostic::new("E0502", "the plan fires events but has no phase to train in", span, "without a phase")
+        }
+        PlanMistake::NotRounds { span } => {
+            Diagnostic::new("E0508", "`repeat` counts from a whole number up to another one", span, "no such range")
+        }
+        PlanMistake::NotASwitch { span, found } => {
+            let title = format!("expected `true` or `false`, found {found}");
+            Diagnostic::new("E0503", title, span, format!("this is {found}"))
+        }
+        PlanMistake::NoNorm { span, found } => {
+            let title = format!("`clip` is the largest norm of the gradient, a number above 0, not {found}");
+            Diagnostic::new("E0503", title, span, format!("this is {found}"))
         }
         other => unreachable!("{other:?} is worded elsewhere"),
     }

@@ -5,7 +5,8 @@
 //! |----------------|----------------------------------------------------|--------------------------------------------------|
 //! | [`init`]       | `seed`                                             | every parameter and state by path                |
 //! | [`train_step`] | lasting tensors by path, fields, `seed`, clock     | their new values by path, `term.0`, `term.1`, …  |
-//! | [`objective`]  | the same                                           | `term.0`, …                                      |
+//! | [`event`]      | lasting tensors by path, `seed`, clock             | new values of those that it writes, by path      |
+//! | [`objective`]  | what a step has                                    | `term.0`, …                                      |
 //! | [`gradient`]   | the same                                           | `objective`, `term.0`, …, `grad.<path>`          |
 //! | [`evaluate`]   | the same, and `samples`, the size of the split     | `partial.0`, …: what this batch adds, see [`cuts`]; carried states by path |
 //! | [`report`]     | `partial.0`, … of the whole split, `samples`, lasting tensors | `report.0`, …                         |
@@ -20,7 +21,7 @@ pub mod cuts;
 mod emit;
 
 use crate::diag::Sources;
-use crate::model::{self, ExprId, Model};
+use crate::model::{self, ExprId, Model, Written};
 use crate::tir::{Func, Op, Type, Value};
 
 use emit::Emitter;
@@ -36,18 +37,42 @@ pub fn init(model: &Model, sources: &Sources) -> Func {
     emitter.finish()
 }
 
-/// One step of training on a batch of `batch` samples.
-pub fn train_step(model: &Model, sources: &Sources, batch: usize) -> Func {
-    let mut emitter = Emitter::new(format!("train_step@{batch}"), model, sources, batch);
+/// The name of a step of training; its variant is left out where there is one only.
+pub fn step_name(model: &Model, variant: usize, batch: usize) -> String {
+    let several = model.plan.as_ref().is_some_and(|plan| plan.variants.len() > 1);
+    if several { format!("train_step.{variant}@{batch}") } else { format!("train_step@{batch}") }
+}
+
+/// One step of training on a batch of `batch` samples, in phases that do what this variant does.
+pub fn train_step(model: &Model, sources: &Sources, variant: usize, batch: usize) -> Func {
+    let mut emitter = Emitter::new(step_name(model, variant, batch), model, sources, batch);
     let _ = emit_objective(&mut emitter, model);
-    let params = model.params.iter().map(|p| (&p.path, p.update));
-    for (path, update) in params.chain(model.states.iter().map(|s| (&s.path, s.update))) {
-        if let Some(update) = update {
-            let value = emitter.emit(update);
-            emitter.result(path, value);
-        }
+    if let Some(variant) = model.plan.as_ref().and_then(|plan| plan.variants.get(variant)) {
+        let params = model.params.iter().zip(&variant.params).filter_map(|(p, new)| Some((&p.path, (*new)?)));
+        let state = |(id, new): &(model::StateId, ExprId)| (&model.states[id.0 as usize].path, *new);
+        emit_writes(&mut emitter, params.chain(variant.optimizer_states.iter().map(state)));
     }
+    emit_writes(&mut emitter, model.states.iter().filter_map(|s| Some((&s.path, s.update?))));
     emitter.finish()
+}
+
+/// An event of the plan: the new values of what it writes.
+pub fn event(model: &Model, sources: &Sources, index: usize) -> Func {
+    let mut emitter = Emitter::new(format!("event.{index}"), model, sources, 1);
+    let event = &model.plan.as_ref().expect("only plans have events").events[index];
+    let writes = event.writes.iter().map(|(written, new)| match written {
+        Written::Param(id) => (&model.params[id.0 as usize].path, *new),
+        Written::State(id) => (&model.states[id.0 as usize].path, *new),
+    });
+    emit_writes(&mut emitter, writes);
+    emitter.finish()
+}
+
+fn emit_writes<'a>(emitter: &mut Emitter<'_>, writes: impl Iterator<Item = (&'a model::Symbol, ExprId)>) {
+    for (path, new) in writes {
+        let value = emitter.emit(new);
+        emitter.result(path, value);
+    }
 }
 
 /// The terms of the objective.

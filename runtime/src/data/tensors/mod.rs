@@ -71,6 +71,15 @@ pub fn load(file: &str, name: Option<&str>, search: &[PathBuf]) -> Result<ArrayD
     chosen.map(Tensor::to_array).ok_or_else(|| not_there(&path, name, &tensors))
 }
 
+/// All tensors of a file that is looked up in each directory of `search`, by name.
+///
+/// # Errors
+///
+/// What is wrong with the file.
+pub fn load_all(file: &str, search: &[PathBuf]) -> Result<IndexMap<String, ArrayD<f64>>, DataError> {
+    read_tensors(&files::locate(file, search)?)
+}
+
 /// Whether a file is a table by its name, packed or not.
 fn is_table(path: &Path) -> bool {
     let name = path.to_string_lossy().to_lowercase();
