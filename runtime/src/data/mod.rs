@@ -10,6 +10,7 @@
 //! | `cifar10("folder")`, `cifar100("folder")` | the binary form of CIFAR | `image`, `label` |
 //! | `csv("file.csv", …)` | a table of numbers | `x`, `y` |
 //! | `npy("file.npy")`, `npz("file.npz")` | numpy arrays | `x`; the arrays by name |
+//! | `images("folder", …)` | png and jpeg, a folder for each class | `image`, `label` |
 //! | `text("folder", …)` | texts, as numbered words or characters | `token`, `target` |
 //! | `series("file.csv", …)` | series in time, in windows | `past`, `next` |
 //! | `digits()` | 1797 built-in images of digits | `image`, `label` |
@@ -23,6 +24,7 @@ mod digits;
 mod error;
 mod files;
 mod idx;
+mod images;
 mod order;
 mod scale;
 mod series;
@@ -55,6 +57,7 @@ const SOURCES: &[(&str, Open)] = &[
     ("csv", csv::open),
     ("npy", tensors::open_npy),
     ("npz", tensors::open_npz),
+    ("images", images::open),
     ("text", text::open),
     ("series", series::open),
     ("digits", digits::open),

@@ -24,6 +24,9 @@ pub(crate) fn hold_out(args: &Args<'_>, data: Dataset) -> Result<Dataset, DataEr
     if held == 0 {
         return Ok(data);
     }
+    if data.n(Split::Validation) > 0 {
+        return Err(args.fault("hold_out", "one way to split", "a validation split in the files besides it"));
+    }
     let (train, validation) = draw(n, held, Bits::new(seed(args)?, HOLD_OUT_USAGE));
     let rows = |samples: Vec<usize>| {
         Rows::List(samples.into_iter().map(|sample| data.rows(Split::Train).place(sample) as u32).collect())
