@@ -51,6 +51,20 @@ impl Executable {
         self.pool.run(&plan.slices, &work);
     }
 
+    /// Runs all slices of one call of a step, to measure it: after the calls before it, this is what [`Executable::run`] does.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such function, step or call.
+    #[expect(unsafe_code, reason = "the only call into generated code")]
+    pub fn run_call(&mut self, func: usize, step: usize, call: usize) {
+        let plan = &self.plans[func];
+        for slice in 0..plan.slices[step] {
+            // SAFETY: one thread runs it, and `&mut self` keeps everyone else from the arena.
+            unsafe { plan.run_call(step, call, slice) };
+        }
+    }
+
     /// How many threads run it.
     pub fn threads(&self) -> usize {
         self.pool.threads()

@@ -431,9 +431,12 @@ fn rest(whole: usize, size: usize) -> Vec<(usize, Shape)> {
     [vectors, singles].into_iter().filter(|(_, shape)| shape.unroll > 0).collect()
 }
 
-/// Vectors in a block of neighbouring rows: two hide latencies; where routines are called, as many as they take at once.
+/// Vectors in a block of neighbouring rows: two hide latencies; where routines are called, as many as they take at once; where
+/// memory is not walked through in order, a whole cache line.
 fn unroll_of_rows(kernel: &Kernel) -> usize {
-    if kernel.phases.iter().any(calls_routines) { 4 } else { 2 }
+    let jumps = kernel.rows.len() > 1 || kernel.phases.iter().any(|phase| !phase.inner.is_empty());
+    let wide = jumps && kernel.rows.last().is_some_and(|size| *size >= 16);
+    if wide || kernel.phases.iter().any(calls_routines) { 4 } else { 2 }
 }
 
 /// Vectors in a block of a phase that vectors run along: also four where they are combined, each into a number of its own,

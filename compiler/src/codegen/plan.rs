@@ -67,14 +67,26 @@ impl Plan {
     /// All earlier steps have run, no other slice of another step runs at the same time, and nobody else uses the arena.
     #[expect(unsafe_code, reason = "the only call into generated code")]
     pub unsafe fn run(&self, step: usize, slice: usize) {
-        for call in &self.steps[step] {
-            let start = (slice * call.chunk).min(call.extent);
-            let end = (start + call.chunk).min(call.extent);
-            if start < end {
-                // SAFETY: the caller's promise; slices of a step write to different elements, which is an
-                // invariant of LIR.
-                unsafe { call.work.run(start, end) };
-            }
+        for call in 0..self.steps[step].len() {
+            // SAFETY: the same promise.
+            unsafe { self.run_call(step, call, slice) };
+        }
+    }
+
+    /// Runs one slice of one call of a step.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Plan::run`], and the slice has run all calls before it.
+    #[expect(unsafe_code, reason = "the only call into generated code")]
+    pub unsafe fn run_call(&self, step: usize, call: usize, slice: usize) {
+        let call = &self.steps[step][call];
+        let start = (slice * call.chunk).min(call.extent);
+        let end = (start + call.chunk).min(call.extent);
+        if start < end {
+            // SAFETY: the caller's promise; slices of a step write to different elements, which is an
+            // invariant of LIR.
+            unsafe { call.work.run(start, end) };
         }
     }
 }

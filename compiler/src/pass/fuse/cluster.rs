@@ -4,7 +4,8 @@
 //! *rows*: axes that every member has and no member combines. A nest that combines anything has exactly the
 //! axes of its results for rows; elementwise members may have more axes, which are then looped over within a row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::nodes::Node;
 use super::order::{self, Next, Order};
@@ -18,6 +19,9 @@ const ENOUGH_ROWS: usize = 32;
 
 /// Nests of more members than this would run out of registers and instruction cache.
 const MOST_MEMBERS: usize = 32;
+
+/// So many nests that read the same memory are tried, the latest first.
+const MOST_CANDIDATES: usize = 24;
 
 /// Nodes that are computed together.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -34,12 +38,12 @@ pub struct Cluster {
 
 /// Puts the nodes in clusters, in an order in which these can run.
 pub fn group(nodes: &[Node], node_of: &[Option<usize>], order: &Order) -> Vec<Cluster> {
-    let mut grouping = Grouping { nodes, node_of, order, clusters: vec![], cluster_of: vec![usize::MAX; nodes.len()] };
     let sorted = order.sorted();
+    let mut grouping = Grouping::new(nodes, node_of, order, &sorted);
     for node in &sorted {
         grouping.place(*node);
     }
-    grouping.merge_all(&sorted);
+    grouping.merge_all();
     grouping.in_order()
 }
 
@@ -79,7 +83,32 @@ struct Grouping<'a> {
     node_of: &'a [Option<usize>],
     order: &'a Order,
     clusters: Vec<Cluster>,
+    /// The cluster of each node; none has this number yet if it is not placed.
     cluster_of: Vec<usize>,
+    /// The nodes that read an input or a node.
+    readers: HashMap<Value, Vec<usize>>,
+    /// The place of each node in an order in which they can be computed.
+    position: Vec<usize>,
+    marks: RefCell<Marks>,
+}
+
+/// Which clusters a search has seen; searches are numbered, so that nothing has to be cleared.
+#[derive(Default)]
+struct Marks {
+    seen: Vec<u32>,
+    search: u32,
+}
+
+impl Marks {
+    fn next_search(&mut self, n_clusters: usize) {
+        self.seen.resize(n_clusters, 0);
+        self.search += 1;
+    }
+
+    /// Marks the cluster; says whether this search sees it for the first time.
+    fn see(&mut self, cluster: usize) -> bool {
+        std::mem::replace(&mut self.seen[cluster], self.search) != self.search
+    }
 }
 
 /// Which dimension each axis of a node is, as far as it is known.
@@ -120,7 +149,23 @@ fn steps(dims: &[usize], strides: &[usize]) -> Vec<Step> {
     all.filter(|step| step.stride > 0).collect()
 }
 
-impl Grouping<'_> {
+impl<'a> Grouping<'a> {
+    fn new(nodes: &'a [Node], node_of: &'a [Option<usize>], order: &'a Order, sorted: &[usize]) -> Grouping<'a> {
+        let mut readers: HashMap<Value, Vec<usize>> = HashMap::new();
+        let mut position = vec![0; nodes.len()];
+        for (at, node) in sorted.iter().enumerate() {
+            position[*node] = at;
+            for read in nodes[*node].reads.iter().filter(|_| nodes[*node].is_nest()) {
+                let known = readers.entry(read.base).or_default();
+                if known.last() != Some(node) {
+                    known.push(*node);
+                }
+            }
+        }
+        let cluster_of = vec![usize::MAX; nodes.len()];
+        Grouping { nodes, node_of, order, clusters: vec![], cluster_of, readers, position, marks: RefCell::default() }
+    }
+
     fn place(&mut self, node: usize) {
         let joined = self.candidates(node).into_iter().find_map(|c| Some((c, self.join(node, c)?)));
         let (index, cluster) = joined.unwrap_or_else(|| (self.clusters.len(), self.alone(node)));
@@ -146,13 +191,17 @@ impl Grouping<'_> {
         }
         let producers = this.reads.iter().filter_map(|read| self.node_of[read.base.0 as usize]);
         let producers: BTreeSet<usize> = producers.map(|p| self.cluster_of[p]).collect();
-        let bases: BTreeSet<Value> = this.reads.iter().map(|read| read.base).collect();
-        let shares =
-            |c: &Cluster| c.members.iter().any(|m| self.nodes[*m].reads.iter().any(|r| bases.contains(&r.base)));
-        let small = |c: &Cluster| this.kept == 0 && c.rows.is_empty() && this.points() <= LARGE;
-        let others = self.clusters.iter().enumerate().rev().filter(|(_, c)| shares(c) || small(c)).map(|(c, _)| c);
+        let mut others: BTreeSet<usize> = BTreeSet::new();
+        for read in &this.reads {
+            let placed = |reader: &&usize| self.cluster_of[**reader] != usize::MAX;
+            let readers = self.readers.get(&read.base).into_iter().flatten().filter(placed).rev();
+            others.extend(readers.map(|reader| self.cluster_of[*reader]).take(MOST_CANDIDATES));
+        }
+        if this.kept == 0 && this.points() <= LARGE {
+            others.extend((0..self.clusters.len()).filter(|c| self.clusters[*c].rows.is_empty()));
+        }
         let mut all: Vec<usize> = producers.iter().rev().copied().collect();
-        all.extend(others.filter(|c| !producers.contains(c)));
+        all.extend(others.into_iter().rev().filter(|c| !producers.contains(c)));
         all.retain(|c| !self.clusters[*c].members.is_empty());
         all.retain(|c| self.clusters[*c].members.iter().all(|m| self.nodes[*m].is_nest()));
         all
@@ -161,8 +210,7 @@ impl Grouping<'_> {
     /// The cluster with the node in it, if that is possible and of use.
     fn join(&self, node: usize, index: usize) -> Option<Cluster> {
         let outside = self.order.before[node].iter().map(|before| self.cluster_of[*before]);
-        let outside: BTreeSet<usize> = outside.filter(|c| *c != index).collect();
-        if outside.iter().any(|c| self.needs(*c, index)) {
+        if self.any_needs(outside.filter(|c| *c != index), index) {
             return None;
         }
         self.extend(&self.clusters[index], node)
@@ -187,13 +235,13 @@ impl Grouping<'_> {
     }
 
     /// Merges nests that could not be one while their members were placed one by one.
-    fn merge_all(&mut self, sorted: &[usize]) {
+    fn merge_all(&mut self) {
         for second in 0..self.clusters.len() {
             let members = self.clusters[second].members.iter();
             let candidates: BTreeSet<usize> = members.flat_map(|node| self.candidates(*node)).collect();
             for first in candidates.into_iter().rev() {
                 if first != second
-                    && let Some(merged) = self.merge(first, second, sorted)
+                    && let Some(merged) = self.merge(first, second)
                 {
                     merged.members.iter().for_each(|node| self.cluster_of[*node] = first);
                     self.clusters[first] = merged;
@@ -205,8 +253,8 @@ impl Grouping<'_> {
     }
 
     /// Two nests as one, if nothing has to come between them.
-    fn merge(&self, first: usize, second: usize, sorted: &[usize]) -> Option<Cluster> {
-        let between = |a: usize, b: usize| self.before(a).into_iter().any(|c| c != b && self.needs(c, b));
+    fn merge(&self, first: usize, second: usize) -> Option<Cluster> {
+        let between = |a: usize, b: usize| self.any_needs(self.before(a).into_iter().filter(|c| *c != b), b);
         if between(first, second) || between(second, first) {
             return None;
         }
@@ -219,9 +267,8 @@ impl Grouping<'_> {
             merged = extended;
             let _ = rest.remove(at);
         }
-        let position = |node: usize| sorted.iter().position(|other| *other == node);
         let mut members: Vec<(usize, Vec<usize>)> = merged.members.into_iter().zip(merged.axes).collect();
-        members.sort_by_key(|(node, _)| position(*node));
+        members.sort_by_key(|(node, _)| self.position[*node]);
         (merged.members, merged.axes) = members.into_iter().unzip();
         Some(merged)
     }
@@ -305,15 +352,17 @@ impl Grouping<'_> {
         before.filter(|c| *c != cluster).collect()
     }
 
-    /// Whether `cluster` comes after `other`, directly or not, or is the same.
-    fn needs(&self, cluster: usize, other: usize) -> bool {
-        let mut seen = BTreeSet::from([cluster]);
-        let mut open = vec![cluster];
+    /// Whether one of the clusters comes after `other`, directly or not, or is the same.
+    fn any_needs(&self, clusters: impl Iterator<Item = usize>, other: usize) -> bool {
+        let mut marks = self.marks.borrow_mut();
+        marks.next_search(self.clusters.len());
+        let mut open: Vec<usize> = clusters.filter(|c| marks.see(*c)).collect();
         while let Some(next) = open.pop() {
             if next == other {
                 return true;
             }
-            open.extend(self.before(next).into_iter().filter(|c| seen.insert(*c)));
+            let before = self.clusters[next].members.iter().flat_map(|member| &self.order.before[*member]);
+            open.extend(before.map(|node| self.cluster_of[*node]).filter(|c| marks.see(*c)));
         }
         false
     }

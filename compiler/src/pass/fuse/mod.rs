@@ -3,6 +3,7 @@
 //! | step      | question                                                          |
 //! |-----------|-------------------------------------------------------------------|
 //! | [`parts`] | which values are put together in memory from parts?               |
+//! | [`squares`] | which sums of squares need a mean that is not known yet?      |
 //! | [`split`] | which long reductions are cut in two?                             |
 //! | [`nodes`] | which values are computed into memory, which wherever they are used? |
 //! | [`order`] | what waits for what; which results are written in place?          |
@@ -21,6 +22,7 @@ pub mod parts;
 pub mod phase;
 pub mod product;
 pub mod split;
+pub mod squares;
 
 pub use cluster::Cluster;
 pub use index::{Index, Map, Term};
@@ -28,6 +30,7 @@ pub use nodes::{Kind, Node, Read};
 pub use phase::Phase;
 pub use product::Product;
 
+use super::cse;
 use crate::tir::{Func, Value};
 
 /// How a function is computed.
@@ -47,7 +50,10 @@ pub struct Plan {
 
 /// Plans a function without derivatives. Results named like one of the `lasting` tensors are written in place.
 pub fn plan(func: &Func, lasting: &BTreeSet<&str>) -> Plan {
-    let (func, parts) = parts::run(&split::run(func));
+    let mut func = split::run(&squares::run(func));
+    // Halves of a reduction may have been there before.
+    cse::run(&mut func);
+    let (func, parts) = parts::run(&func);
     let (mut nodes, node_of) = nodes::choose(&func, parts);
     let order = order::arrange(&func, &mut nodes, &node_of, lasting);
     let clusters = cluster::group(&nodes, &node_of, &order).into_iter();

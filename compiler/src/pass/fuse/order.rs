@@ -57,14 +57,14 @@ impl Order {
 
     /// Whether `node` comes after `other`, directly or not.
     pub fn needs(&self, node: usize, other: usize) -> bool {
-        let mut seen = BTreeSet::from([node]);
+        let mut seen = vec![false; self.before.len()];
         let mut open = vec![node];
         while let Some(next) = open.pop() {
             for before in &self.before[next] {
                 if *before == other {
                     return true;
                 }
-                if seen.insert(*before) {
+                if !std::mem::replace(&mut seen[*before], true) {
                     open.push(*before);
                 }
             }

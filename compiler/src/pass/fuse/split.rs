@@ -2,6 +2,7 @@
 //!
 //! A reduction of many elements to few has no independent rows to hand out. It becomes a reduction of the
 //! inner axes, which has, and a short one of what is left: the total of a weight matrix is the sum of the sums of its rows.
+//! A reduction of images to their channels goes image by image, so that memory is walked through in order.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,15 @@ const LONG: usize = 4096;
 
 /// With this number of independent rows a reduction is left as it is.
 const ENOUGH_ROWS: usize = 32;
+
+/// With so many images, or more, a reduction to channels goes image by image.
+const ENOUGH_IMAGES: usize = 8;
+
+/// If an image has so many pixels, or more.
+const ENOUGH_PIXELS: usize = 16;
+
+/// With so many channels, or more, what is read of a pixel is long enough to be read by itself.
+const MANY_CHANNELS: usize = 1024;
 
 /// The function with long reductions cut in two.
 pub fn run(func: &Func) -> Func {
@@ -50,6 +60,17 @@ fn groups(func: &Func) -> BTreeMap<&[usize], usize> {
     groups
 }
 
+/// Whether a reduction of a value of this shape leaves its last axes, and the first one is worth being reduced by itself at
+/// the end.
+pub fn goes_by_images(shape: &[usize], axes: &[usize]) -> bool {
+    let reduced = axes.len();
+    let leading = axes.iter().copied().eq(0..reduced) && (2..shape.len()).contains(&reduced);
+    leading
+        && shape[0] >= ENOUGH_IMAGES
+        && shape[1..reduced].iter().product::<usize>() >= ENOUGH_PIXELS
+        && shape[reduced..].iter().product::<usize>() < MANY_CHANNELS
+}
+
 /// Appends the reduction, in one part or two.
 fn cut(
     out: &mut Func,
@@ -61,6 +82,9 @@ fn cut(
 ) -> Value {
     let shape = out.ty(operand).shape.clone();
     let total: usize = shape.iter().product();
+    if total >= LONG && goes_by_images(&shape, axes) {
+        return keep_one(out, def, reduction, operand, axes, 0);
+    }
     if total < LONG || def.ty.len() >= ENOUGH_ROWS {
         return out.push(def.op, def.ty, def.origin);
     }
@@ -163,6 +187,15 @@ mod tests {
             ";
         let func = run(&crate::tir::parse::func(text).expect("a function"));
         assert_eq!(reductions(&func), [Type::f32([300]), Type::f32([]), Type::f32([300])]);
+    }
+
+    #[test]
+    fn sums_over_images_go_image_by_image() {
+        let mut func = Func::new("f");
+        let x = func.push(Op::Param("x".into()), Type::f32([64, 8, 8, 40]), None);
+        let sum = func.push(Op::Reduce(Reduction::Sum, x, vec![0, 1, 2]), Type::f32([40]), None);
+        func.results.push(("sum".into(), sum));
+        assert_eq!(reductions(&run(&func)), [Type::f32([64, 40]), Type::f32([40])]);
     }
 
     #[test]
