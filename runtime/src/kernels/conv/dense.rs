@@ -4,8 +4,9 @@
 //! for each tap, for each channel of the factor, a row of that many weights, with zeros beyond the last channel. Each
 //! element of the result is summed in the order of the panel, so that it does not depend on the tile it falls into.
 
-use super::slide::{BLOCK, Part, Slide, Taps};
-use super::tile::{CHUNK, MOST, Tile};
+use super::rows;
+use super::slide::{Part, Slide, Taps, WHOLE_TILES};
+use super::tile::{CHUNK, Tile};
 use super::{Args, ConvShape, Role};
 use crate::kernels::vector::Vector;
 
@@ -82,7 +83,7 @@ pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usi
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *const f32) {
-    let stretch = (IN_CACHE / slide.from.pitch[2]).next_multiple_of(BLOCK);
+    let stretch = slide.stretch(IN_CACHE / slide.from.pitch[2]);
     for part in slide.parts(args.first..args.last) {
         let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
         for first in part.pixels.clone().step_by(stretch) {
@@ -93,6 +94,10 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
                     unsafe {
                         let panel = packed.add(slide.panel(group, block));
                         let block = Block { slide, part: &part, taps, group, first: block, panel };
+                        if slide.is_by_row() && V::PAIRS == 12 {
+                            rows::compute::<V>(&block, vectors, args);
+                            continue;
+                        }
                         match (vectors, V::PAIRS) {
                             (1, 12) => block.compute::<V, 24, 1>(args),
                             (1, 6) => block.compute::<V, 12, 1>(args),
@@ -108,15 +113,18 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
     }
 }
 
+/// How many channels of the factor are taken together, so that where a pixel lies is looked up once for all of them.
+const UNROLLED: usize = 2;
+
 /// Pixels of a plane × a block of channels.
-struct Block<'a> {
-    slide: &'a Slide,
-    part: &'a Part,
-    taps: [Taps; 2],
-    group: usize,
+pub(super) struct Block<'a> {
+    pub slide: &'a Slide,
+    pub part: &'a Part,
+    pub taps: [Taps; 2],
+    pub group: usize,
     /// The first channel within the group.
-    first: usize,
-    panel: *const f32,
+    pub first: usize,
+    pub panel: *const f32,
 }
 
 impl Block<'_> {
@@ -128,23 +136,45 @@ impl Block<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn compute<V: Vector, const P: usize, const R: usize>(&self, args: Args) {
-        const { assert!(P <= MOST && BLOCK.is_multiple_of(P)) };
-        let slide = self.slide;
-        let first = self.group * slide.width + self.first;
-        let masks: [V::Mask; R] =
-            std::array::from_fn(|v| V::mask((slide.width - self.first).saturating_sub(v * V::LEN)));
+        const { assert!(WHOLE_TILES.is_multiple_of(P)) };
+        let masks = self.masks::<V, R>();
         for pixel in self.part.pixels.clone().step_by(P) {
-            let tile = Tile::<P>::new(slide, self.part, pixel);
+            let tile = Tile::<P>::new(self.slide, self.part, pixel);
             // SAFETY: the caller's promise.
             let sums = unsafe { self.sums::<V, P, R>(&tile, args.a) };
             for p in 0..P.min(self.part.pixels.end - pixel) {
-                for v in 0..R {
-                    // SAFETY: the channels of this block of a pixel of the result, which nobody else writes.
-                    unsafe {
-                        let to = args.to.add(tile.to[p] * slide.groups * slide.width + first + v * V::LEN);
-                        sums[p][v].store_masked(to, masks[v]);
-                    }
-                }
+                // SAFETY: a pixel of the result.
+                unsafe { self.store(&sums[p], args.to, tile.to[p], &masks) };
+            }
+        }
+    }
+
+    /// Which channels of the vectors there are.
+    #[inline(always)]
+    pub fn masks<V: Vector, const R: usize>(&self) -> [V::Mask; R] {
+        std::array::from_fn(|v| V::mask((self.slide.width - self.first).saturating_sub(v * V::LEN)))
+    }
+
+    /// Writes the channels of this block of a pixel.
+    ///
+    /// # Safety
+    ///
+    /// It is a pixel of the result, and nobody else writes these channels.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    pub unsafe fn store<V: Vector, const R: usize>(
+        &self,
+        sums: &[V; R],
+        to: *mut f32,
+        pixel: usize,
+        masks: &[V::Mask; R],
+    ) {
+        let first = self.group * self.slide.width + self.first;
+        for v in 0..R {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = to.add(pixel * self.slide.groups * self.slide.width + first + v * V::LEN);
+                sums[v].store_masked(to, masks[v]);
             }
         }
     }
@@ -187,20 +217,46 @@ unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
     rows: *const f32,
     len: usize,
 ) {
+    let whole = len - len % UNROLLED;
     let mut local = *sums;
-    for at in 0..len {
-        let mut row = [V::splat(0.0); R];
+    for at in (0..whole).step_by(UNROLLED) {
+        // SAFETY: the numbers and rows from `at` on.
+        unsafe { add_some::<V, P, R, UNROLLED>(&mut local, seen, rows, at) };
+    }
+    for at in whole..len {
+        // SAFETY: a number and a row.
+        unsafe { add_some::<V, P, R, 1>(&mut local, seen, rows, at) };
+    }
+    *sums = local;
+}
+
+/// [`add_products`] for the `U` rows from `at` on.
+///
+/// # Safety
+///
+/// As for [`add_products`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_some<V: Vector, const P: usize, const R: usize, const U: usize>(
+    sums: &mut [[V; R]; P],
+    seen: &[*const f32; P],
+    rows: *const f32,
+    at: usize,
+) {
+    let mut row = [[V::splat(0.0); R]; U];
+    for u in 0..U {
         for v in 0..R {
-            // SAFETY: a row of the panel.
-            row[v] = unsafe { V::load(rows.add((at * R + v) * V::LEN)) };
+            // SAFETY: a part of a row of the panel.
+            row[u][v] = unsafe { V::load(rows.add(((at + u) * R + v) * V::LEN)) };
         }
-        for p in 0..P {
+    }
+    for p in 0..P {
+        for u in 0..U {
             // SAFETY: one of the numbers that the pixel sees.
-            let x = V::splat(unsafe { *seen[p].add(at) });
+            let x = V::splat(unsafe { *seen[p].add(at + u) });
             for v in 0..R {
-                local[p][v] = x.mul_add(row[v], local[p][v]);
+                sums[p][v] = x.mul_add(row[u][v], sums[p][v]);
             }
         }
     }
-    *sums = local;
 }

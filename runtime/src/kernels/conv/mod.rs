@@ -9,6 +9,7 @@
 //! share a work buffer of [`ConvShape::work_len`] numbers, which need not be initialised.
 
 mod dense;
+mod rows;
 mod slide;
 mod tile;
 mod weight;

@@ -96,6 +96,11 @@ fn pitch([rows, cols]: [usize; 2], channels: usize) -> [usize; 3] {
     [rows * cols * channels, cols * channels, channels]
 }
 
+/// The fewest pixels that are whole rows and whole tiles.
+fn whole_rows(columns: usize) -> usize {
+    (1..).map(|rows| rows * columns).find(|pixels| pixels.is_multiple_of(WHOLE_TILES)).unwrap_or(columns)
+}
+
 /// How a window slides over a factor.
 ///
 /// A result as large as the image that a strided window slid over falls into planes: every so manyth pixel in both
@@ -115,6 +120,8 @@ pub struct Slide {
     /// Pixels of the factor between neighbouring pixels of a plane.
     pub step: [usize; 2],
     dilation: [usize; 2],
+    /// Pixels of a plane that a position has.
+    block: usize,
 }
 
 /// The taps that the pixels of a plane see in one direction: an arithmetic progression.
@@ -153,8 +160,11 @@ pub struct Part {
     pub pixels: Range<usize>,
 }
 
-/// How many pixels a position has: every register tile, of whatever width, fits in without a rest.
-pub const BLOCK: usize = 48;
+/// Every register tile, of whatever width, fits into so many pixels without a rest.
+pub const WHOLE_TILES: usize = 24;
+
+/// The fewest columns of a result that are computed row by row.
+const FEWEST_COLUMNS: usize = 6;
 
 impl Slide {
     /// For `Forward` or `ByInput`.
@@ -169,7 +179,16 @@ impl Slide {
                 (from, [s.height, s.width], cin, s.stride, [1; 2])
             }
         };
-        Slide { role, batch: s.batch, groups: s.groups, from, to, width, planes, step, dilation: s.dilation }
+        let (batch, groups, dilation, block) = (s.batch, s.groups, s.dilation, 2 * WHOLE_TILES);
+        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, block };
+        if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
+    }
+
+    /// Whether three taps side by side see neighbouring pixels: then what is read for one of them serves all three, as
+    /// long as tiles do not go beyond a row.
+    pub fn is_by_row(&self) -> bool {
+        let is_dense = self.planes[1] == 1 && self.step[1] == 1 && self.dilation[1] == 1;
+        is_dense && self.from.taps[1] == 3 && self.to[1] >= FEWEST_COLUMNS
     }
 
     /// How many positions there are.
@@ -185,7 +204,7 @@ impl Slide {
             before += self.blocks(plane);
             let (first, last) = (positions.start.max(start), positions.end.min(before));
             let size = self.size(plane);
-            let pixels = (first - start) * BLOCK..(last.max(first) - start) * BLOCK;
+            let pixels = (first - start) * self.block..(last.max(first) - start) * self.block;
             let pixels = pixels.start..pixels.end.min(self.batch * size[0] * size[1]);
             (first < last).then_some(Part { plane, size, pixels })
         })
@@ -201,9 +220,14 @@ impl Slide {
         [size(0), size(1)]
     }
 
+    /// About `pixels` of them, in whole positions.
+    pub fn stretch(&self, pixels: usize) -> usize {
+        pixels.next_multiple_of(self.block)
+    }
+
     fn blocks(&self, plane: [usize; 2]) -> usize {
         let [rows, cols] = self.size(plane);
-        (self.batch * rows * cols).div_ceil(BLOCK)
+        (self.batch * rows * cols).div_ceil(self.block)
     }
 
     /// The taps that a plane sees in one direction.

@@ -2,14 +2,11 @@
 
 use super::slide::{Part, Slide};
 
-/// The most pixels of a tile.
-pub const MOST: usize = 24;
-
 /// How many numbers are read at once where a window reaches beyond the image.
 pub const CHUNK: usize = 512;
 
 /// What is read there.
-static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
+pub static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
 
 /// Neighbouring pixels of a plane, as many as `P`.
 pub struct Tile<const P: usize> {
@@ -59,9 +56,10 @@ impl<const P: usize> Tile<P> {
         let offset = down * row_pitch as isize + right * pixel_pitch as isize + start as isize;
         let mut seen = [ZEROS.as_ptr(); P];
         for pixel in 0..P {
-            let inside = ((self.row[pixel] + down) as usize) < rows && ((self.col[pixel] + right) as usize) < cols;
+            let is_row = ((self.row[pixel] + down) as usize) < rows;
+            let is_column = ((self.col[pixel] + right) as usize) < cols;
             let at = from.wrapping_offset(self.at[pixel] + offset);
-            seen[pixel] = if inside { at } else { ZEROS.as_ptr() };
+            seen[pixel] = std::hint::select_unpredictable(is_row & is_column, at, ZEROS.as_ptr());
         }
         seen
     }

@@ -243,9 +243,11 @@ impl Listed<'_> {
         let masks: [V::Mask; R] = std::array::from_fn(|v| V::mask(width.saturating_sub(v * V::LEN)));
         let mut sums = [[V::splat(0.0); R]; A];
         if self.before == Before::Kept {
-            for (a, v) in (0..A).flat_map(|a| (0..R).map(move |v| (a, v))) {
-                // SAFETY: a row of the tile.
-                sums[a][v] = unsafe { V::load_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+            for a in 0..A {
+                for v in 0..R {
+                    // SAFETY: a row of the tile.
+                    sums[a][v] = unsafe { V::load_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+                }
             }
         }
         for [x, y] in &self.pairs.at[..self.pairs.count] {
@@ -262,9 +264,11 @@ impl Listed<'_> {
                 }
             }
         }
-        for (a, v) in (0..A).flat_map(|a| (0..R).map(move |v| (a, v))) {
-            // SAFETY: a row of the tile.
-            unsafe { sums[a][v].store_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+        for a in 0..A {
+            for v in 0..R {
+                // SAFETY: a row of the tile.
+                unsafe { sums[a][v].store_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
+            }
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Windows of three taps side by side that move by one pixel: tiles within a row of the result, in which a number of
+//! the factor is read once for all three taps.
+
+use super::Args;
+use super::dense::Block;
+use super::tile::{CHUNK, ZEROS};
+use crate::kernels::vector::Vector;
+
+/// Taps side by side.
+const TAPS: usize = 3;
+
+/// The most pixels that a tile sees.
+const SEEN: usize = 16 + TAPS - 1;
+
+/// Computes a block of whole rows and of one or two vectors of channels.
+///
+/// # Safety
+///
+/// As for [`dense::compute`](super::dense::compute), where
+/// [`Slide::is_by_row`](super::slide::Slide::is_by_row) holds.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: usize, args: Args) {
+    let columns = block.slide.to[1];
+    // The widest of the tiles that leave the least over.
+    let best = |widths: [usize; 3]| widths.into_iter().min_by_key(|width| columns.next_multiple_of(*width));
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (vectors, best(if vectors == 1 { [16, 14, 8] } else { [10, 8, 7] })) {
+            (1, Some(14)) => by_row::<V, 14, 1>(block, args),
+            (1, Some(8)) => by_row::<V, 8, 1>(block, args),
+            (1, _) => by_row::<V, 16, 1>(block, args),
+            (_, Some(10)) => by_row::<V, 10, 2>(block, args),
+            (_, Some(7)) => by_row::<V, 7, 2>(block, args),
+            (_, _) => by_row::<V, 8, 2>(block, args),
+        }
+    }
+}
+
+/// By tiles of `P` pixels and `R` vectors.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn by_row<V: Vector, const P: usize, const R: usize>(block: &Block<'_>, args: Args) {
+    let (slide, pixels, columns) = (block.slide, &block.part.pixels, block.slide.to[1]);
+    let masks = block.masks::<V, R>();
+    for flat in pixels.start / columns..pixels.end / columns {
+        let place = [flat / block.part.size[0], flat % block.part.size[0]];
+        let to = slide.place(block.part.plane, [place[0], place[1], 0]);
+        for column in (0..columns).step_by(P) {
+            // SAFETY: the caller's promise; the pixels are some of the row.
+            unsafe {
+                let sums = sums::<V, P, R>(block, args.a, place, column);
+                for p in 0..P.min(columns - column) {
+                    block.store(&sums[p], args.to, to + column + p, &masks);
+                }
+            }
+        }
+    }
+}
+
+/// The sums of the pixels from a column of a row of an image on.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn sums<V: Vector, const P: usize, const R: usize>(
+    block: &Block<'_>,
+    from: *const f32,
+    [image, row]: [usize; 2],
+    column: usize,
+) -> [[V; R]; P] {
+    const { assert!(P + TAPS - 1 <= SEEN) };
+    let (slide, run, [down, right]) = (block.slide, block.slide.from.run, block.taps);
+    // The taps from left to right, and what the leftmost one sees.
+    let (left, taps) = match right.offset(0) < right.offset(TAPS - 1) {
+        true => (right.offset(0), [0, 1, 2]),
+        false => (right.offset(TAPS - 1), [2, 1, 0]),
+    };
+    let mut sums = [[V::splat(0.0); R]; P];
+    for kh in 0..down.count {
+        let at = (row * slide.step[0]).wrapping_add_signed(down.offset(kh));
+        if at >= slide.from.size[0] {
+            continue;
+        }
+        let start = image * slide.from.pitch[0] + at * slide.from.pitch[1] + block.group * run;
+        for first in (0..run).step_by(CHUNK) {
+            let mut seen = [ZEROS.as_ptr(); SEEN];
+            for q in 0..P + TAPS - 1 {
+                let at = (column + q).wrapping_add_signed(left);
+                let number = from.wrapping_add((start + first).wrapping_add(at.wrapping_mul(slide.from.pitch[2])));
+                seen[q] = std::hint::select_unpredictable(at < slide.from.size[1], number, ZEROS.as_ptr());
+            }
+            let tap = down.tap(kh) * TAPS;
+            let panel = taps.map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * R * V::LEN));
+            // SAFETY: the panels have a row for each channel, and each pixel as many numbers.
+            unsafe { add_products(&mut sums, &seen, panel, CHUNK.min(run - first)) };
+        }
+    }
+    sums
+}
+
+/// Adds to the sums the products of what their pixels see and the rows of the panels of the three taps.
+///
+/// # Safety
+///
+/// Each pixel sees `len` numbers, and the panels have as many rows.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
+    sums: &mut [[V; R]; P],
+    seen: &[*const f32; SEEN],
+    panels: [*const f32; TAPS],
+    len: usize,
+) {
+    let mut local = *sums;
+    for at in 0..len {
+        let mut row = [[V::splat(0.0); R]; TAPS];
+        for tap in 0..TAPS {
+            for v in 0..R {
+                // SAFETY: a row of a panel.
+                row[tap][v] = unsafe { V::load(panels[tap].add((at * R + v) * V::LEN)) };
+            }
+        }
+        // SAFETY: one of the numbers that the pixel sees.
+        let number = |q: usize| V::splat(unsafe { *seen[q].add(at) });
+        let [mut left, mut middle] = [number(0), number(1)];
+        for p in 0..P {
+            let right = number(p + 2);
+            for v in 0..R {
+                local[p][v] = left.mul_add(row[0][v], local[p][v]);
+                local[p][v] = middle.mul_add(row[1][v], local[p][v]);
+                local[p][v] = right.mul_add(row[2][v], local[p][v]);
+            }
+            [left, middle] = [middle, right];
+        }
+    }
+    *sums = local;
+}
