@@ -127,7 +127,10 @@ impl<'p> Elab<'p, '_> {
         let Some(field) = data.facts.fields.iter().position(|field| field.name == *name) else { return Ok(None) };
         let (dtype, shape) = (data.facts.fields[field].dtype, data.facts.fields[field].shape.clone());
         let samples = (Some(Label::new(&"B".into(), TOP)), Size::Batch);
-        let axes = std::iter::once(samples).chain(shape.into_iter().map(|n| (None, Size::Known(n)))).collect();
+        let names = image_axes(name, shape.len());
+        let named =
+            |(i, n): (usize, usize)| (names.get(i).map(|axis| Label::new(&(*axis).into(), TOP)), Size::Known(n));
+        let axes = std::iter::once(samples).chain(shape.into_iter().enumerate().map(named)).collect();
         let path = data.name.clone();
         self.claim_data(index, span)?;
         let op = Op::Field(DataId(0), field);
@@ -192,5 +195,14 @@ impl DataValue<'_> {
         known.extend(written.filter(|name| !self.facts.fields.iter().any(|field| field.name == *name)));
         known.extend(self.facts.constants.iter().map(|(name, _)| name.clone()));
         known
+    }
+}
+
+/// What the axes of a sample of an image are called.
+fn image_axes(field: &str, rank: usize) -> &'static [&'static str] {
+    match (field, rank) {
+        ("image", 2) => &["H", "W"],
+        ("image", 3) => &["C", "H", "W"],
+        (_, _) => &[],
     }
 }

@@ -250,6 +250,20 @@ impl Elab<'_, '_> {
         Ok(Value::Tensor(self.emit(Op::CumSum(x.expr, axis), DType::F32, axes, args.span)))
     }
 
+    /// `size(x, axis)`: a number, and the axis itself where an axis is meant.
+    pub(super) fn size_of_axis(&mut self, args: &Args) -> Eval<Value> {
+        let x = self.tensor(args.at(0).0, args.at(0).1)?;
+        let positions = self.positions(&x, args.at(0).1, &[args.at(1)])?;
+        let [position] = positions.as_slice() else {
+            return Err(self.blame(PartMistake::SeveralAxes { span: args.at(1).1, op: "size", n: positions.len() }));
+        };
+        let size = self.shape(&x)[*position];
+        match (&x.labels[*position], size) {
+            (Some(label), size) => Ok(Value::Size(label.clone(), size)),
+            (None, size) => Ok(Value::Number(self.known_size(size, &x, args.at(0).1)? as f64)),
+        }
+    }
+
     /// `positions(n)`: 0, 1, …, n - 1.
     pub(super) fn counted(&mut self, args: &Args) -> Eval<Value> {
         let (value, span) = args.at(0);

@@ -37,6 +37,7 @@ fn signature(prim: &str) -> Option<Signature> {
         "normal" => fixed(&["mean", "std"]),
         "bernoulli" => fixed(&["p"]),
         "full_like" => fixed(&["x", "value"]),
+        "full" => fixed(&["shape", "value"]),
         "load" => with(&["file", "name"], 1),
         "chain" => fixed(&["n", "layer"]),
         "scan" => fixed(&["cell", "x", "over", "from"]),
@@ -51,6 +52,7 @@ fn signature(prim: &str) -> Option<Signature> {
         "top_k" => open(&["x", "k"]),
         "cumsum" => fixed(&["x", "axis"]),
         "positions" => fixed(&["n"]),
+        "size" => fixed(&["x", "axis"]),
         _ => return None,
     })
 }
@@ -94,6 +96,7 @@ impl Elab<'_, '_> {
             "clamp" => self.clamp(&args),
             "matmul" => self.matmul(args.at(0), args.at(1), span),
             "reshape" | "transpose" | "one_hot" | "full_like" => self.other_shape(name, &args),
+            "full" => self.full(&args),
             "quantile" => self.quantile(&args),
             "uniform" | "normal" | "bernoulli" => self.random(name, &args),
             "float" => self.real_of(&args),
@@ -111,6 +114,7 @@ impl Elab<'_, '_> {
             "top_k" => self.top_k(&args),
             "cumsum" => self.cumsum(&args),
             "positions" => self.counted(&args),
+            "size" => self.size_of_axis(&args),
             _ => Err(self.blame(ShapeMistake::Lost { span })),
         }
     }

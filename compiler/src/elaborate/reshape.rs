@@ -2,6 +2,7 @@
 
 use super::arith::At;
 use super::errors::ShapeMistake;
+use super::prims::Args;
 use super::value::{Label, ShapeAxis, Tensor, Value};
 use super::{Elab, Eval, Frame};
 use crate::diag::Span;
@@ -71,6 +72,26 @@ impl<'p> Elab<'p, '_> {
             return Err(self.blame(ShapeMistake::Reshape { span, tensor: at, found, asked, open: open.len() }));
         }
         Ok(self.reshape(tensor, axes, span))
+    }
+
+    /// `full([B, N], value)`: a number in a shape whose sizes are known.
+    pub(super) fn full(&mut self, args: &Args) -> Eval<Value> {
+        let (Value::Shape(shape), at) = args.at(0) else {
+            return Err(self.blame(ShapeMistake::NotAShape { span: args.at(0).1, found: args.at(0).0.kind() }));
+        };
+        let mut axes = vec![];
+        for (label, size) in shape {
+            match size.map(|size| self.sizes.find(size)) {
+                Some(Size::Var(var)) => return Err(self.blame_unknown_size(var, at)),
+                Some(size) => axes.push((label.clone(), size)),
+                None => {
+                    let asked = self.shown_shape(shape);
+                    return Err(self.blame(ShapeMistake::OpenShape { span: at, asked }));
+                }
+            }
+        }
+        let value = self.number(args.at(1).0, args.at(1).1)?;
+        Ok(Value::Tensor(self.emit(Op::Const(value), DType::F32, axes, args.span)))
     }
 
     fn shown_shape(&self, shape: &[ShapeAxis]) -> String {

@@ -4,7 +4,7 @@ use super::hir::Builtin;
 
 /// The primitive functions.
 #[rustfmt::skip]
-pub const PRIMITIVES: [&str; 47] = [
+pub const PRIMITIVES: [&str; 49] = [
     // Elementwise.
     "exp", "log", "sqrt", "abs", "sign", "erf", "erfinv", "tanh", "sigmoid", "sin", "cos", "floor", "ceil", "where", "clamp", "float", "int",
     // Elementwise for two tensors, else reductions.
@@ -12,11 +12,11 @@ pub const PRIMITIVES: [&str; 47] = [
     // Reductions.
     "sum", "mean", "var", "std", "argmax", "quantile",
     // Products, shapes, indices.
-    "matmul", "reshape", "transpose", "one_hot", "full_like",
+    "matmul", "reshape", "transpose", "one_hot", "full_like", "full",
     // Windows over images.
     "conv2d", "conv_transpose2d", "max_pool", "avg_pool",
     // Parts of tensors, rows of tables, orders.
-    "concat", "slice", "pad", "gather", "top_k", "cumsum", "positions",
+    "concat", "slice", "pad", "gather", "top_k", "cumsum", "positions", "size",
     // Draws.
     "uniform", "normal", "bernoulli",
     // Numbers from files.

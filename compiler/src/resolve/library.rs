@@ -1,7 +1,8 @@
 //! The library: `.spnet` text that is part of the compiler's binary.
 
 /// Every module of `std` and its text.
-pub const LIBRARY: [(&str, &str); 10] = [
+pub const LIBRARY: [(&str, &str); 11] = [
+    ("std.augment", include_str!("../../../stdlib/augment.spnet")),
     ("std.core", include_str!("../../../stdlib/core.spnet")),
     ("std.init", include_str!("../../../stdlib/init.spnet")),
     ("std.layers", include_str!("../../../stdlib/layers.spnet")),
@@ -15,7 +16,7 @@ pub const LIBRARY: [(&str, &str); 10] = [
 ];
 
 /// The modules whose names need no `use`.
-pub const PRELUDE: [&str; 5] = ["std.core", "std.losses", "std.metrics", "std.optim", "std.init"];
+pub const PRELUDE: [&str; 6] = ["std.core", "std.losses", "std.metrics", "std.optim", "std.init", "std.augment"];
 
 /// The text of a module of `std`.
 pub(super) fn text(module: &str) -> Option<&'static str> {

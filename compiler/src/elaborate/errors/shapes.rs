@@ -48,6 +48,8 @@ pub(in super::super) enum ShapeMistake {
     ContractedSizes { span: Span, operands: Vec<(Span, String)>, sizes: (String, String) },
     /// `reshape` to another number of elements.
     Reshape { span: Span, tensor: Span, found: String, asked: String, open: usize },
+    /// A shape that has to have all of its sizes.
+    OpenShape { span: Span, asked: String },
     /// `reshape` without a shape.
     NotAShape { span: Span, found: &'static str },
     /// An argument is missing.
@@ -120,7 +122,7 @@ impl From<ShapeMistake> for Diagnostic {
             M::NoSuchAxis { .. } | M::NotAnAxis { .. } | M::OneAxis { .. } | M::NotAnOrder { .. } => axes(mistake),
             M::NotACondition { .. } | M::ElementType { .. } => axes(mistake),
             M::NoMatrices { .. } | M::ContractedSizes { .. } => axes(mistake),
-            M::Reshape { .. } | M::NotAShape { .. } => axes(mistake),
+            M::Reshape { .. } | M::NotAShape { .. } | M::OpenShape { .. } => axes(mistake),
             M::MissingArgument { .. } | M::TooManyArguments { .. } | M::NoSuchArgument { .. } => arguments(mistake),
             M::ArgumentTwice { .. } | M::NoSuchSize { .. } => arguments(mistake),
             M::NotFinite { .. } | M::BadSize { .. } | M::TooLarge { .. } | M::BatchLasts { .. } => numbers(mistake),
@@ -169,6 +171,7 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
             "put the axes in order, `transpose(w, In, Out)`, or name the axis to sum over: `sum(x * w, In)`".into()
         }
         M::Reshape { .. } => "leave one size to be inferred: `reshape(x, [B, N])`".into(),
+        M::OpenShape { .. } => "name sizes that a signature or an annotation binds: `full([B, N], 0)`".into(),
         M::NotAShape { .. } => "write the axes in brackets: `reshape(x, [B, N])`".into(),
         M::MissingArgument { callee, missing, .. } => format!("write `{callee}({missing}: …)`"),
         M::TooManyArguments { .. } | M::NoSuchArgument { .. } | M::ArgumentTwice { .. } => "take it away".into(),
@@ -303,6 +306,10 @@ fn axes(mistake: ShapeMistake) -> Diagnostic {
             let title = format!("{found} can't become {asked}");
             let label = if open > 1 { "only one size can be inferred" } else { "another number of elements" };
             Diagnostic::new("E0309", title, span, label).also(tensor, format!("this is {found}"))
+        }
+        ShapeMistake::OpenShape { span, asked } => {
+            let title = format!("nothing says how large {asked} is");
+            Diagnostic::new("E0309", title, span, "a size is not known")
         }
         ShapeMistake::NotAShape { span, found } => {
             Diagnostic::new("E0309", format!("expected a shape, found {found}"), span, format!("this is {found}"))
