@@ -10,6 +10,7 @@ pub mod lir;
 pub mod lower;
 pub mod model;
 pub mod pass;
+pub mod plot;
 pub mod resolve;
 pub mod scalar;
 pub mod syntax;

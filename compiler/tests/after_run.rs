@@ -185,3 +185,21 @@ fn a_run_begins_where_another_ended() {
         |run: &str| json(&std::fs::read_to_string(folder.path().join(run).join("report.json")).expect("there"));
     assert_eq!(report("next")["metrics"], report("run")["metrics"]);
 }
+
+#[test]
+fn histories_and_final_numbers_become_pictures() {
+    let folder = trained(&[]);
+    let _ = succeed(folder.path(), &["run", "points.spnet", "--seed", "5", "--out", "other", "-q"]);
+    let draw = |args: &[&str]| {
+        let _ = succeed(folder.path(), &[&["plot", "a=run", "b=other", "--output", "out.svg"], args].concat());
+        std::fs::read_to_string(folder.path().join("out.svg")).expect("written")
+    };
+    let curves = draw(&["--y", "validation accuracy", "--title", "Points"]);
+    assert_eq!((curves.matches("<path").count(), curves.matches("<circle").count()), (2, 0));
+    assert!(curves.contains("Points") && curves.contains("epoch"), "{curves}");
+    let scatter = draw(&["--x", "parameters", "--y", "1-accuracy", "--note", "seed", "--log-y"]);
+    assert_eq!((scatter.matches("<path").count(), scatter.matches("<circle").count()), (0, 2));
+    let text = fail(folder.path(), &["plot", "run", "--y", "beauty", "--output", "out.svg"]);
+    assert!(text.contains("`run` has no `beauty`") && text.contains("`loss`"), "{text}");
+    assert!(fail(folder.path(), &["plot", "nowhere", "--y", "loss", "--output", "out.svg"]).contains("E0901"));
+}

@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("pass", &["scalar", "window", "tir"]),
     ("lower", &["diag", "scalar", "window", "model", "pass", "tir", "lir"]),
     ("codegen", &["scalar", "window", "lir"]),
+    ("plot", &[]),
     ("exec", &["ad", "codegen", "diag", "lir", "lower", "model", "pass", "tir"]),
 ];
 
@@ -28,6 +29,7 @@ const NAMED_ONLY_IN: &[(&str, &str)] = &[
     ("cranelift", "codegen"),
     ("cranelift_jit", "codegen"),
     ("miette", "diag"),
+    ("svg", "plot"),
     ("clap", "cli"),
     ("indicatif", "cli"),
     ("comfy_table", "cli"),

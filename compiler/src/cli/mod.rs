@@ -19,6 +19,7 @@ mod job;
 mod math;
 mod opt;
 mod output;
+mod plot;
 mod point;
 mod predict;
 mod resume;
@@ -56,6 +57,7 @@ enum Command {
     Resume(resume::Args),
     Eval(eval::Args),
     Predict(predict::Args),
+    Plot(plot::Args),
     Check(check::Args),
     Emit(emit::Args),
     Grad(grad::Args),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),
         Command::Grad(args) => grad::run(&args),

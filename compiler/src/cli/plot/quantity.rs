@@ -1,0 +1,106 @@
+//! The numbers of a run by name: over its epochs, and at its end.
+
+use spnc_runtime::store::Run;
+use spnc_runtime::train::EpochRecord;
+
+/// A number of a run, as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantity<'a> {
+    name: &'a str,
+    /// Whether it is what is missing to 1.
+    is_rest: bool,
+}
+
+/// The place of each epoch's end in time: `epoch`, `step`, or else the seconds of training until then.
+pub fn time(run: &Run, name: &str) -> Vec<f64> {
+    let mut seconds = 0.0;
+    let at = |record: &EpochRecord| match name {
+        "epoch" => record.epoch as f64,
+        "step" => record.step as f64,
+        _ => {
+            seconds += record.seconds;
+            seconds
+        }
+    };
+    run.history.iter().map(at).collect()
+}
+
+impl<'a> Quantity<'a> {
+    /// `accuracy`, or `1-accuracy`.
+    pub fn new(text: &'a str) -> Quantity<'a> {
+        match text.strip_prefix("1-") {
+            Some(name) => Quantity { name: name.trim(), is_rest: true },
+            None => Quantity { name: text, is_rest: false },
+        }
+    }
+
+    /// Its value after each epoch, or the names that there are.
+    pub fn history(self, run: &Run) -> Result<Vec<f64>, Vec<String>> {
+        let value = |record: &EpochRecord| self.pick(&of_record(record));
+        run.history.iter().map(value).collect()
+    }
+
+    /// Its value at the end, or the names that there are.
+    pub fn last(self, run: &Run) -> Result<f64, Vec<String>> {
+        self.pick(&of_report(run))
+    }
+
+    fn pick(self, numbers: &[(String, f64)]) -> Result<f64, Vec<String>> {
+        let exact = numbers.iter().find(|(name, _)| name == self.name);
+        // A report is named by its source text where it has no name: its function is enough.
+        let short = || numbers.iter().find(|(name, _)| name.split('(').next() == Some(self.name));
+        let (_, value) =
+            exact.or_else(short).ok_or_else(|| numbers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>())?;
+        Ok(if self.is_rest { 1.0 - value } else { *value })
+    }
+}
+
+fn of_record(record: &EpochRecord) -> Vec<(String, f64)> {
+    let own = [
+        ("objective", record.objective),
+        ("zeros", 1.0 - record.zeros.density()),
+        ("density", record.zeros.density()),
+        ("speed", record.speed()),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let reports = record.reports.iter().map(|(name, value)| (name.clone(), *value));
+    let terms = record.terms.iter().map(|term| (term.text.clone(), term.value));
+    reports.chain(own).chain(terms).collect()
+}
+
+fn of_report(run: &Run) -> Vec<(String, f64)> {
+    let (report, left) = (&run.report, run.report.remaining);
+    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let own = [
+        ("parameters", left.non_zero as f64),
+        ("density", share(left.non_zero, left.parameters)),
+        ("live", left.live as f64),
+        ("live density", share(left.live, left.parameters)),
+        ("flops", left.live_flops as f64),
+        ("flops share", share(left.live_flops, left.flops)),
+        ("seconds", report.seconds.train),
+        ("epochs", report.epochs),
+        ("steps", report.steps as f64),
+        ("seed", report.origin.seed as f64),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let reports = report.metrics.iter().map(|(name, value)| (name.clone(), *value));
+    let constants = report.origin.settings.iter();
+    let constants = constants.filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?)));
+    let budgets = report.budgets.iter().map(|budget| (budget.text.clone(), budget.counted));
+    reports.chain(own).chain(constants).chain(budgets).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_goes_by_its_name_or_its_function() {
+        let numbers = [("accuracy(net(x), y)".to_owned(), 0.75), ("error".to_owned(), 0.5)];
+        assert_eq!(Quantity::new("accuracy").pick(&numbers), Ok(0.75));
+        assert_eq!(Quantity::new("1-accuracy").pick(&numbers), Ok(0.25));
+        assert_eq!(Quantity::new("error").pick(&numbers), Ok(0.5));
+        assert_eq!(Quantity::new("zeros").pick(&numbers).map_err(|names| names.len()), Err(2));
+    }
+}
