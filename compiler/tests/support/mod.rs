@@ -114,6 +114,8 @@ pub enum Evaluator {
 pub struct Trained {
     /// Effective parameters by path, and measures.
     pub tensors: BTreeMap<String, ArrayD<f64>>,
+    /// Free parameters and states by path.
+    pub lasting: BTreeMap<String, ArrayD<f64>>,
     /// How it went.
     pub outcome: Outcome,
 }
@@ -131,7 +133,7 @@ pub fn example(name: &str) -> String {
     std::fs::read_to_string(path).expect("the example is there")
 }
 
-/// Trains a program on its one data set, as `spnc run --set … --seed …` does.
+/// Trains a program on its one data set, if it has one, as `spnc run --set … --seed …` does.
 ///
 /// # Panics
 ///
@@ -141,7 +143,7 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let mut no_modules = |path: &str| Err(format!("there is no {path}"));
     let Compiled { model, sources } =
         compile_in(text, &mut no_modules, sets, &mut world).unwrap_or_else(|errors| panic!("{errors}"));
-    let data = world.opened.pop().expect("the program has data");
+    let data = world.opened.pop().unwrap_or_else(Dataset::empty);
     let plan = model.plan.as_ref().expect("the program has a plan");
     let seed = seed.unwrap_or(plan.seed);
     let stages = lower::interface::stages(plan, None);
@@ -156,7 +158,9 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     program.init(seed);
     let outcome = train(program.as_mut(), &data, &plan, &|| 0.0, &mut Nobody, &AtomicBool::new(false));
     let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
-    Trained { tensors: program.effective().into_iter().collect(), outcome }
+    let infos = program.description().tensors.clone();
+    let lasting = infos.into_iter().enumerate().map(|(index, info)| (info.name, program.read(index))).collect();
+    Trained { tensors: program.effective().into_iter().collect(), lasting, outcome }
 }
 
 struct Nobody;
