@@ -200,7 +200,7 @@ pub enum Op {
     /// Whether an element is among the `k` largest along the last axis; among equal ones those that stand first.
     /// `f32` to `bool`; its derivative is zero.
     TopK(Value, usize),
-    /// The sum of all elements up to each one along an axis, itself included.
+    /// The sum of all elements up to each one along an axis, itself included (`f32`).
     CumSum {
         /// The numbers.
         a: Value,

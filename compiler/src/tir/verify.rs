@@ -29,7 +29,7 @@
 //! - `concat`: at least one operand, an existing axis; types equal but for the sizes along it, which add up to the result's;
 //! - `gather`, `scatter`: numbers of rows in `i32`; table, numbers and rows fit (see [`Op::Gather`]); `scatter` is for `f32`;
 //! - `top_k`: `f32` with a last axis of at least `k`; a bool of that shape;
-//! - `cumsum`: the operand has the result's type, numbers only; the axis exists;
+//! - `cumsum`: the operand has the result's type, `f32`; the axis exists;
 //! - `with_gradient`: both operands have the result's type, which is `f32`;
 //! - `grad`: the derivative of an `f32[]` by an `f32`, whose type is the result's.
 //!

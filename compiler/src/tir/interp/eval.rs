@@ -50,7 +50,7 @@ pub fn eval(func: &Func, def: &Def, get: Operands<'_>, out: &mut [f64]) {
         Op::TopK(a, k) => rows::top_k(flat(&get(*a)), *k, *ty.shape.last().expect("it has a last axis"), out),
         Op::CumSum { a, axis, reverse } => {
             out.copy_from_slice(flat(&get(*a)));
-            rows::cumsum(*axis, *reverse, view_mut(ty, out), |sum, x| wrap(ty, sum + x));
+            rows::cumsum(*axis, *reverse, view_mut(ty, out));
         }
         Op::Grad(..) => panic!("{} still asks for a derivative", func.name),
     }

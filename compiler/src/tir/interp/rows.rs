@@ -99,14 +99,14 @@ pub fn top_k(a: &[f64], k: usize, n: usize, out: &mut [f64]) {
     }
 }
 
-/// Running sums along `axis`, each added to by `add`.
-pub fn cumsum(axis: usize, reverse: bool, mut out: ArrayViewMutD<'_, f64>, add: impl Fn(f64, f64) -> f64) {
+/// Running sums along `axis`, in place.
+pub fn cumsum(axis: usize, reverse: bool, mut out: ArrayViewMutD<'_, f64>) {
     for mut lane in out.lanes_mut(Axis(axis)) {
         if reverse {
             lane.invert_axis(Axis(0));
         }
         let _ = lane.iter_mut().fold(0.0, |sum, x| {
-            *x = add(sum, *x);
+            *x += sum;
             *x
         });
     }

@@ -1,6 +1,6 @@
 //! Rules about ops that choose, move or add up elements by their positions.
 
-use super::{Checked, NUMBERS, check, check_const, expect_dtype, expect_one_of, expect_shape, expect_type};
+use super::{Checked, check, check_const, expect_dtype, expect_one_of, expect_shape, expect_type};
 use crate::tir::{DType, Func, Type, Value};
 
 /// `lo`, `hi` and `gap` new elements `value` around and between those of `a`.
@@ -60,6 +60,6 @@ pub fn check_top_k(func: &Func, a: Value, k: usize, ty: &Type) -> Checked {
 /// Sums along `axis`.
 pub fn check_cumsum(func: &Func, a: Value, axis: usize, ty: &Type) -> Checked {
     expect_type(func, a, ty)?;
-    expect_one_of(ty.dtype, NUMBERS)?;
+    expect_one_of(ty.dtype, &[DType::F32])?;
     check(axis < ty.rank(), || format!("there is no axis {axis}"))
 }
