@@ -86,7 +86,7 @@ pub fn reshape(map: &Map, from: &[usize], to: &[usize], space: &[usize]) -> Opti
 }
 
 /// The operands of an elementwise op or a view, and where their elements are when the result's is at `map`;
-/// `Err` names the operand of a reshape whose position is not affine.
+/// `Err` names what must be in memory: the operand of a reshape whose position is not affine, draws of which a part is wanted.
 pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result<Vec<(Value, Map)>, Value> {
     let shape = |v: Value| &func.ty(v).shape[..];
     let op = &func.def(value).op;
@@ -95,6 +95,8 @@ pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result
         Op::Transpose(_, perm) => tir::build::inverse(perm).iter().map(|axis| map[*axis].clone()).collect(),
         Op::Reshape(a) => reshape(map, shape(value), shape(*a), space).ok_or(*a)?,
         Op::Slice { start, step, .. } => map.iter().zip(start.iter().zip(step)).map(sliced).collect(),
+        // Draws are counted from the first element: a part of them is cut out of memory.
+        Op::Uniform { .. } if start(map, shape(value)) > 0 => return Err(value),
         Op::Uniform { .. } => vec![],
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) => map.clone(),
         Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => map.clone(),
