@@ -146,6 +146,9 @@ impl Front {
         if let Some(batch) = model.plan.as_ref().and_then(|plan| plan.batch) {
             data.check_batch(batch).map_err(|error| output::data_error(&error))?;
         }
+        if let Some(lacks) = &data.lacks {
+            output::note(&format!("note: {lacks}"));
+        }
         Ok(self.files.take(&model.data[0].spec))
     }
 

@@ -1,7 +1,7 @@
 //! `cifar10(…)` and `cifar100(…)`: the binary form of CIFAR, plain or gzip.
 //!
 //! A file is a row of records: one label byte (CIFAR-100: a coarse one before the fine one), then 32x32 pixels of red, of
-//! green and of blue. Any of the training files may be missing; `about` says which.
+//! green and of blue. Any of the training files may be missing; `lacks` says which.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,8 @@ fn open(kind: &Kind, request: &Request, search: &[PathBuf]) -> Result<Dataset, D
     let label = Column::new("label", Element::Integer, vec![], Values::U8(records.labels));
     let mut data = Dataset::new(vec![image, label], n_train, n_test);
     data.constants = vec![("classes".to_owned(), kind.classes as f64)];
-    data.about = about(kind, &folder, &missing);
+    data.about = about(kind, &folder);
+    data.lacks = lacks(&folder, &missing, n_train);
     hold_out(&args, data)
 }
 
@@ -97,17 +98,18 @@ fn needed(kind: &Kind, error: DataError) -> DataError {
     error.help(format!("the folder needs the binary form of the data set: {}, each plain or as `.gz`", list(names)))
 }
 
-fn about(kind: &Kind, folder: &Path, missing: &[&str]) -> String {
+fn about(kind: &Kind, folder: &Path) -> String {
     let names = fs::read_to_string(folder.join(kind.names)).unwrap_or_default();
     let names: Vec<&str> = names.lines().map(str::trim).filter(|name| !name.is_empty()).collect();
-    let classes = match names.len() {
+    match names.len() {
         n if n == kind.classes => format!("classes {}", names.join(", ")),
         _ => format!("{} classes", kind.classes),
-    };
-    match missing {
-        [] => classes,
-        _ => format!("{classes}; without {}, which the folder does not have", list(missing.iter().copied())),
     }
+}
+
+fn lacks(folder: &Path, missing: &[&str], n_train: usize) -> Option<String> {
+    let names = list(missing.iter().copied());
+    (!missing.is_empty()).then(|| format!("{} has no {names}, so there are {n_train} training images", quoted(folder)))
 }
 
 /// What has been read.
@@ -193,8 +195,9 @@ mod tests {
         let mut pixels = vec![0.0; PIXELS];
         data.gather(Split::Train, &[4], 0, FieldMut::F32(&mut pixels));
         assert!(pixels.iter().all(|&pixel| pixel == 2.0));
-        let without = "10 classes; without `data_batch_2.bin`, `data_batch_4.bin`, `data_batch_5.bin`";
-        assert!(data.about.starts_with(without), "{}", data.about);
+        let missing =
+            "has no `data_batch_2.bin`, `data_batch_4.bin`, `data_batch_5.bin`, so there are 5 training images";
+        assert!(data.lacks.as_ref().is_some_and(|lacks| lacks.ends_with(missing)), "{:?}", data.lacks);
         let held = open_folder("cifar10", dir.path(), &[("hold_out", 2.0)]).expect("whole files");
         assert_eq!((held.n(Split::Train), held.n(Split::Validation)), (3, 2));
     }

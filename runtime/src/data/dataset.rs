@@ -167,6 +167,8 @@ pub struct Dataset {
     pub constants: Vec<(String, f64)>,
     /// What was done to the files' numbers, or how they were made, for the curious.
     pub about: String,
+    /// What a whole data set has and this one does not, for the user to know.
+    pub lacks: Option<String>,
     /// For synthetic data, the features that the teacher looks at, in increasing order.
     pub support: Option<Vec<usize>>,
 }
