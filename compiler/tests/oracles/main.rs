@@ -1,7 +1,8 @@
 //! Every reference value and gradient of the oracle files goes through the text of the standard library: what a user writes,
 //! compiled as a user's program is.
 //!
-//! The files lie in `../shared/oracles`, or where `SPNET_ORACLES` says; without them the test says so and does nothing.
+//! Some files lie here, beside the scripts that wrote them; others in `../shared/oracles`, or where `SPNET_ORACLES` says. Without
+//! those the test says so and leaves them out.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -63,7 +64,7 @@ fn interpreted(func: &Func, inputs: Inputs) -> Vec<(String, ArrayD<f64>)> {
 
 /// Asks every case and reports all that differ.
 fn check_all(evaluate: Evaluate, tolerance: f64) {
-    let Some(cases) = cases() else { return };
+    let cases = cases();
     let wrong: Vec<String> = cases.iter().flat_map(|case| check(case, evaluate, tolerance)).collect();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
@@ -125,12 +126,17 @@ fn compare(found: &ArrayD<f64>, expected: &Array, tolerance: f64) -> Option<Stri
     Some(format!("element {position} is {element:e}, expected {:e}", expected.data[position]))
 }
 
-/// All cases, where the files are there.
-fn cases() -> Option<Vec<Case>> {
-    let Some(folder) = folder() else {
-        println!("skipped: no ../shared/oracles, and SPNET_ORACLES names no folder");
-        return None;
-    };
+/// The cases beside this file, and the shared ones if they are there.
+fn cases() -> Vec<Case> {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+    let shared = folder();
+    if shared.is_none() {
+        println!("partly skipped: no ../shared/oracles, and SPNET_ORACLES names no folder");
+    }
+    [own].into_iter().chain(shared).flat_map(cases_in).collect()
+}
+
+fn cases_in(folder: PathBuf) -> Vec<Case> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder can be listed")
         .map(|entry| entry.expect("an entry").path())
@@ -141,7 +147,7 @@ fn cases() -> Option<Vec<Case>> {
         let text = fs::read_to_string(path).expect("an oracle file can be read");
         serde_json::from_str(&text).expect("an oracle file holds cases")
     };
-    Some(files.iter().flat_map(read).collect())
+    files.iter().flat_map(read).collect()
 }
 
 fn folder() -> Option<PathBuf> {

@@ -18,6 +18,8 @@ pub struct Array {
 pub struct Case {
     /// As `GroupThreshold rectified zero group`.
     pub name: String,
+    /// What is asked, where the name does not say it.
+    pub program: Option<Program>,
     /// The names of each input's axes.
     pub axes: BTreeMap<String, Vec<String>>,
     /// Numbers that the case fixes.
@@ -31,6 +33,17 @@ pub struct Case {
     /// The derivative of the product by each input.
     #[serde(default)]
     pub gradients: BTreeMap<String, Array>,
+}
+
+/// The words of a question, in the file of its case: parameters are called as the inputs, those with a dot are the instance's.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Program {
+    /// As `std.layers.Lstm`; empty for names of the prelude.
+    pub import: String,
+    /// The instance `it`, as `Lstm[Hidden = 2]`.
+    pub instance: Option<String>,
+    /// As `conv2d(x, w, stride: 2)`.
+    pub value: String,
 }
 
 /// A program whose objective is `sum(cotangent * value)`; its parameters hold the case's inputs.
@@ -59,6 +72,9 @@ struct Asked {
 ///
 /// If the library has no words for it.
 pub fn question(case: &Case) -> Question {
+    if let Some(program) = &case.program {
+        return question_in_words(case, program);
+    }
     let asked = asked(case);
     let mut body = String::new();
     let mut params = BTreeMap::new();
@@ -84,6 +100,26 @@ pub fn question(case: &Case) -> Question {
         asked.value
     );
     Question { text, params }
+}
+
+/// The value and its cotangent are looked at as lists: names and order of the value's axes are the library's.
+fn question_in_words(case: &Case, program: &Program) -> Question {
+    let Program { import, instance, value } = program;
+    let declared = case.inputs.iter().filter(|(name, _)| !name.contains('.'));
+    let mut body: String = declared
+        .map(|(name, array)| format!("    param {name}: {} = 0\n", axes(case, &case.axes[name], &array.shape)))
+        .collect();
+    let _ = writeln!(body, "    param cotangent: [N: {}] = 0", case.value.data.len());
+    if let Some(instance) = instance {
+        let _ = writeln!(body, "    it = {instance}");
+    }
+    let import = if import.is_empty() { String::new() } else { format!("use {import}\n\n") };
+    let text = format!(
+        "{import}fn line(y: [...S]) -> [N] = reshape(y, [N])\n\nlayer Case() -> [] {{\n{body}    sum(cotangent * line({value}))\n}}\n\n\
+         model net = Case\n\nminimize net()\n"
+    );
+    let path = |name: &String| (name.clone(), format!("net.{name}"));
+    Question { text, params: case.inputs.keys().map(path).collect() }
 }
 
 /// Settings that are lists of numbers.
