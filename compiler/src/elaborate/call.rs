@@ -273,7 +273,7 @@ impl<'p> Elab<'p, '_> {
             None => self.loosen(value, at)?,
         };
         let name = &frame.locals[input.local.0 as usize].name;
-        let value = self.named(frame, name, value)?;
+        let value = self.received(frame, name, value)?;
         frame.values[input.local.0 as usize] = Some(value);
         Ok(())
     }

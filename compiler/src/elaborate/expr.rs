@@ -93,7 +93,9 @@ impl<'p> Elab<'p, '_> {
         match &def.kind {
             DefKind::Const(expr) => self.enter(&def.name, span, |elab| elab.eval_top(expr)),
             DefKind::Fn(_) => Ok(Value::Fn(id)),
-            DefKind::Layer(_) => Ok(Value::Layer(LayerValue { def: id, sizes: vec![], settings: None, span })),
+            DefKind::Layer(_) => {
+                Ok(Value::Layer(LayerValue { def: id, sizes: vec![], settings: None, home: None, span }))
+            }
             DefKind::Data(_) => self.data_value(id),
             DefKind::Model(expr) => self.model_value(id, expr),
             DefKind::Group(_) => self.named_group(id).map(Value::Set),

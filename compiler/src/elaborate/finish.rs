@@ -102,7 +102,9 @@ impl Elab<'_, '_> {
             let outputs: Vec<ExprId> = self.outputs.iter().map(|output| output.value).collect();
             flops = model::count::flops_by_path(&self.build.graph, &outputs);
         }
-        let shown = self.instances.values().filter(|inst| !inst.path.starts_with("optimizer."));
+        // What a branch that is not taken would have applied is no part of the network.
+        let exists = |inst: &&Inst| inst.applied || !inst.path.contains('.');
+        let shown = self.instances.values().filter(exists).filter(|inst| !inst.path.starts_with("optimizer."));
         let mut shown: Vec<&Inst> = shown.collect();
         shown.sort_by_cached_key(|inst| self.ancestry(&inst.path));
         shown.into_iter().map(|inst| self.model_instance(inst, flops.get(&inst.path).copied().unwrap_or(0))).collect()

@@ -77,14 +77,30 @@ impl<'p> Elab<'p, '_> {
         if !matches!(value, Value::Layer(_) | Value::Chain(_)) {
             return Ok(value);
         }
-        let path = match frame.instance {
-            Some(owner) => self.member_path(owner, &name.text),
-            None => self.unnamed_path(&name.text),
-        };
+        let path = self.path_of_name(frame, name);
         match value {
             Value::Layer(layer) => self.instance(path, &layer).map(Value::Instance),
             Value::Chain(layers) => self.chain_at(&path, &layers).map(Value::Instances),
             other => Ok(other),
+        }
+    }
+
+    fn path_of_name(&mut self, frame: &Frame<'p>, name: &Name) -> Symbol {
+        match frame.instance {
+            Some(owner) => self.member_path(owner, &name.text),
+            None => self.unnamed_path(&name.text),
+        }
+    }
+
+    /// What a setting or an input is bound to: a layer stays one, to be made an instance under each name that it is given, and where it
+    /// is applied as it is, under its own.
+    pub(super) fn received(&mut self, frame: &Frame<'p>, name: &Name, value: Value) -> Eval<Value> {
+        match value {
+            Value::Layer(layer) => {
+                let home = Some(self.path_of_name(frame, name));
+                Ok(Value::Layer(LayerValue { home, ..layer }))
+            }
+            other => self.named(frame, name, other),
         }
     }
 
@@ -95,8 +111,10 @@ impl<'p> Elab<'p, '_> {
 
     /// An instance that is applied where it is written: it goes by its layer's name, numbered from the second one on.
     pub(super) fn unnamed_instance(&mut self, layer: &LayerValue) -> Eval<InstanceRef> {
-        let name = self.def(layer.def).name.text.clone();
-        let path = self.unnamed_path(&name);
+        let path = match &layer.home {
+            Some(home) => home.clone(),
+            None => self.unnamed_path(&self.def(layer.def).name.text),
+        };
         self.instance(path, layer)
     }
 

@@ -41,6 +41,8 @@ pub(super) struct LayerValue {
     pub sizes: Vec<(Symbol, Size, Span)>,
     /// The settings that were given, one slot for each that is declared; `None` before the settings' parentheses.
     pub settings: Option<Rc<Vec<Option<Value>>>>,
+    /// Where its instance lives if it is applied as it is: it came in as a setting or an input of this path.
+    pub home: Option<Symbol>,
     /// Where it is written.
     pub span: Span,
 }

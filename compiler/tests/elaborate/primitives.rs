@@ -297,6 +297,29 @@ minimize net(full_like(positions(4), 1))
 }
 
 #[test]
+fn a_layer_as_a_setting_is_an_instance_under_each_of_its_names() {
+    let text = "
+layer Shift(start = 1)(x: [N]) -> [N] {
+    param amount: [] = start
+    x + amount
+}
+layer Inner(way = Shift)(x: [N]) -> [N] {
+    a = way
+    b = way
+    x |> a |> b |> way |> way
+}
+layer Net(x: [N], way = Shift(start: 10)) {
+    inner = Inner(way: way)
+    c = way
+    sum(x |> inner |> c |> way)
+}
+model net = Net
+minimize net(full([1], 0)) + 0 * (net.inner.a.amount + net.inner.b.amount + net.inner.way.amount + net.c.amount + net.way.amount)
+";
+    assert_program(text, &[60.0, 0.0]);
+}
+
+#[test]
 fn mistakes_with_parts_are_told_apart() {
     let codes = |text: &str| match try_elaborate("bad", &format!("{PRELUDE}{CUBE}{text}")) {
         Ok(_) => panic!("{text} has a mistake"),
