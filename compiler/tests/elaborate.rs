@@ -436,3 +436,90 @@ minimize sum(net2()) + net2.shifts.0.amount + net2.shifts.1.amount + net2.again.
     let total: f64 = cells().map(|(r, c)| w(r, c) + 26.0).sum();
     assert_terms(text, &[total, 3.0, 3.0, 10.0]);
 }
+
+#[test]
+fn starts_come_from_files_under_their_paths_or_under_the_names_that_are_given() {
+    let program = |names: &str, file: &str| {
+        format!(
+            "use std.layers.Dense\ndata d = csv(\"c\")\nmodel net = Dense[Out = 3]\nminimize squared(sum(net(d.x)), sum(d.y))\n\
+             init net from \"{file}\" {names}\n"
+        )
+    };
+    let starts = |text: &str| {
+        let (model, sources) = elaborated("test", text);
+        let literal = |name: &str| -> Option<Tensor> {
+            let index = (0..model.literals.len()).find(|index| *lower::interface::literal_name(*index) == *name)?;
+            Some(model.literals[index].value.clone())
+        };
+        interp::run(&lower::to_tir::init(&model, &sources), &literal).expect("no start is drawn")
+    };
+    let named = "{ w = \"layers.0.weight\", b = \"layers.0.bias\" }";
+    for (names, file) in [(named, "dense.safetensors"), ("{ unused = \"head.*\" }", "extra.safetensors")] {
+        let values = starts(&program(names, file));
+        assert_eq!(values["net.w"][[2, 1]], 5.0);
+        assert_eq!(values["net.b"].iter().copied().collect::<Vec<f64>>(), [1.0, 2.0, 3.0]);
+    }
+    let only_w = program("{ w = \"layers.0.weight\", unused = \"*bias\" }", "dense.safetensors");
+    let (model, _) = elaborated("test", &only_w.replace("init net from", "init net.w from"));
+    assert_eq!(model.literals.len(), 1);
+}
+
+#[test]
+fn sets_can_be_averaged_compared_and_listed_in_the_objective() {
+    let program = |objective: &str| {
+        format!(
+            "use std.norms.l1\nlayer Two() -> [] {{\n    param a: [2] = positions(2)\n    param b: [3] = positions(3)\n    sum(a) + sum(b)\n}}\n\
+             model net = Two\ngroup weights = net.{{a, b}} by whole\ngroup both = (net.a by each, net.b by whole)\nminimize {objective}\n"
+        )
+    };
+    for (objective, expected) in [
+        ("l1(weights)", vec![4.0]),
+        ("mean over weights of l1", vec![2.0]),
+        ("max over weights of l1", vec![3.0]),
+        ("each over weights of l1", vec![1.0, 3.0]),
+        ("l1(both)", vec![4.0]),
+        ("l1(join(net.a by whole, net.b by whole))", vec![4.0]),
+        ("{\n    sum = l1(weights)\n    sum^2\n}", vec![16.0]),
+    ] {
+        assert_eq!(terms(&program(objective)), expected, "{objective}");
+    }
+}
+
+const PLANNED: &str = r#"
+use std.layers.{Dense, flatten}
+use std.sparse.{Reweighted, MagnitudeMask}
+data digits = digits()
+layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 6]
+    fc2 = Dense[Out = 10]
+    state seen: [] = 0
+    every 50 steps { seen <- seen + 1 }
+    image |> flatten |> fc1 |> relu |> fc2
+}
+model net = Net
+group weights = net.*.w by each
+group units = join(net.fc1.w by Out, net.fc1.b by Out, net.fc2.w by In)
+sparsify weights with Reweighted then MagnitudeMask as rw
+minimize cross_entropy(net(digits.image / 16), digits.label)
+train {
+    batch = 64
+    optimizer = sgd(lr: 0.1)
+    phase dense { epochs = 20 }
+    repeat round in 1..2 {
+        fire reweight(tau: 0.1 * 0.5^round)
+        phase { epochs = 10, fresh = true }
+    }
+    for w in weights {
+        fire prune(0.7) on w
+        phase tune { epochs = 2, lr = 0.01, every epoch { fire prune(0.1) on w } }
+    }
+}
+"#;
+
+#[test]
+fn a_plan_prints_its_stages_and_what_events_write() {
+    let (model, _) = elaborated("planned", PLANNED);
+    let printed = spnc::model::print(&model);
+    let plan = printed.split_once("\nplan\n").expect("there is a plan").1;
+    expect_test::expect_file!["golden/model/planned.plan"].assert_eq(plan);
+}

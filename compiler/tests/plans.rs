@@ -345,3 +345,41 @@ fn every_evaluator_draws_alike_in_events() {
     let still = steps(START, 3, 0.1);
     assert!(runs[0].lasting["net.w"].iter().zip(still).all(|(shaken, still)| (shaken - still).abs() > 1e-6));
 }
+
+#[test]
+fn one_threshold_over_all_scales_cuts_the_smallest_of_any_layer() {
+    let text = "use std.sparse.MagnitudeMask\nlayer Scale[N](x: [N]) -> [N] {\n    param scale: [N] = x\n    scale\n}\n\
+                layer Net() -> [] {\n    a = Scale\n    b = Scale\n    sum(a(positions(4))) + sum(b(positions(2) + 10))\n}\nmodel net = Net\n\
+                sparsify join(net.*.scale by whole) with MagnitudeMask as mask\nminimize net()\nreport left = sum(mask.density)\n\
+                train {\n    epochs = 1\n    optimizer = frozen\n    fire keep(50%)\n    phase { }\n}\n";
+    trained(text, |run| {
+        close(run.tensors["net.a.scale"].iter(), [0.0, 0.0, 0.0, 3.0].iter(), "a");
+        close(run.tensors["net.b.scale"].iter(), [10.0, 11.0].iter(), "b");
+        close([run.outcome.metrics["left"]].iter(), [0.5].iter(), "left");
+    });
+}
+
+/// Digits through two convolutions, whose channels are masked.
+const MASKED_CHANNELS: &str = "use std.layers.{Conv2d, BatchNorm, Dense}\nuse std.sparse.UnitMask\ndata d = digits()\n\
+    layer Block[Out](x: [B, C, H, W]) -> [B, Out, H, W] {\n    conv = Conv2d[Out = Out]\n    bn = BatchNorm\n    x |> conv |> bn |> relu\n}\n\
+    layer Net(image: [B, H, W]) -> [B, 10] {\n    one = Block[Out = 3]\n    two = Block[Out = 4]\n    head = Dense[Out = 10]\n\
+    \x20   reshape(image, [B, 1, H, W]) |> one |> two |> pooled |> head\n}\nfn pooled(x: [B, C, H, W]) = mean(x, H, W)\nmodel net = Net\n\
+    sparsify net.{one, two} with UnitMask(own: true, refresh: 4, gamma: 0.05) as mask\n\
+    minimize cross_entropy(net(d.image / 16), d.label) + 0.1 * sum(mask.soft)\nreport kept = sum(mask.density)\n\
+    train { epochs = 1, batch = 240, optimizer = sgd(lr: 0.1), optimizer for mask.s = sgd(lr: 1), clip = 5 }\n";
+
+#[test]
+fn masks_on_the_results_of_layers_are_drawn_counted_and_trained() {
+    trained(MASKED_CHANNELS, |run| {
+        // 1437 samples in batches of 240: six steps; every mask saw the sharpness of its own draws after step 4.
+        for layer in ["one", "two"] {
+            let [s, beta, draws] = ["s", "beta", "draws"].map(|name| &run.lasting[&format!("mask.net.{layer}.{name}")]);
+            assert!(s.iter().all(|s| *s < 0.0), "the penalty closes masks: {s}");
+            for (beta, draws) in beta.iter().zip(draws) {
+                let counted = (0..=2).map(|later| (1.0 + 0.05 * (draws - f64::from(later))).powf(0.7));
+                assert!((1.0..=7.0).contains(draws), "started at 1, drawn at most six times: {draws}");
+                assert!(counted.into_iter().any(|x| (x - beta).abs() < 1e-4), "{beta} after {draws} draws");
+            }
+        }
+    });
+}

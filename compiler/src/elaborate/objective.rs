@@ -7,7 +7,7 @@ use super::value::{Cut, InstanceRef, Member, Target, Tensor, Value};
 use super::{Elab, Eval, Failed, Mode, Phase};
 use crate::diag::Span;
 use crate::model::{self, Budget, ExprId, Op, ParamId, Report, Size, Symbol, Term, TermKind};
-use crate::resolve::hir::{BinaryOp, Decl, DeclKind, DefId, DefKind, Expr, ExprKind, Quantity};
+use crate::resolve::hir::{BinaryOp, Decl, DeclKind, DefId, DefKind, Expr, ExprKind, Over, Quantity};
 use crate::scalar::Binary;
 
 /// What is minimised.
@@ -295,7 +295,11 @@ impl<'p> Elab<'p, '_> {
             let DeclKind::Report(name, expr) = &decl.kind else { continue };
             let values = self.scalars(expr, "a report");
             if let Some(values) = self.lose(values, expr.span) {
-                let name = name.as_ref().map_or_else(|| text::expr(self.program, expr), |name| name.text.to_string());
+                let text = || match &expr.kind {
+                    ExprKind::Over(Over::Each, _, f) => text::expr(self.program, f),
+                    _ => text::expr(self.program, expr),
+                };
+                let name = name.as_ref().map_or_else(text, |name| name.text.to_string());
                 reports.push(Report { name, values });
             }
         }

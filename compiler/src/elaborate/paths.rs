@@ -142,6 +142,18 @@ impl<'p> Elab<'p, '_> {
         Some(text)
     }
 
+    /// The layer instances that a path (pattern) means; none where it means tensors.
+    pub(super) fn instances_at(&mut self, expr: &'p Expr) -> Vec<Symbol> {
+        let path = take_apart(expr);
+        let ExprKind::Def(def) = path.base.kind else { return vec![] };
+        let DefKind::Model(_) = self.def(def).kind else { return vec![] };
+        let prefix = self.def(def).name.text.clone();
+        if path.segments.is_empty() || !self.matches(&prefix, &path.segments).is_empty() {
+            return vec![];
+        }
+        self.instances.keys().filter(|own| fits_below(&prefix, own, &path.segments)).cloned().collect()
+    }
+
     fn chain_path(&self, chain: &[InstanceRef]) -> Option<Symbol> {
         let first = &self.instances[chain.first()?.id].path;
         first.rsplit_once('.').map(|(path, _)| path.into())

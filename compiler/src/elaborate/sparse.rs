@@ -67,21 +67,25 @@ impl<'p> Elab<'p, '_> {
     }
 
     fn put_on(&mut self, decl: &'p Decl, target: &'p Expr, with: &'p [Expr], name: &Symbol) -> Eval<()> {
-        let members = match self.instance_path(target) {
-            Some(path) => vec![Member { path, target: Target::Inner, cut: None, raw: false }],
-            None => self.members_top(target)?,
-        };
-        for member in members {
-            self.put_on_member(decl, member, target.span, with, name)?;
+        for (member, at) in self.sparse_members(target)? {
+            self.put_on_member(decl, member, at, with, name)?;
         }
         Ok(())
     }
 
-    /// The path of a layer instance inside a model, which stands for its result.
-    fn instance_path(&mut self, target: &'p Expr) -> Option<Symbol> {
-        let ExprKind::Field(..) = target.kind else { return None };
-        let path: Symbol = self.exact_path(target)?.into();
-        self.instances.contains_key(&path).then_some(path)
+    /// What a `sparsify` line is put on: tensors, or layer instances, which stand for their results.
+    fn sparse_members(&mut self, target: &'p Expr) -> Eval<Vec<(Member, Span)>> {
+        if let ExprKind::Tuple(targets) = &target.kind {
+            let all: Vec<Eval<Vec<(Member, Span)>>> = targets.iter().map(|it| self.sparse_members(it)).collect();
+            return Ok(all.into_iter().collect::<Eval<Vec<Vec<(Member, Span)>>>>()?.concat());
+        }
+        let results = self.instances_at(target);
+        let result = |path| Member { path, target: Target::Inner, cut: None, raw: false };
+        let members = match results.is_empty() {
+            true => self.members_top(target)?,
+            false => results.into_iter().map(result).collect(),
+        };
+        Ok(members.into_iter().map(|member| (member, target.span)).collect())
     }
 
     fn put_on_member(&mut self, decl: &'p Decl, member: Member, at: Span, with: &'p [Expr], name: &Symbol) -> Eval<()> {

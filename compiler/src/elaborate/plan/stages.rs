@@ -222,14 +222,14 @@ impl<'p> Elab<'p, '_> {
         let mut every_steps = vec![];
         for n in lengths {
             let handlers = self.handlers_of(|when| *when == When::Steps(n));
-            let event = self.event(format!("every {n} steps"), &handlers, (&[], None))?;
+            let event = self.event("update".into(), &handlers, (&[], None))?;
             every_steps.push((n, to.event(event)));
         }
         let handlers = self.handlers_of(|when| *when == When::Epoch);
         if handlers.is_empty() {
             return Ok((every_steps, vec![]));
         }
-        let event = self.event("every epoch".into(), &handlers, (&[], None))?;
+        let event = self.event("update".into(), &handlers, (&[], None))?;
         Ok((every_steps, vec![to.event(event)]))
     }
 
