@@ -131,6 +131,12 @@ pub trait Program {
     /// Parameters as the network sees them (by path), and the values of measures.
     fn effective(&mut self) -> Vec<(String, ArrayD<f64>)>;
 
+    /// The floating-point operations of one sample's forward pass that are left with these effective parameters, where counting them
+    /// is cheap.
+    fn live_flops(&self, _effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
+        None
+    }
+
     /// Runs the batch in the fields of [`Entry::Train`] again and says which value of which layer is the first that is not
     /// finite; `None` where all are.
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String>;

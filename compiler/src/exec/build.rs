@@ -34,7 +34,12 @@ pub struct Built {
     pub report: Func,
     /// Tensors as the network sees them.
     pub effective: Func,
+    /// The network on one sample, where it is small enough to count what is left of it after every epoch.
+    pub network: Option<Func>,
 }
+
+/// The most operations of a sample that are counted after every epoch.
+const COUNTED: u64 = 200_000_000;
 
 /// A step of training.
 #[derive(Clone, Debug)]
@@ -56,6 +61,7 @@ impl Built {
             let func = optimised(to_tir::train_step(model, sources, variant, batch));
             Step { variant, batch, func }
         };
+        let is_counted = model.instances.iter().map(|instance| instance.flops).sum::<u64>() <= COUNTED;
         let steps = |variant| sizes.train.iter().map(move |&batch| step(variant, batch));
         Built {
             interface: interface::of(model),
@@ -65,6 +71,7 @@ impl Built {
             events: (0..n_events).map(|event| optimised(to_tir::event(model, sources, event))).collect(),
             report: optimised(to_tir::report(model, sources)),
             effective: optimised(to_tir::effective(model, sources)),
+            network: is_counted.then(|| optimised(to_tir::network(model, sources))),
         }
     }
 }

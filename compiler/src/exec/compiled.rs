@@ -228,6 +228,10 @@ impl Program for Compiled {
         values.map(|(name, buffer, shape)| (outside_name(name), widen(self.code.floats(*buffer), shape))).collect()
     }
 
+    fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
+        self.host.live_flops(effective)
+    }
+
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
         let tensors = self.tensor_values();
         let step = self.trained.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;

@@ -1,11 +1,14 @@
 //! What both evaluators leave to the interpreter: start values, and the end of an evaluation.
 
+use std::collections::BTreeMap;
+
 use ndarray::ArrayD;
 
 use super::Built;
 use crate::lower::interface::Interface;
 use crate::model::Reduction;
 use crate::tir::interp::{Keep, Plan, Tensor};
+use crate::tir::{Func, zeros};
 
 /// The part of a program that always runs in the interpreter.
 #[derive(Debug)]
@@ -16,6 +19,7 @@ pub struct Host {
     pub seed: i32,
     init: Plan,
     report: Plan,
+    network: Option<Func>,
     partials: Vec<Vec<f64>>,
     split: usize,
     fresh: bool,
@@ -30,6 +34,7 @@ impl Host {
             seed: 0,
             init: Plan::new(&built.init, Keep::Results),
             report: Plan::new(&built.report, Keep::Results),
+            network: built.network.clone(),
             partials: vec![vec![]; shapes],
             split: 0,
             fresh: true,
@@ -93,6 +98,14 @@ impl Host {
         let scalar =
             |i: usize| self.report.result(&format!("report.{i}")).map(|v| v.iter().copied().next().unwrap_or(f64::NAN));
         (0..self.interface.description.reports.len()).map(|i| scalar(i).expect("every report is a result")).collect()
+    }
+
+    /// As [`spnc_runtime::program::Program::live_flops`].
+    pub fn live_flops(&self, effective: &[(String, Tensor)]) -> Option<u64> {
+        let values: BTreeMap<String, &Tensor> =
+            effective.iter().map(|(name, value)| (format!("effective.{name}"), value)).collect();
+        let live = zeros::live(self.network.as_ref()?, &|name| values.get(name).map(|value| (*value).clone()));
+        Some(2 * live.multiply_adds)
     }
 
     fn write_partials(&mut self) {

@@ -117,6 +117,10 @@ impl Program for Interpreted {
         self.effective.results().map(|(name, value)| (outside_name(name), value.to_owned())).collect()
     }
 
+    fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
+        self.host.live_flops(effective)
+    }
+
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
         let trained = self.train.get_mut(&(variant, samples)).expect("the batch size was announced");
         let mut plan = Plan::new(trained.func(), Keep::All);

@@ -38,12 +38,12 @@ pub struct Remaining {
     pub parameters: u64,
     /// Those that are not exactly zero.
     pub non_zero: u64,
-    /// Those that are not zero and still matter to an output.
-    pub live: u64,
+    /// Those that are not zero and still matter to an output; not counted for very large networks.
+    pub live: Option<u64>,
     /// Operations of the dense network, two for each multiply-add.
     pub flops: u64,
-    /// Operations with what is live only.
-    pub live_flops: u64,
+    /// Operations with what is live only; not counted for very large networks.
+    pub live_flops: Option<u64>,
 }
 
 /// Durations in seconds.
@@ -66,6 +66,20 @@ pub struct Sparsity {
     pub density: f64,
     /// Its groups, once for each named group that it is in.
     pub groups: Vec<GroupReport>,
+    /// What is left along each of its named axes: filters, channels, units.
+    #[serde(default)]
+    pub kept: Vec<AxisReport>,
+}
+
+/// What is left of a tensor along one of its axes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AxisReport {
+    /// The name of the axis.
+    pub axis: String,
+    /// Its size.
+    pub of: usize,
+    /// Positions at which something is live, or not zero where that is not counted.
+    pub kept: usize,
 }
 
 /// The zero groups of a tensor.

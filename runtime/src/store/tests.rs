@@ -91,12 +91,14 @@ fn run() -> Run {
         terms: vec![TermValue { text: "cross_entropy(net(x), \"y\")".into(), value: 1.5 }],
         reports: IndexMap::from([("accuracy".into(), 0.75), ("strange".into(), f64::INFINITY)]),
         zeros: Tally { total: 2, zeros: 1 },
+        live_flops: Some(4),
     };
     let sparsity = Sparsity {
         tensor: "net.w".into(),
         weights: Tally { total: 2, zeros: 1 },
         density: 0.5,
         groups: vec![GroupReport { name: "neurons by In".into(), groups: Tally { total: 2, zeros: 1 } }],
+        kept: vec![AxisReport { axis: "In".into(), of: 2, kept: 1 }],
     };
     let budget = BudgetReport { text: "params(net) <= 15%".into(), asked: 0.15, counted: 0.5, model: 0.25, met: false };
     let report = Report {
@@ -108,7 +110,7 @@ fn run() -> Run {
         metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
         sparsity: vec![sparsity],
         budgets: vec![budget],
-        remaining: Remaining { parameters: 4, non_zero: 3, live: 2, flops: 8, live_flops: 4 },
+        remaining: Remaining { parameters: 4, non_zero: 3, live: Some(2), flops: 8, live_flops: Some(4) },
     };
     Run { model: Model::of(&mut Holder::new()), history: vec![record.clone(), record], report }
 }

@@ -57,6 +57,10 @@ pub struct EpochRecord {
     pub reports: IndexMap<String, f64>,
     /// Exact zeros among all effective parameters after the epoch.
     pub zeros: Tally,
+    /// Floating-point operations of one sample's forward pass that are left after the epoch, where there are zeros and counting is
+    /// cheap. A step of training takes about three times as many for each sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_flops: Option<u64>,
 }
 
 impl EpochRecord {

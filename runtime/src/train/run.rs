@@ -1,5 +1,6 @@
 //! A run under way: stages, epochs, steps.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
@@ -142,13 +143,13 @@ impl<'a> Trainer<'a> {
             }
         }
         let seconds = (self.now)() - self.began.0;
-        let zeros = self.count(phase)?;
+        let counts = self.count(phase)?;
         let (stop, is_last) = (self.stop, self.is_last_epoch());
         let Some(reports) = self.evaluate(self.clock(), || !is_last && stop.load(Ordering::Relaxed)) else {
             return Ok(None);
         };
         self.at = Position { epoch: self.at.epoch + 1, index: 0, epochs: self.at.epochs + 1, ..self.at };
-        Ok(Some(self.record(phase, seconds, reports, zeros)))
+        Ok(Some(self.record(phase, seconds, reports, counts)))
     }
 
     /// Begins an epoch, or goes on with it.
@@ -260,23 +261,28 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Counts the zeros of the effective parameters; an error if one is not finite.
-    fn count(&mut self, phase: &Phase) -> Result<Tally, TrainError> {
-        let mut total = Tally::default();
-        for (name, value) in self.program.effective() {
-            let described = self.program.description().tensors.iter();
-            if !described.into_iter().any(|tensor| tensor.role == Role::Param && tensor.name == name) {
-                continue;
-            }
-            if !value.iter().all(|x| x.is_finite()) {
-                return Err(self.find_non_finite(phase));
-            }
-            total = total + tally(value.view());
+    /// Counts the zeros of the effective parameters, and what they leave to do; an error if one is not finite.
+    fn count(&mut self, phase: &Phase) -> Result<(Tally, Option<u64>), TrainError> {
+        let effective = self.program.effective();
+        let infos = self.program.description().tensors.iter();
+        let params: BTreeSet<&str> =
+            infos.filter(|info| info.role == Role::Param).map(|info| info.name.as_str()).collect();
+        let of_params = || effective.iter().filter(|(name, _)| params.contains(name.as_str())).map(|(_, value)| value);
+        if !of_params().flatten().all(|x| x.is_finite()) {
+            return Err(self.find_non_finite(phase));
         }
-        Ok(total)
+        let zeros = of_params().fold(Tally::default(), |total, value| total + tally(value.view()));
+        let flops = if zeros.zeros > 0 { self.program.live_flops(&effective) } else { None };
+        Ok((zeros, flops))
     }
 
-    fn record(&self, phase: &Phase, seconds: f64, reports: IndexMap<String, f64>, zeros: Tally) -> EpochRecord {
+    fn record(
+        &self,
+        phase: &Phase,
+        seconds: f64,
+        reports: IndexMap<String, f64>,
+        (zeros, live_flops): (Tally, Option<u64>),
+    ) -> EpochRecord {
         let (epoch, step, samples) = (self.at.epochs, self.at.steps, self.batches.n_train);
         let means = self.sums.iter().map(|sum| sum / samples as f64);
         let texts = self.program.description().terms.iter();
@@ -284,7 +290,7 @@ impl<'a> Trainer<'a> {
             texts.zip(means).map(|(text, value)| TermValue { text: text.clone(), value }).collect();
         let objective = terms.iter().map(|term| term.value).sum();
         let phase = phase.name.clone();
-        EpochRecord { epoch, phase, step, samples, seconds, objective, terms, reports, zeros }
+        EpochRecord { epoch, phase, step, samples, seconds, objective, terms, reports, zeros, live_flops }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ndarray::Ix2;
-use spnc_runtime::store::{BudgetReport, GroupReport, Remaining, Sparsity};
+use ndarray::{Axis, Ix2};
+use spnc_runtime::store::{AxisReport, BudgetReport, GroupReport, Remaining, Sparsity};
 use spnc_runtime::train::{Tally, tally, tally_groups};
 
 use crate::diag::Sources;
@@ -36,10 +36,11 @@ impl Closing {
         let network = exec::optimised(to_tir::network(model, sources));
         let values: BTreeMap<Arc<str>, Tensor> = values.into_iter().collect();
         let network_values = read_by(&network, &values);
+        let counted = count(model, &network, &network_values);
         Closing {
-            sparsity: sparsity(model, &values, &network_values),
+            sparsity: sparsity(model, &values, &network_values, counted.as_ref()),
             budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
-            remaining: remaining(&network, &network_values),
+            remaining: remaining(model, &network_values, counted.as_ref()),
         }
     }
 
@@ -65,14 +66,22 @@ fn tally_of(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) 
 }
 
 /// Zeros of the parameters that the network reads; of all where no model is applied to data.
-fn sparsity(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, network: &BTreeMap<Arc<str>, Tensor>) -> Vec<Sparsity> {
+fn sparsity(
+    model: &Model,
+    values: &BTreeMap<Arc<str>, Tensor>,
+    network: &BTreeMap<Arc<str>, Tensor>,
+    counted: Option<&Counted>,
+) -> Vec<Sparsity> {
     let ids = (0..model.params.len() as u32).map(ParamId);
     let is_shown = |id: &ParamId| network.is_empty() || network.contains_key(effective_name(model, *id).as_str());
     ids.filter(is_shown)
         .map(|id| {
             let weights = tally_of(model, id, values);
             let tensor = model.params[id.0 as usize].path.to_string();
-            Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values) }
+            let name = effective_name(model, id);
+            let live = counted.and_then(|counted| counted.elements.get(name.as_str()));
+            let kept = kept(model, id, live.unwrap_or_else(|| &values[name.as_str()]));
+            Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values), kept }
         })
         .collect()
 }
@@ -99,15 +108,52 @@ fn budget(model: &Model, index: usize, budget: &Budget, values: &BTreeMap<Arc<st
     BudgetReport { text: budget.text.clone(), asked: budget.limit, counted, model: used, met }
 }
 
-/// Counts parameters and operations; with no model applied to data there are none.
-fn remaining(network: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> Remaining {
+/// The most operations of a sample for which it is counted what is live: more would take minutes.
+const COUNTED: u64 = 2_000_000_000;
+
+/// What is live in the network: which elements of its parameters, and its operations, dense and live.
+struct Counted {
+    elements: BTreeMap<Arc<str>, Tensor>,
+    flops: u64,
+    live_flops: u64,
+}
+
+/// Counts, unless that would take too long.
+fn count(model: &Model, network: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> Option<Counted> {
+    if model_flops(model) > COUNTED {
+        return None;
+    }
     let dense = zeros::live(network, &|name| values.get(name).map(|value| Tensor::ones(value.raw_dim())));
-    let live = zeros::live(network, &|name| values.get(name).cloned());
+    let has_zeros = values.values().flatten().any(|x| *x == 0.0);
+    let live = if has_zeros { zeros::live(network, &|name| values.get(name).cloned()) } else { dense.clone() };
+    Some(Counted { elements: live.elements, flops: 2 * dense.multiply_adds, live_flops: 2 * live.multiply_adds })
+}
+
+fn model_flops(model: &Model) -> u64 {
+    model.instances.iter().map(|instance| instance.flops).sum()
+}
+
+/// Counts parameters and operations; with no model applied to data there are none.
+fn remaining(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, counted: Option<&Counted>) -> Remaining {
+    let live = |counted: &Counted| counted.elements.values().map(|pattern| pattern.sum() as u64).sum();
     Remaining {
         parameters: values.values().map(|value| value.len() as u64).sum(),
         non_zero: values.values().map(|value| value.iter().filter(|x| **x != 0.0).count() as u64).sum(),
-        live: live.elements.values().map(|pattern| pattern.sum() as u64).sum(),
-        flops: 2 * dense.multiply_adds,
-        live_flops: 2 * live.multiply_adds,
+        live: counted.map(live),
+        flops: counted.map_or_else(|| model_flops(model), |counted| counted.flops),
+        live_flops: counted.map(|counted| counted.live_flops),
     }
+}
+
+/// What is left of a parameter along its named axes: `pattern` is zero where nothing is.
+fn kept(model: &Model, param: ParamId, pattern: &Tensor) -> Vec<AxisReport> {
+    let axes = model.params[param.0 as usize].ty.axes.iter().enumerate();
+    let named = axes.filter_map(|(index, axis)| Some((Axis(index), axis.name.as_ref()?)));
+    named
+        .map(|(axis, name)| {
+            let slices = pattern.axis_iter(axis);
+            let kept = slices.filter(|slice| slice.iter().any(|x| *x != 0.0)).count();
+            AxisReport { axis: name.to_string(), of: pattern.len_of(axis), kept }
+        })
+        .collect()
 }

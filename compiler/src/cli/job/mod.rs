@@ -252,8 +252,8 @@ fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
         batch: plan.batch,
         seed: setup.seed.unwrap_or(plan.seed),
         limit: setup.limit,
+        whole_batches: model.states.iter().any(|state| state.carried),
         stages: interface::stages(plan, setup.epochs),
-        ..train::Plan::default()
     })
 }
 

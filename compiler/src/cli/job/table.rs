@@ -28,7 +28,7 @@ pub fn text<'a>(closing: &Closing, metrics: impl Iterator<Item = (&'a String, &'
 fn tensors(sparsity: &[Sparsity]) -> Table {
     let mut table = Table::new();
     let _ = table.load_style(presets::UTF8_FULL_CONDENSED);
-    let _ = table.set_header(["tensor", "groups", "zero groups", "weights", "zero weights", "density"]);
+    let _ = table.set_header(["tensor", "groups", "zero groups", "weights", "zero weights", "density", "live"]);
     for tensor in sparsity {
         let first = tensor.groups.first().map(|group| (group.name.as_str(), group.groups));
         let _ = table.add_row(row(tensor, first));
@@ -44,7 +44,14 @@ fn row(tensor: &Sparsity, group: Option<(&str, Tally)>) -> Vec<Cell> {
     let numbers = [count(total as u64), count(zeros as u64), share(tensor.density)];
     let mut cells = group_cells(&tensor.tensor, group);
     cells.extend(numbers.map(right));
+    cells.push(Cell::new(kept(tensor)));
     cells
+}
+
+/// What is left along the axes that have lost something, as `Out 12/64`.
+fn kept(tensor: &Sparsity) -> String {
+    let lost = tensor.kept.iter().filter(|axis| axis.kept < axis.of);
+    lost.map(|axis| format!("{} {}/{}", axis.axis, axis.kept, axis.of)).collect::<Vec<_>>().join(", ")
 }
 
 fn group_cells(tensor: &str, group: Option<(&str, Tally)>) -> Vec<Cell> {
@@ -62,12 +69,12 @@ fn right(text: String) -> Cell {
 fn remaining(left: Remaining) -> String {
     let of = |part: u64, whole: u64| format!("{} ({})", count(part), share(part as f64 / whole.max(1) as f64));
     let Remaining { parameters, non_zero, live, flops, live_flops } = left;
+    let live = live.map_or("live not counted".to_owned(), |live| format!("{} live", of(live, parameters)));
+    let live_flops = live_flops.map_or("not counted".to_owned(), |left| of(left, flops));
     format!(
-        "parameters {} of {} not zero, {} live\nFLOPs      {} of {} for a sample\n",
+        "parameters {} of {} not zero, {live}\nFLOPs      {live_flops} of {} for a sample\n",
         of(non_zero, parameters),
         count(parameters),
-        of(live, parameters),
-        of(live_flops, flops),
         count(flops),
     )
 }

@@ -36,7 +36,7 @@ impl<'a> Quantity<'a> {
 
     /// Its value after each epoch, or the names that there are.
     pub fn history(self, run: &Run) -> Result<Vec<f64>, Vec<String>> {
-        let value = |record: &EpochRecord| self.pick(&of_record(record));
+        let value = |record: &EpochRecord| self.pick(&of_record(record, run.report.remaining.flops));
         run.history.iter().map(value).collect()
     }
 
@@ -55,8 +55,13 @@ impl<'a> Quantity<'a> {
     }
 }
 
-fn of_record(record: &EpochRecord) -> Vec<(String, f64)> {
+/// What an epoch ended with, in a network of so many operations when it is dense.
+fn of_record(record: &EpochRecord, flops: u64) -> Vec<(String, f64)> {
+    // Without zeros nothing was counted, and all are left.
+    let all = (record.zeros.zeros == 0).then_some(flops);
+    let live_flops = record.live_flops.or(all).map_or(f64::NAN, |flops| flops as f64);
     let own = [
+        ("flops", live_flops),
         ("objective", record.objective),
         ("zeros", 1.0 - record.zeros.density()),
         ("density", record.zeros.density()),
@@ -70,14 +75,14 @@ fn of_record(record: &EpochRecord) -> Vec<(String, f64)> {
 
 fn of_report(run: &Run) -> Vec<(String, f64)> {
     let (report, left) = (&run.report, run.report.remaining);
-    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let number = |counted: Option<u64>| counted.map_or(f64::NAN, |n| n as f64);
     let own = [
         ("parameters", left.non_zero as f64),
-        ("density", share(left.non_zero, left.parameters)),
-        ("live", left.live as f64),
-        ("live density", share(left.live, left.parameters)),
-        ("flops", left.live_flops as f64),
-        ("flops share", share(left.live_flops, left.flops)),
+        ("density", left.non_zero as f64 / left.parameters.max(1) as f64),
+        ("live", number(left.live)),
+        ("live density", number(left.live) / left.parameters.max(1) as f64),
+        ("flops", number(left.live_flops)),
+        ("flops share", number(left.live_flops) / left.flops.max(1) as f64),
         ("seconds", report.seconds.train),
         ("epochs", report.epochs),
         ("steps", report.steps as f64),
