@@ -24,12 +24,12 @@ impl Slide {
 
     /// Numbers in all panels.
     pub(super) fn packed_len(&self) -> usize {
-        self.groups * self.panels()
+        if self.is_channelwise { 0 } else { self.groups * self.panels() }
     }
 
     /// How many positions packing the weights has: the taps of each group.
     pub(super) fn packed_extent(&self) -> usize {
-        self.groups * self.from.taps[0] * self.from.taps[1]
+        if self.is_channelwise { 0 } else { self.groups * self.from.taps[0] * self.from.taps[1] }
     }
 
     /// The panel of a block of channels of a group.

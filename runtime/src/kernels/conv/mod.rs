@@ -8,6 +8,7 @@
 //! A convolution is done in up to three [`Phase`]s, one after the other, each cut along an extent of its own. They
 //! share a work buffer of [`ConvShape::work_len`] numbers, which need not be initialised.
 
+mod channelwise;
 mod dense;
 mod rows;
 mod slide;
@@ -193,7 +194,10 @@ impl<R: Computed> Body for Compute<R> {
                 Role::Forward | Role::ByInput => {
                     let slide = Slide::new(s, R::ROLE);
                     let from = if copied { args.work.add(slide.packed_len()) } else { args.a };
-                    dense::compute::<V>(&slide, Args { a: from, ..args }, args.work);
+                    match s.is_channelwise() {
+                        true => channelwise::compute::<V>(&slide, args),
+                        false => dense::compute::<V>(&slide, Args { a: from, ..args }, args.work),
+                    }
                 }
                 Role::ByWeight => {
                     let x = if copied { args.work.add(s.shares_len()) } else { args.a };

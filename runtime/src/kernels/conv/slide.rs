@@ -120,6 +120,8 @@ pub struct Slide {
     /// Pixels of the factor between neighbouring pixels of a plane.
     pub step: [usize; 2],
     dilation: [usize; 2],
+    /// Whether vectors run along the channels of both images.
+    pub is_channelwise: bool,
     /// Pixels of a plane that a position has.
     block: usize,
 }
@@ -163,8 +165,8 @@ pub struct Part {
 /// Every register tile, of whatever width, fits into so many pixels without a rest.
 pub const WHOLE_TILES: usize = 24;
 
-/// The fewest columns of a result that are computed row by row.
-const FEWEST_COLUMNS: usize = 6;
+/// The fewest windows in a row that are gone through row by row.
+pub const FEWEST_COLUMNS: usize = 6;
 
 impl Slide {
     /// For `Forward` or `ByInput`.
@@ -180,7 +182,8 @@ impl Slide {
             }
         };
         let (batch, groups, dilation, block) = (s.batch, s.groups, s.dilation, 2 * WHOLE_TILES);
-        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, block };
+        let is_channelwise = s.is_channelwise();
+        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block };
         if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
     }
 
@@ -188,7 +191,7 @@ impl Slide {
     /// long as tiles do not go beyond a row.
     pub fn is_by_row(&self) -> bool {
         let is_dense = self.planes[1] == 1 && self.step[1] == 1 && self.dilation[1] == 1;
-        is_dense && self.from.taps[1] == 3 && self.to[1] >= FEWEST_COLUMNS
+        is_dense && !self.is_channelwise && self.from.taps[1] == 3 && self.to[1] >= FEWEST_COLUMNS
     }
 
     /// How many positions there are.

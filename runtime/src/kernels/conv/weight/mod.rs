@@ -4,9 +4,13 @@
 //! a part of the work buffer of its own, and [`combine`] adds the parts. Otherwise positions are blocks of weights.
 //! Each sum runs over the pixels in order, in both cases, however positions are cut.
 
+mod rows;
+
 use std::ops::Range;
 
-use super::slide::Image;
+use self::rows::Lines;
+use super::channelwise;
+use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape};
 use crate::kernels::gemm::Before;
 use crate::kernels::vector::Vector;
@@ -15,7 +19,7 @@ use crate::kernels::vector::Vector;
 const SHARES: usize = 16;
 
 /// How many channels of `y` a block of weights has.
-const CHANNELS: usize = 32;
+const CHANNELS: usize = 64;
 
 /// How many pixels are gone through before the next block of weights takes its turn.
 const PIXELS: usize = 256;
@@ -103,20 +107,43 @@ struct Weights<'a> {
 }
 
 /// Pixels that a tap takes together: where in `x`, where in `y`.
-struct Pairs {
+pub(super) struct Pairs {
     at: [[usize; 2]; PIXELS],
     count: usize,
 }
 
+impl Pairs {
+    #[inline(always)]
+    pub fn all(&self) -> &[[usize; 2]] {
+        &self.at[..self.count]
+    }
+}
+
 impl<'a> Weights<'a> {
     fn new(s: &'a ConvShape) -> Weights<'a> {
-        let [_, width] = s.per_group();
+        let width = if s.is_channelwise() { s.out_channels } else { s.per_group()[1] };
         Weights { s, image: s.image(), width, blocks: width.div_ceil(CHANNELS) }
     }
 
-    /// For each group, for each block of channels of `y`, the taps.
+    /// For each group, for each block of channels of `y`, the taps, or the rows of taps.
     fn blocks(&self) -> usize {
-        self.s.groups * self.blocks * self.image.taps[0] * self.image.taps[1]
+        let groups = if self.s.is_channelwise() { 1 } else { self.s.groups };
+        groups * self.blocks * if self.is_by_row() { self.image.taps[0] } else { self.taps() }
+    }
+
+    fn taps(&self) -> usize {
+        self.image.taps[0] * self.image.taps[1]
+    }
+
+    /// Whether three taps side by side see neighbouring pixels.
+    fn is_by_row(&self) -> bool {
+        let s = self.s;
+        self.width <= 16
+            && !s.is_channelwise()
+            && s.stride[1] == 1
+            && s.dilation[1] == 1
+            && self.image.taps[1] == 3
+            && s.out_width >= FEWEST_COLUMNS
     }
 
     /// Writes sums over these pixels.
@@ -127,32 +154,82 @@ impl<'a> Weights<'a> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn sum<V: Vector>(&self, blocks: Range<usize>, pixels: Range<usize>, [x, y]: [*const f32; 2], to: *mut f32) {
-        let mut pairs = Pairs { at: [[0; 2]; PIXELS], count: 0 };
-        let (taps, mut listed) = (self.image.taps[0] * self.image.taps[1], None);
+        if self.is_by_row() && V::PAIRS == 12 {
+            // SAFETY: the caller's promise.
+            return unsafe { self.sum_by_row::<V>(blocks, pixels, [x, y], to) };
+        }
+        let per_block = if self.is_by_row() { self.image.taps[1] } else { 1 };
+        let (mut pairs, mut listed) = (Pairs { at: [[0; 2]; PIXELS], count: 0 }, None);
         for first in pixels.clone().step_by(PIXELS) {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
-            for position in blocks.clone() {
-                let (tap, block) = (position % taps, position / taps);
-                let (group, channel) = (block / self.blocks, block % self.blocks * CHANNELS);
+            for position in blocks.start * per_block..blocks.end * per_block {
+                let (tap, block) = (position % self.taps(), position / self.taps());
                 if listed != Some((first, tap)) {
                     self.list(tap, first..pixels.end.min(first + PIXELS), &mut pairs);
                     listed = Some((first, tap));
                 }
-                for at in (channel..self.width.min(channel + CHANNELS)).step_by(2 * V::LEN) {
-                    let column = group * self.width + at;
+                if self.s.is_channelwise() {
+                    let channels = block * CHANNELS..self.width.min((block + 1) * CHANNELS);
+                    let to = to.wrapping_add(tap * self.width);
+                    // SAFETY: the weights of this tap.
+                    unsafe { channelwise::add::<V>(&pairs, channels, [x, y], to, before) };
+                    continue;
+                }
+                for (group, channel) in self.columns::<V>(block, 2) {
+                    let (column, width) = (group * self.width + channel, self.width - channel);
                     // SAFETY: the channels of this group; the rows of this tap, from the block's first channel on.
                     unsafe {
                         let (x, y) = (x.add(group * self.image.run), y.add(column));
                         let to = to.add(tap * self.image.run * self.s.out_channels + column);
                         let pixels = Listed { pairs: &pairs, before, x, y };
-                        match self.width - at {
-                            width if width > V::LEN => self.rows::<V, 2>(pixels, width, to),
-                            width => self.rows::<V, 1>(pixels, width, to),
+                        match width > V::LEN {
+                            true => self.rows::<V, 2>(pixels, width, to),
+                            false => self.rows::<V, 1>(pixels, width, to),
                         }
                     }
                 }
             }
         }
+    }
+
+    /// The same where [`Self::is_by_row`] holds.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::sum`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn sum_by_row<V: Vector>(
+        &self,
+        blocks: Range<usize>,
+        pixels: Range<usize>,
+        [x, y]: [*const f32; 2],
+        to: *mut f32,
+    ) {
+        let (rows, taps) = (pixels.start / self.s.out_width..pixels.end / self.s.out_width, self.image.taps);
+        let stretch = PIXELS.div_ceil(self.s.out_width);
+        for first in rows.clone().step_by(stretch) {
+            let before = if first == rows.start { Before::Dropped } else { Before::Kept };
+            for position in blocks.clone() {
+                let (kh, block) = (position % taps[0], position / taps[0]);
+                for (group, channel) in self.columns::<V>(block, 1) {
+                    let column = group * self.width + channel;
+                    let rows = first..rows.end.min(first + stretch);
+                    // SAFETY: the channels of this group; the rows of these taps, from the block's first channel on.
+                    unsafe {
+                        let (x, y) = (x.add(group * self.image.run), y.add(column));
+                        let to = to.add(kh * taps[1] * self.image.run * self.s.out_channels + column);
+                        Lines { weights: self, rows, kh, before, x, y }.add_rows::<V>(self.width - channel, to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The group of a block, and its channels in steps of some vectors.
+    fn columns<V: Vector>(&self, block: usize, vectors: usize) -> impl Iterator<Item = (usize, usize)> + use<V> {
+        let (group, first) = (block / self.blocks, block % self.blocks * CHANNELS);
+        (first..self.width.min(first + CHANNELS)).step_by(vectors * V::LEN).map(move |channel| (group, channel))
     }
 
     /// Finds the pixels of `y` among these whose window has the tap on the image.
@@ -250,7 +327,7 @@ impl Listed<'_> {
                 }
             }
         }
-        for [x, y] in &self.pairs.at[..self.pairs.count] {
+        for [x, y] in self.pairs.all() {
             let mut row = [V::splat(0.0); R];
             for v in 0..R {
                 // SAFETY: channels of a pixel of `y`.
