@@ -138,3 +138,145 @@ impl Backward<'_> {
         self.add(operand, &operand_matters);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tir::{parse, zeros};
+
+    fn live(text: &str, given: &[(&str, Vec<f64>)]) -> zeros::Live {
+        let func = parse::func(text).expect("TIR");
+        crate::tir::verify::assert_valid(&func, "writing the test");
+        let shape = |name: &str| func.params().find(|(n, ..)| &***n == name).expect("an input").2.shape.clone();
+        zeros::live(&func, &|name| {
+            let (_, numbers) = given.iter().find(|(n, _)| *n == name)?;
+            Some(Tensor::from_shape_vec(shape(name), numbers.clone()).expect("as many as declared"))
+        })
+    }
+
+    fn count(live: &zeros::Live, name: &str) -> f64 {
+        live.elements[name].sum()
+    }
+
+    /// Three filters with a batch norm behind them, relu, pooling, and a convolution of single pixels.
+    const NETWORK: &str = "func network {
+        %0 = param x : f32[1, 4, 4, 2]
+        %1 = param w : f32[3, 3, 2, 3]
+        %2 = param mean : f32[3]
+        %3 = param scale : f32[3]
+        %4 = param shift : f32[3]
+        %5 = param v : f32[1, 1, 3, 2]
+        %6 = conv %0, %1, window [3, 3] pad [1, 1] [1, 1], groups 1 : f32[1, 4, 4, 3]
+        %7 = broadcast %2, [3] : f32[1, 4, 4, 3]
+        %8 = sub %6, %7 : f32[1, 4, 4, 3]
+        %9 = broadcast %3, [3] : f32[1, 4, 4, 3]
+        %10 = mul %8, %9 : f32[1, 4, 4, 3]
+        %11 = broadcast %4, [3] : f32[1, 4, 4, 3]
+        %12 = add %10, %11 : f32[1, 4, 4, 3]
+        %13 = const 0.0 : f32[1, 4, 4, 3]
+        %14 = gt %12, %13 : bool[1, 4, 4, 3]
+        %15 = select %14, %12, %13 : f32[1, 4, 4, 3]
+        %16 = pool_max %15, window [2, 2] stride [2, 2] : f32[1, 2, 2, 3]
+        %17 = conv %16, %5, window [1, 1], groups 1 : f32[1, 2, 2, 2]
+        return y = %17
+    }";
+
+    fn but(len: usize, zeros: impl Fn(usize) -> bool) -> Vec<f64> {
+        (0..len).map(|i| f64::from(u8::from(!zeros(i)))).collect()
+    }
+
+    #[test]
+    fn a_dense_convolution_lives() {
+        let ones = |name, len| (name, vec![1.0; len]);
+        let live = live(NETWORK, &[ones("w", 54), ones("scale", 3), ones("shift", 3), ones("v", 6)]);
+        assert_eq!([count(&live, "w"), count(&live, "v")], [54.0, 6.0]);
+        // Of 4 x 4 windows of 3 x 3, four see 4 pixels, eight see 6 and four see 9.
+        let pixels = 4 * 4 + 8 * 6 + 4 * 9;
+        assert_eq!(live.multiply_adds, pixels * 2 * 3 + 4 * 3 * 2);
+    }
+
+    /// Scale and shift of the first channel are zero: its filter and what reads it are dead, whatever the mean is.
+    #[test]
+    fn a_channel_without_scale_and_shift_is_dead() {
+        let first = |len| but(len, |i| i == 0);
+        let given = [("w", vec![1.0; 54]), ("scale", first(3)), ("shift", first(3)), ("v", vec![1.0; 6])];
+        let live = live(NETWORK, &given);
+        assert_eq!([count(&live, "w"), count(&live, "v")], [36.0, 4.0]);
+        assert_eq!([count(&live, "scale"), count(&live, "shift")], [2.0, 2.0]);
+        assert_eq!(live.multiply_adds, 100 * 2 * 2 + 4 * 2 * 2);
+    }
+
+    /// Nothing reads the second channel; of the third filter one input channel is gone.
+    #[test]
+    fn a_channel_that_nothing_reads_is_dead() {
+        let w = but(54, |i| i % 3 == 2 && i / 3 % 2 == 0);
+        let live = live(NETWORK, &[("w", w), ("shift", vec![1.0; 3]), ("v", but(6, |i| i / 2 == 1))]);
+        assert_eq!([count(&live, "w"), count(&live, "shift"), count(&live, "v")], [18.0 + 9.0, 2.0, 4.0]);
+        assert_eq!(live.multiply_adds, 100 * 2 + 100 + 4 * 2 * 2);
+    }
+
+    /// Each channel has a filter of its own; the second is zero, and nothing reads the third, padded and stacked as it is.
+    #[test]
+    fn depthwise_filters_die_alone() {
+        let text = "func depthwise {
+            %0 = param x : f32[1, 2, 2, 3]
+            %1 = param w : f32[1, 1, 1, 3]
+            %2 = param v : f32[7]
+            %3 = conv %0, %1, window [1, 1], groups 3 : f32[1, 2, 2, 3]
+            %4 = reduce_sum %3, [0, 1, 2] : f32[3]
+            %5 = pad %4, value 0.0, lo [0], hi [1], gap [0] : f32[4]
+            %6 = concat %5, %4, axis 0 : f32[7]
+            %7 = contract i,i-> %6, %2 : f32[]
+            return y = %7
+        }";
+        let v = vec![1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0];
+        let live = live(text, &[("w", vec![1.0, 0.0, 1.0]), ("v", v)]);
+        assert_eq!(live.elements["w"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
+        assert_eq!(live.elements["v"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(live.multiply_adds, 4 + 2);
+    }
+
+    /// A column of a table that is zero in every row is zero in every row that is looked up.
+    #[test]
+    fn a_column_of_a_table_dies() {
+        let text = "func embedding {
+            %0 = param word : i32[5]
+            %1 = param table : f32[4, 3]
+            %2 = param w : f32[3, 2]
+            %3 = gather %1, %0, batch 0 : f32[5, 3]
+            %4 = contract ij,jk->ik %3, %2 : f32[5, 2]
+            return y = %4
+        }";
+        let given = [("table", but(12, |i| i % 3 == 1 || i == 0)), ("w", but(6, |i| i / 2 == 2))];
+        let live = live(text, &given);
+        assert_eq!([count(&live, "table"), count(&live, "w")], [3.0, 2.0]);
+        assert_eq!(live.multiply_adds, 5 * 2);
+    }
+
+    /// Two steps of h = tanh(x w + h u): a unit without ways in is dead, and its ways out are.
+    #[test]
+    fn units_of_a_recurrence_die() {
+        let text = "func recurrence {
+            %0 = param x : f32[2, 1, 3]
+            %1 = param w : f32[3, 2]
+            %2 = param u : f32[2, 2]
+            %3 = slice %0, start [0, 0, 0], step [1, 1, 1] : f32[1, 1, 3]
+            %4 = reshape %3 : f32[1, 3]
+            %5 = contract ij,jk->ik %4, %1 : f32[1, 2]
+            %6 = tanh %5 : f32[1, 2]
+            %7 = slice %0, start [1, 0, 0], step [1, 1, 1] : f32[1, 1, 3]
+            %8 = reshape %7 : f32[1, 3]
+            %9 = contract ij,jk->ik %8, %1 : f32[1, 2]
+            %10 = contract ij,jk->ik %6, %2 : f32[1, 2]
+            %11 = add %9, %10 : f32[1, 2]
+            %12 = tanh %11 : f32[1, 2]
+            %13 = concat %6, %12, axis 0 : f32[2, 2]
+            return y = %13
+        }";
+        // The second unit has no input, and of the states only itself.
+        let live = live(text, &[("w", but(6, |i| i % 2 == 1)), ("u", but(4, |i| i == 1))]);
+        assert_eq!(live.elements["u"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(count(&live, "w"), 3.0);
+        assert_eq!(live.multiply_adds, 3 + 3 + 1);
+    }
+}
