@@ -383,3 +383,24 @@ fn masks_on_the_results_of_layers_are_drawn_counted_and_trained() {
         }
     });
 }
+
+#[test]
+fn masks_on_hidden_units_are_drawn_once_for_all_steps_of_a_sequence() {
+    for layer in ["Rnn", "Gru", "Lstm"] {
+        let text = format!(
+            "use std.layers.{{{layer}, Dense}}\nuse std.sparse.StructuredMask\ndata d = digits()\n\
+             layer Net(image: [B, H, W]) -> [B, 10] {{\n    rnn = {layer}[Hidden = 5]\n    head = Dense[Out = 10]\n\
+             \x20   hs: [T, B, Hidden] = rnn(transpose(image, H, B, W))\n    head(mean(hs, T))\n}}\nmodel net = Net\n\
+             group units = net.rnn.step.live by each\nsparsify units with StructuredMask as mask\n\
+             minimize cross_entropy(net(d.image / 16), d.label) + 0.1 * sum(mask.soft)\n\
+             report kept = sum(mask.density)\n\
+             train {{ epochs = 1, batch = 479, optimizer = sgd(lr: 0.1), optimizer for mask.s = sgd(lr: 3) }}\n"
+        );
+        trained(&text, |run| {
+            let (s, draws) = (&run.lasting["mask.net.rnn.step.live.s"], &run.lasting["mask.net.rnn.step.live.draws"]);
+            assert_eq!(s.len(), 5);
+            assert!(s.iter().all(|s| *s < 0.0), "{layer}: the penalty closes masks: {s}");
+            assert!(draws.iter().all(|n| (1.0..=4.0).contains(n)), "{layer}: three steps: {draws}");
+        });
+    }
+}

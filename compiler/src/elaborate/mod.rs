@@ -173,6 +173,8 @@ struct Elab<'p, 'w> {
     sparse_inner: HashMap<Symbol, usize>,
     /// What parameterisations make of the tensors of their views.
     sparse_results: HashMap<(Mode, usize), Vec<Tensor>>,
+    /// What they make of values inside of layers, in this trace.
+    sparse_values: HashMap<(usize, ExprId), ExprId>,
     /// For each instance that is a parameterisation: its view.
     stands_for: HashMap<usize, usize>,
     effective: HashMap<(Mode, ParamId), Tensor>,
@@ -246,6 +248,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             sparse_of: HashMap::new(),
             sparse_inner: HashMap::new(),
             sparse_results: HashMap::new(),
+            sparse_values: HashMap::new(),
             stands_for: HashMap::new(),
             handlers: IndexMap::new(),
             optimizer_writes: vec![],
@@ -299,6 +302,7 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.models.clear();
         self.applied.clear();
         self.written.clear();
+        self.sparse_values.clear();
     }
 
     /// Records a mistake.

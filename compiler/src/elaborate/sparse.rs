@@ -219,11 +219,17 @@ impl<'p> Elab<'p, '_> {
         Ok(tensor)
     }
 
-    /// A value inside of a layer, or its result, as the `sparsify` line on it makes it.
+    /// A value inside of a layer, or its result, as the `sparsify` line on it makes it. An equal value, as in another step of a recurrence,
+    /// becomes the same.
     pub(super) fn sparse_value(&mut self, path: &Symbol, value: Value) -> Eval<Value> {
         let (Some(&view), Value::Tensor(tensor)) = (self.sparse_inner.get(path), &value) else { return Ok(value) };
+        let key = (view, tensor.expr);
+        if let Some(expr) = self.sparse_values.get(&key) {
+            return Ok(Value::Tensor(Tensor { expr: *expr, labels: tensor.labels.clone() }));
+        }
         let seen = self.at_the_top(tensor);
         let result = self.on_its_own(|elab| elab.within("".into(), |elab| elab.parameterised_view(view, &seen)))?;
+        let _ = self.sparse_values.insert(key, result.expr);
         Ok(Value::Tensor(Tensor { expr: result.expr, labels: tensor.labels.clone() }))
     }
 
