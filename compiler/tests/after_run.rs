@@ -203,3 +203,22 @@ fn histories_and_final_numbers_become_pictures() {
     assert!(text.contains("`run` has no `beauty`") && text.contains("`loss`"), "{text}");
     assert!(fail(folder.path(), &["plot", "nowhere", "--y", "loss", "--output", "out.svg"]).contains("E0901"));
 }
+
+#[test]
+fn where_states_are_carried_each_sample_begins_at_their_start() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/everything.spnet");
+    let folder = tempfile::tempdir().expect("a folder");
+    let _ = succeed(folder.path(), &["run", path.to_str().expect("plain"), "--epochs", "1", "--out", "run", "-q"]);
+    let predict = |n: usize| {
+        let tokens = ArrayD::from_shape_vec(vec![n, 5], (0..5 * n).map(|i| (i * 7 % 20) as f64).collect());
+        let tokens = IndexMap::from([("token".to_owned(), tokens.expect("as many"))]);
+        write_npz(&folder.path().join("in.npz"), &tokens).expect("written");
+        let _ = succeed(folder.path(), &["predict", "run", "--input", "in.npz", "--output", "out.npz"]);
+        read_tensors(&folder.path().join("out.npz")).expect("written")["output.net"].clone()
+    };
+    let many = predict(31);
+    assert_eq!(many.shape(), [31, 5, 20]);
+    for n in [1, 12, 13] {
+        assert_eq!(predict(n), many.slice_axis(Axis(0), Slice::from(..n)), "{n}");
+    }
+}

@@ -151,6 +151,32 @@ fn interrupted_by_the_keyboard_a_run_is_kept_and_goes_on() {
 }
 
 #[test]
+fn everything_that_lasts_is_kept() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/everything.spnet");
+    let program = path.to_str().expect("a plain path");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, _, text) = run(folder.path(), &["run", program, "-q", "--out", "whole"]);
+    assert_eq!(code, Some(0), "{text}");
+    let (expected, run_folder) = (result(&folder.path().join("whole")), folder.path().join("run"));
+    let mut child = spnc(folder.path(), &["run", program, "-q", "--out", "run", "--checkpoint-every", "1"]);
+    let mut child = child.spawn().expect("starts");
+    while !run_folder.join("checkpoint.spnc").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // Every time it gets a little further.
+    for wait in [0, 300, 500, 700, 900] {
+        std::thread::sleep(Duration::from_millis(wait));
+        child.kill().expect("it was started");
+        let _ = child.wait().expect("it ends");
+        child = spnc(folder.path(), &["resume", "run", "-q", "--checkpoint-every", "1"]).spawn().expect("starts");
+    }
+    let output = child.wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() || text.contains("one that is over"), "{text}");
+    check_same(&result(&run_folder), &expected);
+}
+
+#[test]
 fn a_run_that_is_over_or_was_never_kept_cannot_go_on() {
     let (folder, _) = undisturbed();
     for name in ["run", "nowhere", "."] {

@@ -1,6 +1,7 @@
 //! `spnc predict`: what the network of a run computes from samples of a file.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
@@ -77,7 +78,7 @@ impl Fields {
     fn read(path: &Path, job: &Job) -> Result<Fields, DataError> {
         let given = read_tensors(path)?;
         let place = format!("`{}`", path.display());
-        let func = predictor(job, 1);
+        let func = predictor(job, cut(job, 1)[0].1);
         let interface = &job.built.interface;
         let mut fields = Fields { n: 1, values: IndexMap::new() };
         let named = interface.description.fields.iter().zip(&interface.field_names);
@@ -101,10 +102,10 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Some of the samples of a field.
-    fn slice(&self, name: &str, rows: &std::ops::Range<usize>) -> Option<Tensor> {
-        let value = self.values.get(name)?;
-        Some(value.slice_axis(Axis(0), Slice::from(rows.clone())).to_owned())
+    /// `size` samples of a field; behind the last one it is repeated.
+    fn take(&self, name: &str, first: usize, size: usize) -> Option<Tensor> {
+        let rows: Vec<usize> = (first..first + size).map(|row| row.min(self.n - 1)).collect();
+        Some(self.values.get(name)?.select(Axis(0), &rows))
     }
 }
 
@@ -119,6 +120,17 @@ fn missing(place: &str, name: &str, given: &IndexMap<String, ArrayD<f64>>) -> Da
     let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     let error = DataError::new(Fault::Name, place, format!("a tensor `{name}`, which the network reads"), found);
     error.help("name the tensors of the file by the fields of the program's data")
+}
+
+/// Ranges of samples, and how many of each are computed at once. Where states are carried that is as many as a batch of the plan has,
+/// with samples that are there to fill the last one; every sample finds these states at their start.
+fn cut(job: &Job, n: usize) -> Vec<(Range<usize>, usize)> {
+    if job.plan.whole_batches {
+        return vec![(0..n, job.model.carried_batch())];
+    }
+    let batch = n.min(BATCH);
+    let whole = n / batch * batch;
+    [(0..whole, batch), (whole..n, n - whole)].into_iter().filter(|(rows, _)| !rows.is_empty()).collect()
 }
 
 /// What the models compute from `batch` samples.
@@ -145,39 +157,32 @@ fn predict(
     evaluator: Choice,
 ) -> Result<IndexMap<String, ArrayD<f64>>, Exit> {
     let mut parts: IndexMap<String, Vec<Tensor>> = IndexMap::new();
-    let batch = fields.n.min(BATCH);
-    let (whole, rest) = (fields.n / batch * batch, fields.n % batch);
-    for (rows, size) in [(0..whole, batch), (whole..fields.n, rest)] {
-        if rows.is_empty() {
-            continue;
-        }
+    for (rows, size) in cut(job, fields.n) {
         let mut predictor = Predictor::new(predictor(job, size), evaluator)?;
         for first in rows.step_by(size) {
-            let rows = first..first + size;
-            let given = |name: &str| fields.slice(name, &rows).or_else(|| tensors.get(name).cloned());
+            let given = |name: &str| fields.take(name, first, size).or_else(|| tensors.get(name).cloned());
             for (name, value) in predictor.call(&given) {
                 parts.entry(name).or_default().push(value);
             }
         }
     }
-    Ok(parts
-        .into_iter()
-        .map(|(name, parts)| {
-            let value = joined(&job.model, &name, &parts);
-            (name, value)
-        })
-        .collect())
+    let whole = |(name, parts): (String, Vec<Tensor>)| {
+        let value = joined(&job.model, &name, &parts, fields.n);
+        (name, value)
+    };
+    Ok(parts.into_iter().map(whole).collect())
 }
 
-/// The outputs of all batches as one: one after the other along the axis of the batch, where there is one.
-fn joined(model: &Model, name: &str, parts: &[Tensor]) -> Tensor {
+/// The outputs of all batches as one: those of `n` samples, one after the other along the axis of the batch, where there is one.
+fn joined(model: &Model, name: &str, parts: &[Tensor], n: usize) -> Tensor {
     let output = model.outputs.iter().find(|output| name.strip_prefix("output.") == Some(&*output.name));
     let axes = output.map(|output| &model.graph.node(output.value).ty.axes);
     match axes.and_then(|axes| axes.iter().position(|axis| axis.size == Size::Batch)) {
         None => parts[0].clone(),
         Some(axis) => {
             let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-            concatenate(Axis(axis), &views).expect("batches differ along this axis only")
+            let all = concatenate(Axis(axis), &views).expect("batches differ along this axis only");
+            all.slice_axis(Axis(axis), Slice::from(..n)).to_owned()
         }
     }
 }

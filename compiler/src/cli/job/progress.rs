@@ -71,7 +71,7 @@ impl Watcher {
         }
         self.written = progress.seconds;
         let speed = progress.samples as f64 / progress.seconds.max(1e-9);
-        let terms = split_terms(&self.kinds, progress.terms.iter().copied());
+        let terms = split_terms(&self.kinds, progress.terms.iter().copied(), std::iter::empty());
         bar.set_position(progress.index as u64 + 1);
         bar.set_message(format!("{} samples/s  {terms}{}", count(speed as u64), self.last));
         if is_last {
@@ -110,7 +110,8 @@ struct Event<'a> {
 
 /// The line of an epoch.
 fn line(record: &EpochRecord, epochs: usize, kinds: &[TermKind]) -> String {
-    let terms = split_terms(kinds, record.terms.iter().map(|term| term.value));
+    let names = record.reports.keys().map(|name| shortened(name));
+    let terms = split_terms(kinds, record.terms.iter().map(|term| term.value), names);
     let speed = count(record.speed() as u64);
     let width = epochs.to_string().len();
     let phase = phase(&record.phase);
@@ -129,8 +130,12 @@ fn state(record: &EpochRecord) -> String {
     reports.chain(std::iter::once(format!("  zeros {}", share(zeros)))).collect()
 }
 
-/// The loss, and the penalties where there are any.
-fn split_terms(kinds: &[TermKind], values: impl Iterator<Item = f64>) -> String {
+/// The loss, and the penalties where there are any. Where a report has the name of one, it says that it is of training.
+fn split_terms<'a>(
+    kinds: &[TermKind],
+    values: impl Iterator<Item = f64>,
+    mut reports: impl Iterator<Item = &'a str>,
+) -> String {
     let (mut loss, mut penalty) = (0.0, 0.0);
     for (kind, value) in kinds.iter().zip(values) {
         match kind {
@@ -140,7 +145,8 @@ fn split_terms(kinds: &[TermKind], values: impl Iterator<Item = f64>) -> String 
     }
     let has_penalty = kinds.iter().any(|kind| *kind != TermKind::Loss);
     let penalty = if has_penalty { format!("  penalty {}", number(penalty)) } else { String::new() };
-    format!("loss {}{penalty}", number(loss))
+    let of = if reports.any(|name| ["loss", "penalty"].contains(&name)) { "training " } else { "" };
+    format!("{of}loss {}{penalty}", number(loss))
 }
 
 /// A report is named by its source text where it has no name: its function is enough for a line.
