@@ -14,6 +14,9 @@ use crate::tir::Value;
 /// Nests beyond this number of points must keep enough rows for threads to share.
 const LARGE: usize = 16384;
 
+/// Nests beyond this number of points go through memory in order.
+const HUGE: usize = 1 << 18;
+
 /// So many rows.
 const ENOUGH_ROWS: usize = 32;
 
@@ -323,10 +326,21 @@ impl<'a> Grouping<'a> {
         (uniform && cluster.iter().all(fits)).then_some(rows)
     }
 
-    /// Whether there are rows enough for the threads.
+    /// Whether there are rows enough for the threads, and elements are written in the order in which they lie in memory.
     fn keeps_rows(&self, cluster: &Cluster) -> bool {
         let total = cluster.members.iter().map(|node| self.nodes[*node].points()).max().unwrap_or(1);
-        total <= LARGE || cluster.points(&cluster.rows) >= ENOUGH_ROWS
+        let enough = total <= LARGE || cluster.points(&cluster.rows) >= ENOUGH_ROWS;
+        enough && (total <= HUGE || cluster.iter().all(|(node, axes)| self.goes_in_order(cluster, node, axes)))
+    }
+
+    /// Whether the rows are the outer axes of what a member writes.
+    fn goes_in_order(&self, cluster: &Cluster, node: usize, axes: &[usize]) -> bool {
+        let strides = self.nodes[node].own_strides();
+        let farthest = |is_row: bool| {
+            let steps = axes.iter().zip(&strides).filter(|(axis, _)| cluster.rows.contains(axis) == is_row);
+            steps.map(|(_, stride)| *stride).max().unwrap_or(0)
+        };
+        self.nodes[node].points() <= HUGE || farthest(false) <= farthest(true)
     }
 
     /// Whether each input that a member overwrites is read only at the position where it is written.

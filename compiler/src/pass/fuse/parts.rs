@@ -2,12 +2,12 @@
 //!
 //! Each operand of a concatenation becomes a value of its own (a conversion to its own type), which is computed into its box of
 //! the whole. Padding is the operand in one box and constants in those around it; where it also spreads elements apart, a
-//! constant over all, and then the operand.
+//! constant over all, and then the operand. (Running sums of integers are written as ones of numbers here, too.)
 
 use std::collections::BTreeMap;
 
 use super::index::contiguous;
-use crate::tir::{Def, Func, Op, Type, Value};
+use crate::tir::{DType, Def, Func, Op, Type, Value};
 
 /// A value that is computed into a box of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ impl Cutting {
                 return self.spread(&def, *value, lo, gap, *a);
             }
             self.pad(&def, *value, lo, *a)
+        } else if let (Op::CumSum { a, axis, reverse }, DType::I32) = (&def.op, def.ty.dtype) {
+            return self.count(&def, *a, *axis, *reverse);
         } else {
             return self.out.push(def.op, def.ty, def.origin);
         };
@@ -64,6 +66,14 @@ impl Cutting {
             let _ = self.parts.insert(value, part(whole, &corner, strides.clone()));
         }
         whole
+    }
+
+    /// A running sum of integers, as one of numbers: these hold every integer up to 2^24.
+    fn count(&mut self, def: &Def, a: Value, axis: usize, reverse: bool) -> Value {
+        let ty = def.ty.with_dtype(DType::F32);
+        let a = self.out.push(Op::Convert(a), ty.clone(), def.origin.clone());
+        let sum = self.out.push(Op::CumSum { a, axis, reverse }, ty, def.origin.clone());
+        self.out.push(Op::Convert(sum), def.ty.clone(), def.origin.clone())
     }
 
     /// A value of its own.

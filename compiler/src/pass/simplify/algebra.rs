@@ -100,7 +100,21 @@ fn mul(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
     if let Some(number) = cx.number(b) {
         return mul_number(cx, a, b, number);
     }
-    factors_out(cx, Binary::Mul, a, b)
+    factors_out(cx, Binary::Mul, a, b).or_else(|| repeated_factors(cx, a, b)).or_else(|| repeated_factors(cx, b, a))
+}
+
+/// (x c) d = x (c d), where c and d are repeated along the same axes: their product is a small one.
+fn repeated_factors(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    let Op::Broadcast(d, dims) = cx.op(b).clone() else { return None };
+    let Op::Binary(Binary::Mul, x, y) = *cx.op(a) else { return None };
+    let repeated = |value: Value| {
+        if let Op::Broadcast(c, others) = cx.op(value) { (*others == dims).then_some(*c) } else { None }
+    };
+    let (x, c) = repeated(y).map(|c| (x, c)).or_else(|| repeated(x).map(|c| (y, c)))?;
+    let product = cx.mul(c, d);
+    let shape = cx.ty(a).shape.clone();
+    let product = cx.broadcast(product, dims, shape);
+    Some(cx.mul(x, product))
 }
 
 /// Signs and numbers stand behind products, where they meet others and the additions below.

@@ -1,7 +1,6 @@
 //! Slices, padding, concatenations and running sums of transposes are transposes of them.
 
-use super::View;
-use super::unview::{can_unview, unview};
+use super::{View, unview_all};
 use crate::pass::rewrite::Rewriter;
 use crate::tir::build::{Build, inverse};
 use crate::tir::{Op, Type, Value};
@@ -35,10 +34,7 @@ pub fn pad(cx: &mut Rewriter, op: &Op, a: Value, ty: &Type) -> Option<Value> {
 pub fn concat(cx: &mut Rewriter, operands: &[Value], axis: usize, ty: &Type) -> Option<Value> {
     let perm = operands.iter().find_map(|operand| Some(transposed(cx, *operand)?.1))?;
     let view = View::Transpose(perm.clone());
-    if !operands.iter().all(|operand| can_unview(cx, *operand, &view)) {
-        return None;
-    }
-    let operands = operands.iter().map(|operand| unview(cx, *operand, &view)).collect();
+    let operands = unview_all(cx, operands, &view)?;
     let value = cx.push(Op::Concat(operands, perm[axis]), Type::new(ty.dtype, behind(&ty.shape, &perm)));
     Some(cx.transpose(value, perm))
 }

@@ -58,14 +58,31 @@ enum View {
 /// `f(view x, y)` is `view f(x, unview y)`.
 fn sink_elementwise(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
     let operands = elementwise(op)?;
-    let view = operands.iter().find_map(|operand| view_of(cx, *operand))?;
-    if !operands.iter().all(|operand| can_unview(cx, *operand, &view)) {
-        return None;
-    }
-    let operands: Vec<Value> = operands.iter().map(|operand| unview(cx, *operand, &view)).collect();
+    let views = || operands.iter().filter_map(|operand| view_of(cx, *operand));
+    let view = views().find(|view| *view == images()).or_else(|| views().next())?;
+    let operands = unview_all(cx, &operands, &view)?;
     let shape = cx.ty(operands[0]).shape.clone();
     let value = cx.push(with_operands(op, &operands), Type::new(ty.dtype, shape));
     Some(apply(cx, value, view, ty))
+}
+
+/// Images as programs see them, channels before pixels. In memory channels are last: that is what convolutions take, so whatever
+/// meets such a view gets the order of memory, even if it has to be transposed.
+fn images() -> View {
+    View::Transpose(vec![0, 3, 1, 2])
+}
+
+/// All values behind a view, unless one of them has to be transposed for that and the view is not of images.
+fn unview_all(cx: &mut Rewriter, values: &[Value], view: &View) -> Option<Vec<Value>> {
+    let known: Vec<bool> = values.iter().map(|value| can_unview(cx, *value, view)).collect();
+    if *view != images() && known.contains(&false) {
+        return None;
+    }
+    let unview = |(value, known): (&Value, bool)| match known {
+        true => unview(cx, *value, view),
+        false => cx.transpose(*value, vec![0, 2, 3, 1]),
+    };
+    Some(values.iter().zip(known).map(unview).collect())
 }
 
 fn view_of(cx: &Rewriter, value: Value) -> Option<View> {
