@@ -1,6 +1,8 @@
 //! Programs to models: every example elaborates to a model that verifies, and small programs give the models that are expected.
 
 mod common;
+#[path = "elaborate/layers.rs"]
+mod layers;
 #[path = "elaborate/primitives.rs"]
 mod primitives;
 
@@ -84,7 +86,8 @@ fn terms(text: &str) -> Vec<f64> {
     let seed = || Tensor::from_elem(ndarray::IxDyn(&[]), 1.0);
     let start = |name: &str| if name == "seed" { Some(seed()) } else { literal(name) };
     let tensors = interp::run(&lower::to_tir::init(&model, &sources), &start).expect("every start has its inputs");
-    let input = |name: &str| tensors.get(name).cloned().or_else(|| literal(name));
+    let clock = |name: &str| ["seed", "step", "epoch", "progress"].contains(&name).then(seed);
+    let input = |name: &str| tensors.get(name).cloned().or_else(|| literal(name)).or_else(|| clock(name));
     let func = lower::to_tir::objective(&model, &sources, 1);
     let results = interp::run(&func, &input).expect("the objective has its inputs");
     (0..model.terms.len()).map(|i| results[&*format!("term.{i}")].sum()).collect()

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::errors::ShapeMistake;
+use super::errors::{PartMistake, ShapeMistake};
 use super::instance::Inst;
 use super::objective::{Evaluation, Objective};
 use super::{Elab, Mode};
 use crate::model::{self, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type};
+use crate::resolve::hir::{Decl, DeclKind};
 
 /// The largest tensor, for each sample of the batch.
 pub(super) const MAX_ELEMENTS: u64 = 1 << 31;
@@ -33,6 +34,17 @@ impl Elab<'_, '_> {
                     let _ = self.blame_unknown_size(var, span);
                 }
             }
+        }
+    }
+
+    /// States of the sequence of batches are as wide as a batch, which has to be known.
+    pub(super) fn check_carried(&mut self, plan: Option<&Plan>) {
+        let carried = self.states.iter().find(|state| state.carried).map(|state| state.path.clone());
+        let is_plan = |decl: &&Decl| matches!(decl.kind, DeclKind::Train(_));
+        if let (Some(path), Some(Plan { batch: None, .. })) = (carried, plan)
+            && let Some(decl) = self.program.decls.iter().find(is_plan)
+        {
+            let _ = self.blame(PartMistake::NoBatch { span: decl.span, path });
         }
     }
 

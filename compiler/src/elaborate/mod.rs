@@ -272,6 +272,7 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.start_from_files();
         let objective = self.objective();
         let plan = self.training_plan();
+        self.check_carried(plan.as_ref());
         let reports = self.evaluation();
         self.check_sizes();
         if let Some(span) = self.lost.filter(|_| self.diags.is_empty()) {

@@ -43,6 +43,8 @@ pub(in super::super) enum PartMistake {
     SeveralAxes { span: Span, op: &'static str, n: usize },
     /// A cell whose carry changes its shape.
     Carry { span: Span, cell: Span, before: String, after: String },
+    /// A state of the sequence of batches, and batches of no known size.
+    NoBatch { span: Span, path: Symbol },
     /// Not as many results as declared.
     Results { span: Span, owner: Symbol, declared: Span, found: Option<usize>, kind: &'static str, expected: usize },
 }
@@ -57,7 +59,7 @@ impl From<PartMistake> for Diagnostic {
             M::OutputPadding { .. } | M::Pair { .. } | M::Whole { .. } => windows(mistake),
             M::Batch { .. } | M::Outside { .. } | M::NotARange { .. } | M::Concat { .. } => parts(mistake),
             M::NoParts { .. } | M::TopK { .. } | M::NoTable { .. } | M::Index { .. } => parts(mistake),
-            M::SeveralAxes { .. } | M::Carry { .. } | M::Results { .. } => parts(mistake),
+            M::SeveralAxes { .. } | M::Carry { .. } | M::Results { .. } | M::NoBatch { .. } => parts(mistake),
         }
     }
 }
@@ -162,6 +164,11 @@ fn parts(mistake: PartMistake) -> Diagnostic {
             Diagnostic::new("E0323", title, cell, "is applied to its own result")
                 .also(span, format!("starts from {before}"))
                 .help("start from a carry of the shape that the cell returns")
+        }
+        PartMistake::NoBatch { span, path } => {
+            let title =
+                format!("`{path}` has a value for each sample of a batch, but the plan doesn't say how many there are");
+            Diagnostic::new("E0317", title, span, "no `batch`").help("add the size of a batch: `batch = 20`")
         }
         PartMistake::Results { span, owner, declared, found, kind, expected } => {
             let found = found.map_or(kind.to_string(), |n| format!("{n} values"));
