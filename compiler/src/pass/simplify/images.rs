@@ -1,9 +1,9 @@
-//! Laws about convolutions.
+//! Laws about convolutions and poolings.
 
 use crate::pass::rewrite::Rewriter;
-use crate::tir::build::Build;
+use crate::tir::build::{Build, left_out};
 use crate::tir::{Einsum, Op, Type, Value};
-use crate::window::ConvRole;
+use crate::window::{ConvRole, Window};
 
 /// A convolution with a window of one element that moves by one is a product of channels.
 pub fn conv(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
@@ -23,6 +23,27 @@ pub fn conv(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
             cx.reshape(w, ty.shape.clone())
         }
     })
+}
+
+/// A window of one element without padding sees some pixels and leaves out the others.
+pub fn pool(cx: &mut Rewriter, window: Window, a: Value, ty: &Type) -> Option<Value> {
+    sees_one(window).then(|| cx.slice(vec![0; 4], steps(window), a, ty.shape.clone()))
+}
+
+/// The transpose of such a pooling puts zeros between the pixels and behind them.
+pub fn unpool(cx: &mut Rewriter, window: Window, a: Value, ty: &Type) -> Option<Value> {
+    sees_one(window).then(|| {
+        let around = left_out(&[0; 4], &steps(window), &cx.ty(a).shape.clone(), &ty.shape);
+        cx.pad(0.0, around, a)
+    })
+}
+
+fn sees_one(window: Window) -> bool {
+    window.size == [1, 1] && window.pad_lo == [0, 0] && window.pad_hi == [0, 0]
+}
+
+fn steps(window: Window) -> Vec<usize> {
+    vec![1, window.stride[0], window.stride[1], 1]
 }
 
 /// Weights `f32[1, 1, C, O]` as `f32[C, O]`.

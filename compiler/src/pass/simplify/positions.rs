@@ -1,6 +1,7 @@
 //! Laws about ops that choose and move elements: slices, padding, tensors one behind the other.
 
 use crate::pass::rewrite::Rewriter;
+use crate::scalar::Binary;
 use crate::tir::build::Build;
 use crate::tir::{Op, Type, Value};
 
@@ -174,8 +175,27 @@ fn under_reshape(cx: &Rewriter, value: Value) -> Option<Value> {
     if let Op::Reshape(x) = cx.op(value) { Some(*x) } else { None }
 }
 
-/// The sum of two tensors that are 0 except for parts that touch: the parts side by side.
+/// Tensors that are 0 except for parts that touch: in their sum the parts stand side by side.
 pub fn sum_of_padded(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
+    // (x + y) + b = x + (y + b)
+    side_by_side(cx, a, b).or_else(|| touching_term(cx, a, b)).or_else(|| touching_term(cx, b, a))
+}
+
+/// `sum + part`, where `part` touches one of the terms of `sum`.
+fn touching_term(cx: &mut Rewriter, sum: Value, part: Value) -> Option<Value> {
+    let Op::Binary(Binary::Add, x, y) = *cx.op(sum) else { return None };
+    if !cx.used_once(sum) {
+        return None;
+    }
+    let [to_y, to_x] = [y, x].map(|term| side_by_side(cx, term, part));
+    match (to_y, to_x) {
+        (Some(joined), _) => Some(cx.add(x, joined)),
+        (None, Some(joined)) => Some(cx.add(y, joined)),
+        (None, None) => None,
+    }
+}
+
+fn side_by_side(cx: &mut Rewriter, a: Value, b: Value) -> Option<Value> {
     let [a, b] = [zero_padded(cx, a)?, zero_padded(cx, b)?];
     let differs: Vec<usize> = (0..a.lo.len()).filter(|d| (a.lo[*d], a.hi[*d]) != (b.lo[*d], b.hi[*d])).collect();
     let &[axis] = differs.as_slice() else { return None };
@@ -199,6 +219,6 @@ struct Padded {
 
 fn zero_padded(cx: &Rewriter, value: Value) -> Option<Padded> {
     let Op::Pad { value: number, lo, hi, gap, a } = cx.op(value) else { return None };
-    let is_plain = *number == 0.0 && gap.iter().all(|gap| *gap == 0) && cx.used_once(value);
+    let is_plain = *number == 0.0 && gap.iter().all(|gap| *gap == 0);
     is_plain.then(|| Padded { lo: lo.clone(), hi: hi.clone(), inner: *a })
 }
