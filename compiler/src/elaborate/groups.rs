@@ -136,7 +136,7 @@ impl<'p> Elab<'p, '_> {
         let positions = self.cut_by_axes(names, axes, member)?;
         let (path, name) = (member.path.clone(), names[0].text.clone());
         match (positions.as_slice(), axes[positions[0]].1) {
-            ([axis], Size::Known(size)) if size % run_length == 0 => Ok(Cut::Runs(*axis, run_length)),
+            ([axis], Size::Known(size)) if size.is_multiple_of(run_length) => Ok(Cut::Runs(*axis, run_length)),
             ([_], Size::Known(size)) => {
                 Err(self.blame(GroupMistake::Runs { span: run.span, path, name, size, run: run_length }))
             }

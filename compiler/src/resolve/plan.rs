@@ -76,9 +76,10 @@ impl Lower<'_, '_> {
     }
 
     fn fire(&mut self, event: &ast::Expr, on: Option<&ast::Expr>) -> Option<Fire> {
-        let (name, args) = match &event.kind {
-            ast::ExprKind::Call(name, args) => (name.as_name(), args.as_slice()),
-            _ => (event.as_name(), [].as_slice()),
+        let (name, args) = if let ast::ExprKind::Call(name, args) = &event.kind {
+            (name.as_name(), args.as_slice())
+        } else {
+            (event.as_name(), [].as_slice())
         };
         let Some(name) = name else {
             self.blame(NameError::NotAnEvent { span: event.span });
@@ -155,16 +156,12 @@ impl Lower<'_, '_> {
 
 /// The segments of a path whose first name means something only below the target of `init`.
 fn path_segments(path: &ast::Expr, segments: &mut Vec<Segment>) -> bool {
-    match &path.kind {
-        ast::ExprKind::Name(text) => {
-            segments.push(Segment::Name(super::hir::Name { text: text.clone(), span: path.span }));
-            true
-        }
-        ast::ExprKind::Field(base, segment) => {
-            let is_path = path_segments(base, segments);
-            segments.push(super::expr::hir_segment(segment));
-            is_path
-        }
-        _ => false,
+    if let ast::ExprKind::Field(base, segment) = &path.kind {
+        let is_path = path_segments(base, segments);
+        segments.push(super::expr::hir_segment(segment));
+        return is_path;
     }
+    let name = path.as_name();
+    segments.extend(name.as_ref().map(|name| Segment::Name(hir_name(name))));
+    name.is_some()
 }

@@ -25,6 +25,18 @@ pub(super) struct Stages {
     rounds: Vec<String>,
 }
 
+/// What happens every so many steps, and what every epoch: events.
+type Regular = (Vec<(u64, usize)>, Vec<usize>);
+
+/// A round of a loop.
+struct Round<'p> {
+    local: Local,
+    value: Value,
+    /// For the names of its phases.
+    shown: String,
+    entries: &'p [PlanEntry],
+}
+
 impl Stages {
     pub(super) fn has_phase(&self) -> bool {
         self.n_phases() > 0
@@ -87,7 +99,7 @@ impl<'p> Elab<'p, '_> {
                     self.phase(frame, name.as_ref(), settings, phase, to)?;
                 }
                 PlanKind::Repeat(..) | PlanKind::For(..) => {
-                    for (local, value, shown, entries) in self.rounds(frame, entry)? {
+                    for Round { local, value, shown, entries } in self.rounds(frame, entry)? {
                         frame.values[local.0 as usize] = Some(value);
                         to.rounds.push(shown);
                         let inner = self.settings(frame, settings, entries, &settings::LOOP)?;
@@ -102,24 +114,24 @@ impl<'p> Elab<'p, '_> {
     }
 
     /// What a loop binds its name to, round by round, with a text for the names of its phases.
-    #[expect(clippy::type_complexity, reason = "one place makes them, two take them apart at once")]
-    fn rounds(
-        &mut self,
-        frame: &mut Frame<'p>,
-        entry: &'p PlanEntry,
-    ) -> Eval<Vec<(Local, Value, String, &'p [PlanEntry])>> {
+    fn rounds(&mut self, frame: &mut Frame<'p>, entry: &'p PlanEntry) -> Eval<Vec<Round<'p>>> {
         match &entry.kind {
             PlanKind::Repeat(local, rounds, entries) => {
                 let (first, last) = self.range(frame, rounds)?;
                 let name = &frame.locals[local.0 as usize].name.text;
-                let round = |i: i64| (*local, Value::Number(i as f64), format!("{name} {i}"), entries.as_slice());
+                let round = |i: i64| Round {
+                    local: *local,
+                    value: Value::Number(i as f64),
+                    shown: format!("{name} {i}"),
+                    entries,
+                };
                 Ok((first..=last).map(round).collect())
             }
             PlanKind::For(local, set, entries) => {
                 let members = self.members(frame, set)?;
                 let round = |member: Member| {
                     let shown = member.path.to_string();
-                    (*local, Value::Set(Rc::new(vec![member])), shown, entries.as_slice())
+                    Round { local: *local, value: Value::Set(Rc::new(vec![member])), shown, entries }
                 };
                 Ok(members.into_iter().map(round).collect())
             }
@@ -201,7 +213,7 @@ impl<'p> Elab<'p, '_> {
                 let event = self.fire(frame, fire)?;
                 events.push(to.event(event));
             }
-            for (local, value, _, entries) in self.rounds(frame, entry)? {
+            for Round { local, value, entries, shown: _ } in self.rounds(frame, entry)? {
                 frame.values[local.0 as usize] = Some(value);
                 self.fired(frame, entries, to, events)?;
             }
@@ -210,7 +222,7 @@ impl<'p> Elab<'p, '_> {
     }
 
     /// What layers do every so often: all that happens at one time is one event.
-    fn regular_of_layers(&mut self, to: &mut Stages) -> Eval<(Vec<(u64, usize)>, Vec<usize>)> {
+    fn regular_of_layers(&mut self, to: &mut Stages) -> Eval<Regular> {
         let mut lengths: Vec<u64> = vec![];
         for handler in self.handlers.values() {
             if let When::Steps(n) = handler.when
