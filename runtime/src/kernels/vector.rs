@@ -58,11 +58,7 @@ impl Vector for Plain {
 
     #[inline(always)]
     fn mul_add(self, factor: Plain, sum: Plain) -> Plain {
-        let mut to = [0.0; 4];
-        for lane in 0..4 {
-            to[lane] = self.0[lane] * factor.0[lane] + sum.0[lane];
-        }
-        Plain(to)
+        Plain(std::array::from_fn(|lane| self.0[lane] * factor.0[lane] + sum.0[lane]))
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::slide::{Part, Slide, WHOLE_TILES};
+use super::slide::{Part, Slide, Taps, WHOLE_TILES};
 use super::tile::Tile;
 use super::weight::Pairs;
 use super::{Args, ConvShape};
@@ -31,9 +31,9 @@ pub unsafe fn compute<V: Vector>(slide: &Slide, args: Args) {
         // SAFETY: the caller's promise.
         unsafe {
             match V::PAIRS {
-                12 => tiles::<V, 6>(slide, &part, args),
-                6 => tiles::<V, 3>(slide, &part, args),
-                _ => tiles::<V, 2>(slide, &part, args),
+                12 => tiles::<V, 4>(slide, &part, args),
+                6 => tiles::<V, 2>(slide, &part, args),
+                _ => tiles::<V, 1>(slide, &part, args),
             }
         }
     }
@@ -48,6 +48,7 @@ pub unsafe fn compute<V: Vector>(slide: &Slide, args: Args) {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 unsafe fn tiles<V: Vector, const P: usize>(slide: &Slide, part: &Part, args: Args) {
     const { assert!(WHOLE_TILES.is_multiple_of(P)) };
+    let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
     for pixel in part.pixels.clone().step_by(P) {
         let tile = Tile::<P>::new(slide, part, pixel);
         let count = P.min(part.pixels.end - pixel);
@@ -55,7 +56,7 @@ unsafe fn tiles<V: Vector, const P: usize>(slide: &Slide, part: &Part, args: Arg
             let masks = masks::<V>(slide.groups - channel);
             // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
             unsafe {
-                let sums = sums::<V, P>(slide, part, &tile, channel, args);
+                let sums = sums::<V, P>(slide, taps, &tile, channel, args);
                 for (to, sums) in tile.to.iter().zip(&sums).take(count) {
                     for v in 0..VECTORS {
                         sums[v].store_masked(args.to.add(to * slide.groups + channel + v * V::LEN), masks[v]);
@@ -79,12 +80,11 @@ fn masks<V: Vector>(left: usize) -> [V::Mask; VECTORS] {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 unsafe fn sums<V: Vector, const P: usize>(
     slide: &Slide,
-    part: &Part,
+    [down, right]: [Taps; 2],
     tile: &Tile<P>,
     channel: usize,
     args: Args,
 ) -> [[V; VECTORS]; P] {
-    let [down, right] = [0, 1].map(|dim| slide.taps(part.plane, dim));
     let masks = masks::<V>(slide.groups - channel);
     let mut sums = [[V::splat(0.0); VECTORS]; P];
     for kh in 0..down.count {
@@ -92,14 +92,16 @@ unsafe fn sums<V: Vector, const P: usize>(
             let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
             let seen = tile.seen(slide, args.a, [down.offset(kh), right.offset(kw)], channel);
             let weights = args.b.wrapping_add(tap * slide.groups + channel);
+            let mut row = [V::splat(0.0); VECTORS];
             for v in 0..VECTORS {
-                let at = v * V::LEN;
-                // SAFETY: weights of this tap, and what the pixels see, which may be zeros.
-                let weight = unsafe { V::load_masked(weights.add(at), masks[v]) };
-                for p in 0..P {
-                    // SAFETY: as above.
-                    let x = unsafe { V::load_masked(seen[p].add(at), masks[v]) };
-                    sums[p][v] = x.mul_add(weight, sums[p][v]);
+                // SAFETY: weights of this tap.
+                row[v] = unsafe { V::load_masked(weights.add(v * V::LEN), masks[v]) };
+            }
+            for p in 0..P {
+                for v in 0..VECTORS {
+                    // SAFETY: what the pixel sees, which may be zeros.
+                    let x = unsafe { V::load_masked(seen[p].add(v * V::LEN), masks[v]) };
+                    sums[p][v] = x.mul_add(row[v], sums[p][v]);
                 }
             }
         }

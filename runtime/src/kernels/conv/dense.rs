@@ -4,6 +4,8 @@
 //! for each tap, for each channel of the factor, a row of that many weights, with zeros beyond the last channel. Each
 //! element of the result is summed in the order of the panel, so that it does not depend on the tile it falls into.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
 use super::tile::{CHUNK, Tile};
@@ -185,18 +187,31 @@ impl Block<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn sums<V: Vector, const P: usize, const R: usize>(&self, tile: &Tile<P>, from: *const f32) -> [[V; R]; P] {
-        let (slide, run) = (self.slide, self.slide.from.run);
-        let [down, right] = self.taps;
-        let mut sums = [[V::splat(0.0); R]; P];
-        for (kh, kw) in (0..down.count).flat_map(|kh| (0..right.count).map(move |kw| (kh, kw))) {
+        let (slide, run, [down, right]) = (self.slide, self.slide.from.run, self.taps);
+        let panel = |kh: usize, kw: usize, start: usize| {
             let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
-            for start in (0..run).step_by(CHUNK) {
-                let offset = [down.offset(kh), right.offset(kw)];
-                let seen = tile.seen(slide, from, offset, self.group * run + start);
-                // SAFETY: the panel has a row for each channel of each tap.
-                unsafe {
-                    let rows = self.panel.add((tap * run + start) * R * V::LEN);
-                    add_products(&mut sums, &seen, rows, CHUNK.min(run - start));
+            self.panel.wrapping_add((tap * run + start) * R * V::LEN)
+        };
+        let mut sums = [[V::splat(0.0); R]; P];
+        if slide.from.is_whole {
+            let seen = tile.seen(slide, from, [0; 2], self.group * run);
+            for kh in 0..down.count {
+                for kw in 0..right.count {
+                    let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+                    let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
+                    // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
+                    unsafe { add_products(&mut sums, &seen, at, panel(kh, kw, 0), run) };
+                }
+            }
+            return sums;
+        }
+        for kh in (0..down.count).filter(|kh| tile.meets_row(slide, down.offset(*kh))) {
+            for kw in 0..right.count {
+                for start in (0..run).step_by(CHUNK) {
+                    let offset = [down.offset(kh), right.offset(kw)];
+                    let seen = tile.seen(slide, from, offset, self.group * run + start);
+                    // SAFETY: the panel has a row for each channel of each tap, and each pixel sees as many numbers.
+                    unsafe { add_products(&mut sums, &seen, 0, panel(kh, kw, start), CHUNK.min(run - start)) };
                 }
             }
         }
@@ -204,16 +219,17 @@ impl Block<'_> {
     }
 }
 
-/// Adds to the sums of each pixel the products of what it sees and the rows of a panel.
+/// Adds to the sums of each pixel the products of what it sees, from `start` on, and the rows of a panel.
 ///
 /// # Safety
 ///
-/// Each pixel sees `len` numbers, and the panel has as many rows.
+/// Each pixel sees `len` numbers there, and the panel has as many rows.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
     sums: &mut [[V; R]; P],
     seen: &[*const f32; P],
+    start: usize,
     rows: *const f32,
     len: usize,
 ) {
@@ -221,11 +237,11 @@ unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
     let mut local = *sums;
     for at in (0..whole).step_by(UNROLLED) {
         // SAFETY: the numbers and rows from `at` on.
-        unsafe { add_some::<V, P, R, UNROLLED>(&mut local, seen, rows, at) };
+        unsafe { add_some::<V, P, R, UNROLLED>(&mut local, seen, start, rows, at) };
     }
     for at in whole..len {
         // SAFETY: a number and a row.
-        unsafe { add_some::<V, P, R, 1>(&mut local, seen, rows, at) };
+        unsafe { add_some::<V, P, R, 1>(&mut local, seen, start, rows, at) };
     }
     *sums = local;
 }
@@ -240,6 +256,7 @@ unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
 unsafe fn add_some<V: Vector, const P: usize, const R: usize, const U: usize>(
     sums: &mut [[V; R]; P],
     seen: &[*const f32; P],
+    start: usize,
     rows: *const f32,
     at: usize,
 ) {
@@ -253,7 +270,7 @@ unsafe fn add_some<V: Vector, const P: usize, const R: usize, const U: usize>(
     for p in 0..P {
         for u in 0..U {
             // SAFETY: one of the numbers that the pixel sees.
-            let x = V::splat(unsafe { *seen[p].add(at + u) });
+            let x = V::splat(unsafe { *seen[p].add(start + at + u) });
             for v in 0..R {
                 sums[p][v] = x.mul_add(row[u][v], sums[p][v]);
             }

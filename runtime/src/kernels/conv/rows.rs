@@ -1,6 +1,8 @@
 //! Windows of three taps side by side that move by one pixel: tiles within a row of the result, in which a number of
 //! the factor is read once for all three taps.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::Args;
 use super::dense::Block;
 use super::tile::{CHUNK, ZEROS};

@@ -17,6 +17,8 @@ pub struct Image {
     pub run: usize,
     /// Zeros before the image.
     pub pad: [usize; 2],
+    /// Whether no tap of any window lies outside.
+    pub is_whole: bool,
 }
 
 /// How the rows of `x` are read, so that short runs of numbers become longer ones.
@@ -58,7 +60,8 @@ impl ConvShape {
             Reading::Rows => ([self.height, self.width], [self.kernel[0], 1], row, [0; 2]),
             Reading::CopiedRows => ([self.padded(0), self.padded(1)], [self.kernel[0], 1], row, [0; 2]),
         };
-        Image { size, pitch: pitch(size, self.in_channels), taps, run, pad }
+        let is_whole = self.reading() != Reading::Taps;
+        Image { size, pitch: pitch(size, self.in_channels), taps, run, pad, is_whole }
     }
 
     /// How many numbers a copy of `x` with zeros around it has, if there is one.
@@ -177,7 +180,8 @@ impl Slide {
             Role::Forward => (s.image(), y, cout, [1; 2], s.stride),
             Role::ByInput | Role::ByWeight => {
                 let pitch = pitch(y, s.out_channels);
-                let from = Image { size: y, pitch, taps: s.kernel, run: cout, pad: s.pad };
+                let is_whole = [s.kernel, s.stride] == [[1; 2]; 2] && s.pad == [0; 2] && y == [s.height, s.width];
+                let from = Image { size: y, pitch, taps: s.kernel, run: cout, pad: s.pad, is_whole };
                 (from, [s.height, s.width], cin, s.stride, [1; 2])
             }
         };
@@ -252,6 +256,12 @@ impl Slide {
                 Taps { first, hop, count: (count - first).div_ceil(hop), offset, distance }
             }
         }
+    }
+
+    /// The distance, in pixels of the result, of neighbours in a row of a plane.
+    #[inline(always)]
+    pub fn hop(&self) -> usize {
+        self.planes[1]
     }
 
     /// The number, among all pixels of the result, of a pixel of a plane.

@@ -1,5 +1,7 @@
 //! Register tiles: some pixels of a result, and what the taps of a window see from them.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::slide::{Part, Slide};
 
 /// How many numbers are read at once where a window reaches beyond the image.
@@ -28,23 +30,30 @@ impl<const P: usize> Tile<P> {
         let (mut row, mut col) = (rest / cols, rest % cols);
         let mut tile = Tile { at: [0; P], row: [0; P], col: [0; P], to: [0; P] };
         let [image_pitch, row_pitch, pixel_pitch] = slide.from.pitch;
+        let start = |n: usize, row: usize| n * image_pitch + row * slide.step[0] * row_pitch;
+        let mut at = start(n, row) + col * slide.step[1] * pixel_pitch;
+        let mut to = slide.place(part.plane, [n, row, col]);
         for pixel in 0..P {
-            let (top, left) = (row * slide.step[0], col * slide.step[1]);
-            tile.at[pixel] = (n * image_pitch + top * row_pitch + left * pixel_pitch) as isize;
-            tile.row[pixel] = top as isize;
-            tile.col[pixel] = left as isize;
-            tile.to[pixel] = slide.place(part.plane, [n, row, col]);
+            tile.at[pixel] = at as isize;
+            tile.row[pixel] = (row * slide.step[0]) as isize;
+            tile.col[pixel] = (col * slide.step[1]) as isize;
+            tile.to[pixel] = to;
             if first + pixel + 1 < part.pixels.end {
-                col += 1;
-                let row_is_done = col == cols;
-                col = if row_is_done { 0 } else { col };
-                row += usize::from(row_is_done);
-                let image_is_done = row == rows;
-                row = if image_is_done { 0 } else { row };
-                n += usize::from(image_is_done);
+                (col, at, to) = (col + 1, at + slide.step[1] * pixel_pitch, to + slide.hop());
+                if col == cols {
+                    (col, row) = (0, row + 1);
+                    (n, row) = if row == rows { (n + 1, 0) } else { (n, row) };
+                    (at, to) = (start(n, row), slide.place(part.plane, [n, row, 0]));
+                }
             }
         }
         tile
+    }
+
+    /// Whether the row at this offset lies in the image for any of the pixels.
+    #[inline(always)]
+    pub fn meets_row(&self, slide: &Slide, down: isize) -> bool {
+        self.row.iter().fold(false, |meets, row| meets | (((row + down) as usize) < slide.from.size[0]))
     }
 
     /// What each pixel sees at this offset, in rows and columns, from the number `start` of the pixel there on; zeros

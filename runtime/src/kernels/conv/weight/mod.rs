@@ -4,6 +4,8 @@
 //! a part of the work buffer of its own, and [`combine`] adds the parts. Otherwise positions are blocks of weights.
 //! Each sum runs over the pixels in order, in both cases, however positions are cut.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 mod rows;
 
 use std::ops::Range;
@@ -164,9 +166,14 @@ impl<'a> Weights<'a> {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
             for position in blocks.start * per_block..blocks.end * per_block {
                 let (tap, block) = (position % self.taps(), position / self.taps());
-                if listed != Some((first, tap)) {
-                    self.list(tap, first..pixels.end.min(first + PIXELS), &mut pairs);
-                    listed = Some((first, tap));
+                // Where all taps lie in the image, those of one tap are those of another, further on.
+                let (listed_tap, further) = match self.image.is_whole {
+                    true => (0, tap / self.image.taps[1] * self.s.dilation[0] * self.image.pitch[1]),
+                    false => (tap, 0),
+                };
+                if listed != Some((first, listed_tap)) {
+                    self.list(listed_tap, first..pixels.end.min(first + PIXELS), &mut pairs);
+                    listed = Some((first, listed_tap));
                 }
                 if self.s.is_channelwise() {
                     let channels = block * CHANNELS..self.width.min((block + 1) * CHANNELS);
@@ -179,7 +186,7 @@ impl<'a> Weights<'a> {
                     let (column, width) = (group * self.width + channel, self.width - channel);
                     // SAFETY: the channels of this group; the rows of this tap, from the block's first channel on.
                     unsafe {
-                        let (x, y) = (x.add(group * self.image.run), y.add(column));
+                        let (x, y) = (x.add(group * self.image.run + further), y.add(column));
                         let to = to.add(tap * self.image.run * self.s.out_channels + column);
                         let pixels = Listed { pairs: &pairs, before, x, y };
                         match width > V::LEN {
@@ -249,11 +256,16 @@ impl<'a> Weights<'a> {
             if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
                 let x = n * image.pitch[0] + ih * image.pitch[1];
                 let columns = low.max(col)..high.min(col + end - first);
-                for ow in columns {
-                    let iw = ow * s.stride[1] + right - image.pad[1];
-                    pairs.at[pairs.count] = [x + iw * image.pitch[2], (row * s.out_width + ow) * s.out_channels];
-                    pairs.count += 1;
+                let iw = (columns.start * s.stride[1] + right).wrapping_sub(image.pad[1]);
+                let mut at = [
+                    x.wrapping_add(iw.wrapping_mul(image.pitch[2])),
+                    (row * s.out_width + columns.start) * s.out_channels,
+                ];
+                for pair in &mut pairs.at[pairs.count..][..columns.len()] {
+                    *pair = at;
+                    at = [at[0].wrapping_add(s.stride[1] * image.pitch[2]), at[1] + s.out_channels];
                 }
+                pairs.count += columns.len();
             }
             first = end;
         }

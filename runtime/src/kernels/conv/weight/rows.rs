@@ -1,6 +1,8 @@
 //! Gradients by the weights of three taps side by side whose window moves by one pixel: a number of `x` is read once for
 //! all three, while the pixels of `y` pass by.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::Weights;
 use crate::kernels::gemm::Before;
 use crate::kernels::vector::Vector;
