@@ -189,7 +189,7 @@ fn joined(model: &Model, name: &str, parts: &[Tensor], n: usize) -> Tensor {
 
 /// A function that is called for one batch after the other.
 enum Predictor {
-    Compiled(Callable),
+    Compiled(Box<Callable>),
     Interpreted(Func),
 }
 
@@ -198,7 +198,7 @@ impl Predictor {
         match evaluator.evaluator {
             Evaluator::Interpreter => Ok(Predictor::Interpreted(func)),
             Evaluator::Jit => match Callable::new(&func, evaluator.options()) {
-                Ok(callable) => Ok(Predictor::Compiled(callable)),
+                Ok(callable) => Ok(Predictor::Compiled(Box::new(callable))),
                 Err(error) => Err(output::fail(&error.to_string(), None)),
             },
         }

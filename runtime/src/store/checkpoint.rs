@@ -86,12 +86,9 @@ const BITS: &str = "bits:";
 
 /// Replaces every number with a fraction by its bits.
 fn exact(value: Value) -> Value {
-    each(value, &|leaf| match leaf {
-        Value::Number(number) if number.is_f64() => {
-            let bits = number.as_f64().unwrap_or(f64::NAN).to_bits();
-            Value::String(format!("{BITS}{bits:016x}"))
-        }
-        leaf => leaf,
+    each(value, &|leaf| {
+        let number = leaf.as_f64().filter(|_| leaf.is_f64());
+        number.map_or(leaf, |x| Value::String(format!("{BITS}{:016x}", x.to_bits())))
     })
 }
 

@@ -93,10 +93,13 @@ fn leftovers_of_the_dead_are_swept_and_those_of_the_living_are_not() {
     assert!(!path.join(".spnc-half").exists());
 }
 
+/// Makes another run of one.
+type Change = fn(&mut Origin);
+
 #[test]
 fn a_checkpoint_of_another_run_is_refused_and_the_difference_is_said() {
     let base = tempfile::tempdir().expect("a directory");
-    let changes: [(&str, fn(&mut Origin)); 5] = [
+    let changes: [(&str, Change); 5] = [
         ("seed", |origin| origin.seed = 4),
         ("text of the program (SHA-256)", |origin| origin.program_hash = hash("other")),
         ("data (SHA-256)", |origin| origin.data_hash = hash("other")),
