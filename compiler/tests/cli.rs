@@ -210,7 +210,9 @@ fn emitted_ir_is_read_back() {
 fn the_summary_counts() {
     let json = json_lines(&stdout(&mut spnc(&["summary", &example("quickstart.spnet"), "--json"])));
     assert_eq!(json[0]["flops"], 2 * (64 * 100 + 100 * 50 + 50 * 10));
+    assert_eq!(json[0]["weights"], 64 * 100 + 100 * 50 + 50 * 10);
     let text = stdout(&mut spnc(&["summary", &example("quickstart.spnet")]));
+    assert!(text.contains("11,900 multiply-adds"), "{text}");
     assert!(text.contains("Dense[Out = 100]") && text.contains("net.fc2"), "{text}");
 }
 

@@ -42,6 +42,12 @@ fn total_params(model: &Model) -> u64 {
     model.params.iter().map(|param| elements(&param.ty)).sum()
 }
 
+/// What papers count as weights: matrices and filters, no biases, no scales.
+fn total_weights(model: &Model) -> u64 {
+    let is_weight = |ty: &&Type| ty.axes.len() >= 2;
+    model.params.iter().map(|param| &param.ty).filter(is_weight).map(elements).sum()
+}
+
 fn total_flops(model: &Model) -> u64 {
     model.instances.iter().map(|instance| instance.flops).sum()
 }
@@ -65,7 +71,8 @@ fn text(model: &Model) -> String {
         let _ = table.add_row(cells);
     }
     let totals = format!("{} parameters, {} FLOPs for a sample", count(total_params(model)), count(total_flops(model)));
-    format!("{table}\n{totals}\n")
+    let (weights, products) = (count(total_weights(model)), count(total_flops(model) / 2));
+    format!("{table}\n{totals}\n{weights} weights without vectors such as biases, {products} multiply-adds\n")
 }
 
 fn number(n: u64) -> Cell {
@@ -117,6 +124,7 @@ fn json(model: &Model) -> Value {
     json!({
         "layers": layers.collect::<Vec<_>>(),
         "parameters": total_params(model),
+        "weights": total_weights(model),
         "flops": total_flops(model),
     })
 }

@@ -56,7 +56,7 @@ impl<'p> Elab<'p, '_> {
             Value::Number(x) => Ok(DataArg::Number(x)),
             Value::Text(text) => Ok(DataArg::Text(text.to_string())),
             Value::Bool(b) => Ok(DataArg::Bool(b)),
-            Value::Shape(axes) if axes.iter().all(|axis| matches!(axis, (None, Some(Size::Known(_))))) => {
+            Value::Shape(axes) if axes.iter().all(|axis| matches!(axis.1, Some(Size::Known(_)))) => {
                 let size = |axis: ShapeAxis| match axis.1 {
                     Some(Size::Known(n)) => Some(n as f64),
                     Some(Size::Batch | Size::Var(_)) | None => None,
