@@ -5,15 +5,15 @@ use ndarray::ArrayViewD;
 use crate::window::{ConvRole, Pooling, Window};
 
 /// A pixel of the input that a window sees: at which of its positions, and as its which element.
-struct Meeting {
-    output: usize,
-    input: usize,
-    tap: usize,
+pub struct Meeting {
+    pub output: usize,
+    pub input: usize,
+    pub tap: usize,
 }
 
 /// Every pixel of an `input` plane that the window sees from its `output` positions, in row-major order of positions, then
 /// of the window's elements.
-fn meetings(window: &Window, input: [usize; 2], output: [usize; 2]) -> Vec<Meeting> {
+pub fn meetings(window: &Window, input: [usize; 2], output: [usize; 2]) -> Vec<Meeting> {
     let mut meetings = vec![];
     for (i, j) in pairs(output) {
         for (k, l) in pairs(window.size) {

@@ -1,7 +1,7 @@
 //! The zero rules of ops with a window and of those that move elements, in terms of what the ops do to patterns: sums of
 //! ones and zeros that are not 0 have a 1 in them.
 
-use super::{Backward, Forward, Tensor, is_non_zero, ones};
+use super::{Backward, Forward, Tensor, images, is_non_zero, ones};
 use crate::tir::build::left_out;
 use crate::tir::interp::eval::eval;
 use crate::tir::{Def, Func, Op, Reduction, Type, Value};
@@ -9,6 +9,9 @@ use crate::window::{ConvRole, Pooling};
 
 /// The result of `op` of type `ty`, whose operands are `%0`, `%1`, … of these values.
 pub fn apply(op: Op, ty: &Type, operands: &[&Tensor]) -> Tensor {
+    if let Op::Conv { role, window, groups, .. } = op {
+        return images::conv(role, &window, groups, [operands[0], operands[1]], &ty.shape);
+    }
     let def = Def { op, ty: ty.clone(), origin: None };
     let operands: Vec<Tensor> = operands.iter().map(|tensor| tensor.as_standard_layout().into_owned()).collect();
     let mut out = vec![0.0; ty.len()];
