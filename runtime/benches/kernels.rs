@@ -1,11 +1,18 @@
-//! The kernels below compiled programs, one thread: elementary functions by the block, draws, products, quantiles.
+//! The kernels below compiled programs, one thread: elementary functions by the block, draws, products, quantiles,
+//! convolutions, pooling, rows of tables.
+//!
+//! What a convolution reaches is to be compared with `peak`, a chain of nothing but fused multiply-adds on the widest
+//! vectors, measured in the same run: both count a multiplication and an addition as two elements.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use spnc_runtime::kernels::conv::{self, ConvShape, Phase, Role};
 use spnc_runtime::kernels::gemm::{Before, Operand, product};
 use spnc_runtime::kernels::lanes::{self, Function};
+use spnc_runtime::kernels::pooling::{self, PoolShape, Pooling};
 use spnc_runtime::kernels::quantile::quantile;
+use spnc_runtime::kernels::rows::{self, TableShape};
 use spnc_runtime::kernels::{Isa, LANES};
 use spnc_runtime::random::fill_uniform;
 
@@ -58,5 +65,172 @@ fn quantiles(c: &mut Criterion) {
     let _ = c.bench_function("quantile of 235,200", |b| b.iter(|| quantile(black_box(&row), 0.9, &mut work)));
 }
 
-criterion_group!(benches, functions, products, quantiles);
+/// Sums that need nothing from memory, by as many vectors as hide the latency.
+#[inline(always)]
+fn fused<const LEN: usize>(rounds: usize) -> f32 {
+    let (factor, term) = (black_box(0.999f32), black_box(1e-3f32));
+    let mut sums = [[1.0f32; LEN]; 12];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = std::array::from_fn(|lane| sum[lane].mul_add(factor, term));
+        }
+    }
+    sums.iter().flatten().sum()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+fn fused_avx512(rounds: usize) -> f32 {
+    fused::<16>(rounds)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn fused_avx2(rounds: usize) -> f32 {
+    fused::<8>(rounds)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "instructions that not every machine has")]
+fn peak(c: &mut Criterion) {
+    const ROUNDS: usize = 10_000;
+    let mut group = c.benchmark_group("peak");
+    let lanes = match Isa::best() {
+        Isa::Avx512 => 16,
+        Isa::Avx2 => 8,
+        Isa::Portable => return,
+    };
+    let _ = group.throughput(Throughput::Elements((2 * 12 * lanes * ROUNDS) as u64));
+    let _ = group.bench_function("fused multiply-add", |bench| {
+        // SAFETY: the machine has the instruction set.
+        bench.iter(|| unsafe { if lanes == 16 { fused_avx512(ROUNDS) } else { fused_avx2(ROUNDS) } });
+    });
+    group.finish();
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn peak(_: &mut Criterion) {}
+
+/// Square images and windows: batch, pixels, channels of both images; taps, stride, zeros around, groups.
+fn square([batch, size, cin, cout]: [usize; 4], [taps, stride, pad, groups]: [usize; 4]) -> ConvShape {
+    let out = (size + 2 * pad - taps) / stride + 1;
+    ConvShape {
+        batch,
+        height: size,
+        width: size,
+        in_channels: cin,
+        out_channels: cout,
+        kernel: [taps; 2],
+        stride: [stride; 2],
+        dilation: [1; 2],
+        pad: [pad; 2],
+        out_height: out,
+        out_width: out,
+        groups,
+    }
+}
+
+/// Layers of networks that are in use.
+fn layers() -> [(&'static str, ConvShape); 12] {
+    [
+        ("ResNet-20, first", square([128, 32, 3, 16], [3, 1, 1, 1])),
+        ("ResNet-20, stage 1", square([128, 32, 16, 16], [3, 1, 1, 1])),
+        ("ResNet-20, stage 2", square([128, 16, 32, 32], [3, 1, 1, 1])),
+        ("ResNet-20, stage 3", square([128, 8, 64, 64], [3, 1, 1, 1])),
+        ("ResNet-20, into stage 2", square([128, 32, 16, 32], [3, 2, 1, 1])),
+        ("LeNet-5, first", square([64, 28, 1, 20], [5, 1, 0, 1])),
+        ("LeNet-5, second", square([64, 12, 20, 50], [5, 1, 0, 1])),
+        ("VGG, 64 channels", square([64, 32, 64, 64], [3, 1, 1, 1])),
+        ("VGG, 256 channels", square([64, 8, 256, 256], [3, 1, 1, 1])),
+        ("VGG, 512 channels", square([64, 4, 512, 512], [3, 1, 1, 1])),
+        ("1x1", square([32, 14, 256, 512], [1, 1, 0, 1])),
+        ("channel by channel", square([32, 28, 128, 128], [3, 1, 1, 128])),
+    ]
+}
+
+#[expect(unsafe_code, reason = "calls routines")]
+fn convolutions(c: &mut Criterion) {
+    let mut group = c.benchmark_group("convolution");
+    let _ = group.sample_size(20);
+    for (name, shape) in layers() {
+        let x = numbers(shape.batch * shape.height * shape.width * shape.in_channels);
+        let y = numbers(shape.batch * shape.out_height * shape.out_width * shape.out_channels);
+        let w = numbers(shape.weights());
+        let _ = group.throughput(Throughput::Elements(2 * shape.products() as u64));
+        for (role, a, b, to) in [(Role::Forward, &x, &w, &y), (Role::ByInput, &y, &w, &x), (Role::ByWeight, &x, &y, &w)]
+        {
+            let (mut to, mut work) = (to.clone(), numbers(shape.work_len(role)));
+            let _ = group.bench_function(format!("{name}, {role:?}"), |bench| {
+                bench.iter(|| {
+                    for phase in Phase::ALL {
+                        let (routine, extent) = (conv::routine(role, phase, Isa::best()), shape.extent(role, phase));
+                        // SAFETY: the vectors are as large as the shape says.
+                        unsafe {
+                            routine(&shape, a.as_ptr(), b.as_ptr(), to.as_mut_ptr(), work.as_mut_ptr(), 0, extent)
+                        };
+                    }
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+#[expect(unsafe_code, reason = "calls routines")]
+fn poolings(c: &mut Criterion) {
+    let shape = PoolShape {
+        batch: 64,
+        height: 32,
+        width: 32,
+        channels: 64,
+        size: [2; 2],
+        stride: [2; 2],
+        dilation: [1; 2],
+        pad: [0; 2],
+        out_height: 16,
+        out_width: 16,
+    };
+    let (x, y) = (numbers(64 * 32 * 32 * 64), numbers(64 * 16 * 16 * 64));
+    let mut group = c.benchmark_group("pooling");
+    let _ = group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
+    for pooling in [Pooling::Sum, Pooling::Max, Pooling::Unpool, Pooling::UnpoolMax] {
+        let (a, mut to) = match pooling {
+            Pooling::Sum | Pooling::Max => (&x, y.clone()),
+            Pooling::Unpool => (&y, x.clone()),
+            Pooling::UnpoolMax => (&x, x.clone()),
+        };
+        let (routine, extent) = (pooling::routine(pooling, Isa::best()), shape.extent(pooling));
+        let _ = group.bench_function(format!("{pooling:?}"), |bench| {
+            // SAFETY: the vectors are as large as the shape says.
+            bench.iter(|| unsafe {
+                routine(&shape, a.as_ptr(), y.as_ptr(), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+            });
+        });
+    }
+    group.finish();
+}
+
+#[expect(unsafe_code, reason = "calls routines")]
+fn tables(c: &mut Criterion) {
+    let shape = TableShape { batch: 1, rows: 10_000, indices: 700, width: 200 };
+    let index: Vec<f32> = (0..shape.indices as u32).map(|i| f32::from_bits(i * 7919 % 10_000)).collect();
+    let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));
+    let mut group = c.benchmark_group("rows");
+    for (name, routine, a, to, extent) in [
+        ("gather", rows::gather(Isa::best()), &table, &values, shape.gather_extent()),
+        ("scatter", rows::scatter(Isa::best()), &values, &table, shape.scatter_extent()),
+    ] {
+        let mut to = to.clone();
+        let _ = group.throughput(Throughput::Bytes(4 * to.len() as u64));
+        let _ = group.bench_function(name, |bench| {
+            // SAFETY: the vectors are as large as the shape says.
+            bench.iter(|| unsafe {
+                routine(&shape, a.as_ptr(), index.as_ptr(), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, peak, functions, products, quantiles, convolutions, poolings, tables);
 criterion_main!(benches);

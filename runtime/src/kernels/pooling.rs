@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
-use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
+use super::{Isa, LANES};
 
 /// The sizes of images and of the windows over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -192,10 +192,12 @@ impl Body for UnpoolMax {
             for window in 0..windows {
                 // SAFETY: a pixel of `y`.
                 let y = unsafe { pixel(args.b, n * windows + window, s.channels) };
-                for (channel, y) in y.iter().enumerate() {
-                    if let Some(at) = s.largest(x, window, channel) {
-                        to[at] += y;
-                    }
+                let (blocks, rest) = y.as_chunks::<LANES>();
+                for (block, y) in blocks.iter().enumerate() {
+                    s.pass_on(x, window, block * LANES, *y, to);
+                }
+                for (channel, y) in rest.iter().enumerate() {
+                    s.pass_on(x, window, blocks.len() * LANES + channel, [*y], to);
                 }
             }
         }
@@ -203,19 +205,37 @@ impl Body for UnpoolMax {
 }
 
 impl PoolShape {
-    /// Where the first largest element of a window of an image stands.
+    /// Adds what a window gets, for `N` channels from this one on, to the first largest element of the window.
     #[inline(always)]
-    fn largest(&self, x: &[f32], window: usize, channel: usize) -> Option<usize> {
-        let (oh, ow) = (window / self.out_width, window % self.out_width);
-        let (mut found, mut largest) = (None, f32::NEG_INFINITY);
-        for (kh, kw) in self.taps(0, oh).flat_map(|kh| self.taps(1, ow).map(move |kw| (kh, kw))) {
-            let at = (self.tapped(0, oh, kh) * self.width + self.tapped(1, ow, kw)) * self.channels + channel;
-            if found.is_none() || x[at] > largest {
-                found = Some(at);
-                largest = Max::fold(largest, x[at]);
+    fn pass_on<const N: usize>(&self, x: &[f32], window: usize, channel: usize, y: [f32; N], to: &mut [f32]) {
+        let [oh, ow] = [window / self.out_width, window % self.out_width];
+        let (down, right) = (self.taps(0, oh), self.taps(1, ow));
+        let place = |kh: usize, kw: usize| {
+            (self.tapped(0, oh, kh) * self.width + self.tapped(1, ow, kw)) * self.channels + channel
+        };
+        // Which tap, counted from 0, has the largest so far: the first one, where all are negative infinity.
+        let (mut found, mut largest, mut tap) = ([0u32; N], [f32::NEG_INFINITY; N], 0);
+        for kh in down.clone() {
+            for kw in right.clone() {
+                let x = &x[place(kh, kw)..][..N];
+                for lane in 0..N {
+                    let is_larger = x[lane] > largest[lane];
+                    found[lane] = if is_larger { tap } else { found[lane] };
+                    largest[lane] = if is_larger { x[lane] } else { largest[lane] };
+                }
+                tap += 1;
             }
         }
-        found
+        tap = 0;
+        for kh in down {
+            for kw in right.clone() {
+                let to = &mut to[place(kh, kw)..][..N];
+                for lane in 0..N {
+                    to[lane] += if found[lane] == tap { y[lane] } else { 0.0 };
+                }
+                tap += 1;
+            }
+        }
     }
 }
 
