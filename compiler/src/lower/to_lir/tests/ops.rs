@@ -175,3 +175,23 @@ fn what_is_padded_can_be_sliced_and_padded_again() {
          return z = %3",
     );
 }
+
+#[test]
+fn the_statistics_of_a_batch_take_one_walk_through_its_images() {
+    let module = check_text(
+        "%0 = param x : f32[8, 9, 9, 8]
+         %1 = const 0.0015432098765432098 : f32[8]
+         %2 = reduce_sum %0, [0, 1, 2] : f32[8]
+         %3 = mul %2, %1 : f32[8]
+         %4 = broadcast %3, [3] : f32[8, 9, 9, 8]
+         %5 = sub %0, %4 : f32[8, 9, 9, 8]
+         %6 = mul %5, %5 : f32[8, 9, 9, 8]
+         %7 = reduce_sum %6, [0, 1, 2] : f32[8]
+         %8 = mul %7, %1 : f32[8]
+         return mean = %3
+         return variance = %8",
+    );
+    let walks = |kernel: &&crate::lir::Kernel| kernel.rows == [8, 8];
+    assert_eq!(module.kernels.iter().filter(walks).count(), 1);
+    assert_eq!(steps(&module), (2, 0));
+}
