@@ -8,13 +8,13 @@ use super::Resolver;
 use super::errors::NameError;
 use super::modules::{ItemId, item_name};
 use crate::diag::Span;
-use crate::syntax::ast::ItemKind;
+use crate::syntax::ast::{Expr, ItemKind};
 
 impl Resolver<'_> {
     /// Blames every value that needs itself, once for each circle.
     pub(super) fn check_cycles(&mut self) {
         let mut uses: HashMap<ItemId, Vec<(ItemId, Span)>> = HashMap::new();
-        for &(user, used, span) in &self.mentions {
+        for &(user, used, span) in self.mentions.iter().filter(|&&(user, used, span)| !self.is_own(user, used, span)) {
             uses.entry(user).or_default().push((used, span));
         }
         let mut blamed = HashSet::new();
@@ -27,6 +27,13 @@ impl Resolver<'_> {
                 self.blame_circle(item, span);
             }
         }
+    }
+
+    /// Whether data mention themselves in their braces, which are functions of their fields as they are read and of their numbers.
+    fn is_own(&self, user: ItemId, used: ItemId, span: Span) -> bool {
+        let ItemKind::Data(data) = &self.modules[user.module].file.items[user.item].kind else { return false };
+        let holds = |expr: &Expr| expr.span.start <= span.start && span.end <= expr.span.end;
+        user == used && data.fields.iter().any(|(_, value)| holds(value))
     }
 
     fn is_value(&self, id: ItemId) -> bool {

@@ -133,6 +133,8 @@ fn circles_of_imports_are_refused() {
 #[test]
 fn circles_of_values_are_refused_and_recursion_is_not() {
     assert_eq!(codes("const a = b\nconst b = 2 * a\n", &[]), ["E0207"]);
+    assert_eq!(codes("data d = csv(d.x)\n", &[]), ["E0207"]);
+    drop(resolved("data d = csv(\"a.csv\") { x = x / d.largest }\n"));
     drop(resolved("fn f(x, k) = if k == 0 { x } else { f(x, k - 1) }\nconst a = f(1, 2)\n"));
 }
 

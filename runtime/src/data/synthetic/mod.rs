@@ -49,7 +49,10 @@ fn split(args: &Args<'_>, n: usize) -> Result<[Range<usize>; 3], DataError> {
     if args.get("test").is_some() {
         return series::split(args, n);
     }
-    let (test, validation) = (n / 5, part(args, validation_name(args)?, n - n / 5)?);
-    let train = n - test - validation;
-    Ok([0..train, train..n - test, n - test..n])
+    let (name, test) = (validation_name(args)?, n / 5);
+    let validation = part(args, name, n)?;
+    match n.checked_sub(test + validation) {
+        Some(train) if train > 0 => Ok([0..train, train..n - test, n - test..n]),
+        Some(_) | None => Err(args.fault(name, "something left to train on, besides a fifth to test on", "too much")),
+    }
 }

@@ -183,9 +183,7 @@ fn in_folder(folder: &Path) -> Result<[Option<PathBuf>; 3], DataError> {
 /// Which split a file of this name is: `ptb.train.txt.gz`, `wiki.valid.tokens`, `dev.txt`.
 fn split_of(name: &str) -> Option<usize> {
     let lower = name.to_lowercase();
-    let is = |starts: &[&str]| {
-        lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| starts.iter().any(|start| word == *start))
-    };
+    let is = |starts: &[&str]| lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| starts.contains(&word));
     let known = [&["train", "training"][..], &["valid", "val", "validation", "dev"][..], &["test"][..]];
     known.iter().position(|starts| is(starts))
 }
