@@ -56,7 +56,18 @@ impl Forward<'_> {
                 let picked = self.func.ty(*index).rank() - batch;
                 to_rows(&over_rows(self.of(*values), *batch, picked), *batch, ty)
             }
-            op => is_non_zero(&apply(numbered(op), ty, &operands)),
+            Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::Slice { .. } | Op::Concat(..) | Op::CumSum { .. } => {
+                is_non_zero(&apply(numbered(op), ty, &operands))
+            }
+            Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
+            Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
+            Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
         }
     }
 }
@@ -64,8 +75,9 @@ impl Forward<'_> {
 impl Backward<'_> {
     /// Which operands of such an op matter to what matters of `value`.
     pub fn moved(&mut self, value: Value, matters: &Tensor) {
-        match self.func.def(value).op.clone() {
-            op @ Op::Conv { .. } => self.conv(&op, matters),
+        let op = self.func.def(value).op.clone();
+        match op.clone() {
+            Op::Conv { .. } => self.conv(&op, matters),
             Op::Pool(_, window, a) => self.add_applied(a, Op::Unpool(window, Value(0)), matters),
             Op::Unpool(window, a) => self.add_applied(a, Op::Pool(Pooling::Sum, window, Value(0)), matters),
             Op::UnpoolMax { window, x, ct } => {
@@ -100,7 +112,15 @@ impl Backward<'_> {
                 self.add_applied(a, Op::Pad { value: 0.0, lo, hi, gap, a: Value(0) }, matters);
             }
             Op::Concat(parts, axis) => self.concat(&parts, axis, matters),
-            op => unreachable!("{op} has a rule of its own"),
+            Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
+            Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
+            Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {
+                unreachable!("{op} has a rule of its own")
+            }
         }
     }
 
