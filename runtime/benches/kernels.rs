@@ -4,6 +4,8 @@
 //! What a convolution reaches is to be compared with `peak`, a chain of nothing but fused multiply-adds on the widest
 //! vectors, measured in the same run: both count a multiplication and an addition as two elements.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -65,29 +67,32 @@ fn quantiles(c: &mut Criterion) {
     let _ = c.bench_function("quantile of 235,200", |b| b.iter(|| quantile(black_box(&row), 0.9, &mut work)));
 }
 
-/// Sums that need nothing from memory, by as many vectors as hide the latency.
-#[inline(always)]
-fn fused<const LEN: usize>(rounds: usize) -> f32 {
-    let (factor, term) = (black_box(0.999f32), black_box(1e-3f32));
-    let mut sums = [[1.0f32; LEN]; 12];
+/// Twelve sums that need nothing from memory hide the latency of the additions.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn fused_avx512(rounds: usize) -> f32 {
+    let (factor, term) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
+    let mut sums = [factor; 12];
     for _ in 0..rounds {
         for sum in &mut sums {
-            *sum = std::array::from_fn(|lane| sum[lane].mul_add(factor, term));
+            *sum = _mm512_fmadd_ps(*sum, factor, term);
         }
     }
-    sums.iter().flatten().sum()
+    sums.into_iter().fold(0.0, |total, sum| total + _mm512_reduce_add_ps(sum))
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
-fn fused_avx512(rounds: usize) -> f32 {
-    fused::<16>(rounds)
-}
-
+/// The same with shorter vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn fused_avx2(rounds: usize) -> f32 {
-    fused::<8>(rounds)
+    let (factor, term) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
+    let mut sums = [factor; 12];
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, factor, term);
+        }
+    }
+    sums.into_iter().fold(0.0, |total, sum| total + _mm256_cvtss_f32(sum))
 }
 
 #[cfg(target_arch = "x86_64")]
