@@ -1,7 +1,7 @@
 //! Parts of tensors put together and taken apart (`concat`, `slice`, `pad`), rows of tables (`gather`), and what depends on an
 //! order (`top_k`, `cumsum`, `positions`).
 
-use super::align::Relation;
+use super::align::{AxisOf, Relation};
 use super::arith::At;
 use super::errors::PartMistake;
 use super::prims::Args;
@@ -87,7 +87,7 @@ impl Elab<'_, '_> {
     }
 
     /// Whether a part has these axes, but for the size of one.
-    fn joins(&mut self, axes: &[(Option<Label>, Size)], part: &Tensor, axis: usize) -> bool {
+    fn joins(&mut self, axes: &[AxisOf], part: &Tensor, axis: usize) -> bool {
         let own = self.axes(part);
         own.len() == axes.len()
             && own.iter().zip(axes).enumerate().filter(|(i, _)| *i != axis).all(|(_, (a, b))| {
@@ -195,8 +195,8 @@ impl Elab<'_, '_> {
     }
 
     /// How many leading axes have one name and one size.
-    fn common(&mut self, a: &[(Option<Label>, Size)], b: &[(Option<Label>, Size)]) -> usize {
-        let same = |(a, b): &(&(Option<Label>, Size), &(Option<Label>, Size))| {
+    fn common(&mut self, a: &[AxisOf], b: &[AxisOf]) -> usize {
+        let same = |(a, b): &(&AxisOf, &AxisOf)| {
             self.relation(a.0.as_ref(), b.0.as_ref()) == Relation::Same && self.sizes.unify(a.1, b.1)
         };
         a.iter().zip(b).take_while(same).count()

@@ -69,7 +69,7 @@ fn check_conv(window: &Window, groups: usize, x: &[Size], w: &[usize], y: &[Size
     same_sizes("the batch", &x[..1], &y[..1])?;
     let channels = [Size::Known(w[1] * groups), Size::Known(w[0])];
     same_sizes("the channels", &[x[1], y[1]], &channels)?;
-    if w[2..] != window.size || groups == 0 || w[0] % groups != 0 {
+    if w[2..] != window.size || groups == 0 || !w[0].is_multiple_of(groups) {
         return Err("the weights don't have the window's size, or the groups don't divide the channels".into());
     }
     check_window(window, x, y)
