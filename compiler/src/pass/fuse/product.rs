@@ -2,7 +2,8 @@
 //!
 //! The labels of a contraction fall into four kinds: of both operands and the result (a *stack* of products),
 //! of the left operand and the result (*rows*), of the right one and the result (*columns*), of both operands
-//! only (*summed*). It is a matrix product if the labels of each kind step through memory as one.
+//! only (*summed*). It is a matrix product if the labels of each kind step through memory as one; where rows or columns do not,
+//! their outer labels may number products of the stack that share the other factor.
 
 use std::collections::BTreeMap;
 
@@ -133,9 +134,28 @@ struct Dim {
 
 impl Labels {
     fn product(&self, einsum: &Einsum, value: Value, a: &View, b: &View) -> Option<Product> {
-        let stack = self.merge(einsum.out.iter().filter(|l| self.a.contains_key(l) && self.b.contains_key(l)))?;
-        let rows = self.merge(einsum.out.iter().filter(|l| !self.b.contains_key(l)))?;
-        let cols = self.merge(einsum.out.iter().filter(|l| !self.a.contains_key(l)))?;
+        let is_row = |l: &&u8| !self.b.contains_key(l);
+        let is_col = |l: &&u8| !self.a.contains_key(l);
+        let (rows, cols) = (einsum.out.iter().filter(is_row).count(), einsum.out.iter().filter(is_col).count());
+        let cuts = (0..rows.max(1)).map(|n| (n, 0)).chain((1..cols.max(1)).map(|n| (0, n)));
+        cuts.into_iter().find_map(|cut| self.product_with(einsum, value, a, b, cut))
+    }
+
+    /// The product whose first `n_rows` labels of rows, or `n_cols` labels of columns, number further products of the stack.
+    fn product_with(
+        &self,
+        einsum: &Einsum,
+        value: Value,
+        a: &View,
+        b: &View,
+        (n_rows, n_cols): (usize, usize),
+    ) -> Option<Product> {
+        let labels = |wanted: fn(&Labels, &u8) -> bool| einsum.out.iter().filter(move |l| wanted(self, l));
+        let both = labels(|of, l| of.a.contains_key(l) && of.b.contains_key(l));
+        let (rows, cols) = (labels(|of, l| !of.b.contains_key(l)), labels(|of, l| !of.a.contains_key(l)));
+        let stack = self.merge(both.chain(rows.clone().take(n_rows)).chain(cols.clone().take(n_cols)))?;
+        let rows = self.merge(rows.skip(n_rows))?;
+        let cols = self.merge(cols.skip(n_cols))?;
         let sum = self.merge(einsum.lhs.iter().filter(|l| !self.c.contains_key(l)))?;
         let worthwhile = rows.size > 1 && cols.size > 1 && sum.size > 1;
         (worthwhile && rows.size * cols.size * sum.size >= SMALL).then_some(Product {

@@ -97,6 +97,19 @@ fn two_inputs_can_swap() {
 }
 
 #[test]
+fn a_factor_that_all_samples_share_is_a_product_for_each_of_them() {
+    let module = check_text(
+        "%0 = param a : f32[20, 20]
+         %1 = param x : f32[4, 20, 16]
+         %2 = contract ij,bjf->bif %0, %1 : f32[4, 20, 16]
+         %3 = contract bjf,ij->bfi %1, %0 : f32[4, 16, 20]
+         return ahead = %2
+         return across = %3",
+    );
+    assert_eq!(steps(&module), (0, 2));
+}
+
+#[test]
 fn an_old_value_is_read_before_it_is_overwritten() {
     let module = check_text(
         "%0 = param w : f32[40, 30]
