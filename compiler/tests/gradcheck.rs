@@ -1,6 +1,6 @@
 //! `spnc gradcheck` passes on every example.
 //!
-//! Optimised, all of them are checked; otherwise the interpreter is slow, and those with built-in data must do. Examples that
+//! Optimised, all of them are checked; otherwise the interpreter is slow, and four samples of those with built-in data must do. Examples that
 //! read files are left out, and named, where the files are not at hand.
 
 use std::path::{Path, PathBuf};
@@ -32,6 +32,9 @@ fn every_derivative_of_every_example_agrees() {
 fn check(path: &Path, data: Option<&Path>) {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("spnc"));
     let _ = command.arg("gradcheck").arg(path);
+    if cfg!(debug_assertions) {
+        let _ = command.args(["--batch", "4"]);
+    }
     if let Some(folder) = data {
         let _ = command
             .arg("--data")
@@ -53,4 +56,13 @@ fn examples() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "spnet")).collect();
     paths.sort();
     paths
+}
+
+#[test]
+fn streams_of_carried_states_are_the_programs() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/everything.spnet");
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("spnc"));
+    let output = command.arg("gradcheck").arg(program).args(["--batch", "2"]).output().expect("the command can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("leave `--batch` out"), "{said}");
 }

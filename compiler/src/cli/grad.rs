@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         }
         return Ok(());
     }
-    let point = Point::new(&mut front, &model, args.init.as_deref())?;
+    let point = Point::new(&mut front, &model, args.init.as_deref(), None)?;
     let func = exec::optimised(to_tir::gradient(&model, &front.sources, point.batch));
     let results = match args.choice.evaluator {
         Evaluator::Interpreter => interp::run(&func, &|name| point.get(name)).expect("the point has every input"),

@@ -33,6 +33,9 @@ pub struct Args {
     /// Start values by path: an npz or safetensors file, or the folder of a run.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// Check on a batch of so many samples, whatever the plan says: large programs are checked sooner on few.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
     #[command(flatten)]
     choice: Choice,
 }
@@ -57,7 +60,7 @@ impl Finding {
 pub fn run(args: &Args) -> Result<(), Exit> {
     let mut front = Front::new(&args.source);
     let model = front.model()?;
-    let mut point = Point::new(&mut front, &model, args.init.as_deref())?;
+    let mut point = Point::new(&mut front, &model, args.init.as_deref(), args.batch)?;
     point.move_to_middle(&model);
     let func = gradient::func(&model, &front.sources, point.batch, None, None)?;
     let report = check(&func, &|name| point.get(name)).expect("the point has every input");

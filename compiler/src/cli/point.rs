@@ -32,14 +32,18 @@ const MIDDLE_STEP: f64 = 1000.0;
 
 impl Point {
     /// The program's start: tensors drawn from its seed or taken from the file `init`, the first samples of the training split in the
-    /// order of the file.
+    /// order of the file: as many as the plan's batch has, or `batch` of them.
     ///
     /// # Errors
     ///
-    /// What is wrong with data or files, which has been said.
-    pub fn new(front: &mut Front, model: &Model, init: Option<&Path>) -> Result<Point, Exit> {
+    /// What is wrong with data, files or the size of the batch, which has been said.
+    pub fn new(front: &mut Front, model: &Model, init: Option<&Path>, batch: Option<u32>) -> Result<Point, Exit> {
         let interface = interface::of(model);
-        let wanted = front.batch(model)?;
+        let wanted = match batch {
+            None => front.batch(model)?,
+            Some(_) if model.states.iter().any(|state| state.carried) => return Err(refuse_batch(model)),
+            Some(batch) => batch as usize,
+        };
         let data = front.take_data(model)?;
         let batch = if model.data.is_empty() { wanted } else { wanted.min(data.n(Split::Train)).max(1) };
         let seed = model.plan.as_ref().map_or(0, |plan| plan.seed as u32 as i32);
@@ -100,6 +104,13 @@ impl Point {
             let _ = self.values.insert(Arc::clone(name), tensor);
         }
     }
+}
+
+/// States that are carried from batch to batch have the plan's number of streams.
+fn refuse_batch(model: &Model) -> Exit {
+    let streams = model.carried_batch();
+    let message = format!("`--batch` changes the number of streams that the program's carried states have, {streams}");
+    output::fail(&message, Some("leave `--batch` out, or change `batch` in the program"))
 }
 
 /// Constant tensors, the seed and the clock of the first step.
