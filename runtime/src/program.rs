@@ -131,8 +131,8 @@ pub trait Program {
     /// Parameters as the network sees them (by path), and the values of measures.
     fn effective(&mut self) -> Vec<(String, ArrayD<f64>)>;
 
-    /// The floating-point operations of one sample's forward pass that are left with these effective parameters, where counting them
-    /// is cheap.
+    /// The floating-point operations of one sample's forward pass that are left with these effective parameters, where some
+    /// number is zero and counting is cheap.
     fn live_flops(&self, _effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
         None
     }

@@ -1,5 +1,6 @@
 //! A model's functions, lowered, differentiated and optimised: what both evaluators run.
 
+use super::Network;
 use crate::ad;
 use crate::diag::Sources;
 use crate::lower::interface::{self, Interface};
@@ -35,7 +36,7 @@ pub struct Built {
     /// Tensors as the network sees them.
     pub effective: Func,
     /// The network on one sample, where it is small enough to count what is left of it after every epoch.
-    pub network: Option<Func>,
+    pub network: Option<Network>,
 }
 
 /// The most operations of a sample that are counted after every epoch.
@@ -71,7 +72,7 @@ impl Built {
             events: (0..n_events).map(|event| optimised(to_tir::event(model, sources, event))).collect(),
             report: optimised(to_tir::report(model, sources)),
             effective: optimised(to_tir::effective(model, sources)),
-            network: is_counted.then(|| optimised(to_tir::network(model, sources))),
+            network: is_counted.then(|| Network::new(model, sources)),
         }
     }
 }

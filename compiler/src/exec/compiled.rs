@@ -229,7 +229,9 @@ impl Program for Compiled {
     }
 
     fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
-        self.host.live_flops(effective)
+        let infos = &self.host.interface.description.tensors;
+        let tensor = |name: &str| infos.iter().position(|t| t.name == name).map(|index| self.read(index));
+        self.host.live_flops(effective, &tensor)
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayD;
 
-use super::Built;
+use super::{Built, Network};
 use crate::lower::interface::Interface;
 use crate::model::Reduction;
 use crate::tir::interp::{Keep, Plan, Tensor};
-use crate::tir::{Func, zeros};
 
 /// The part of a program that always runs in the interpreter.
 #[derive(Debug)]
@@ -19,7 +18,7 @@ pub struct Host {
     pub seed: i32,
     init: Plan,
     report: Plan,
-    network: Option<Func>,
+    network: Option<Network>,
     partials: Vec<Vec<f64>>,
     split: usize,
     fresh: bool,
@@ -100,12 +99,14 @@ impl Host {
         (0..self.interface.description.reports.len()).map(|i| scalar(i).expect("every report is a result")).collect()
     }
 
-    /// As [`spnc_runtime::program::Program::live_flops`].
-    pub fn live_flops(&self, effective: &[(String, Tensor)]) -> Option<u64> {
-        let values: BTreeMap<String, &Tensor> =
-            effective.iter().map(|(name, value)| (format!("effective.{name}"), value)).collect();
-        let live = zeros::live(self.network.as_ref()?, &|name| values.get(name).map(|value| (*value).clone()));
-        Some(2 * live.multiply_adds)
+    /// As [`spnc_runtime::program::Program::live_flops`]; `tensor` gives lasting tensors by name.
+    pub fn live_flops(&self, effective: &[(String, Tensor)], tensor: &dyn Fn(&str) -> Option<Tensor>) -> Option<u64> {
+        let effective: BTreeMap<&str, &Tensor> = effective.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let value = |name: &str| match name.strip_prefix("effective.") {
+            Some(path) => effective.get(path).map(|value| (*value).clone()),
+            None => tensor(name).or_else(|| self.literal(name)),
+        };
+        Some(2 * self.network.as_ref()?.live(&value)?.multiply_adds)
     }
 
     fn write_partials(&mut self) {

@@ -13,9 +13,11 @@ mod build;
 mod compiled;
 mod host;
 mod interpreted;
+mod network;
 mod once;
 
 pub use build::{BatchSizes, Built, Step, optimised};
 pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;
+pub use network::Network;
 pub use once::{Callable, run_compiled};

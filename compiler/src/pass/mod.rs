@@ -79,6 +79,9 @@ pub const O1: &[Pass] = &[
     DCE,
 ];
 
+/// What is done to a network whose operations are counted: its products stay those of the program.
+pub const COUNTED: &[Pass] = &[DROP_SURROGATES, DCE];
+
 /// Every pass there is, once.
 pub const ALL: &[Pass] = &[CONTRACT, CSE, DCE, DROP_SURROGATES, FOLD, SIMPLIFY, SINK_TRANSPOSES];
 

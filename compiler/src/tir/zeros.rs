@@ -9,6 +9,7 @@
 //! Each op has one rule forward ([`Forward::rule`]) and one backward ([`Backward::rule`]). Patterns are tensors of 0 (zero, does not
 //! matter) and 1.
 
+mod count;
 mod images;
 mod moves;
 
@@ -37,7 +38,8 @@ pub struct Zeros {
 pub struct Live {
     /// For each input with a pattern: 1 where an element is non-zero and matters.
     pub elements: BTreeMap<Arc<str>, Tensor>,
-    /// Multiplications followed by additions that are left in contractions.
+    /// Multiplications followed by additions that are left in contractions and convolutions of what varies from sample to
+    /// sample: of what is computed from other inputs than those with patterns.
     pub multiply_adds: u64,
 }
 
@@ -68,6 +70,7 @@ pub fn analyse(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Zeros 
 pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
     let mut given: BTreeMap<Arc<str>, Tensor> =
         func.params().filter_map(|(name, ..)| Some((Arc::clone(name), non_zero(name)?))).collect();
+    let varies = varies(func, &|name| given.contains_key(name));
     loop {
         let zeros = analyse(func, &|name| given.get(name).cloned());
         let left: BTreeMap<Arc<str>, Tensor> = func
@@ -76,10 +79,20 @@ pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
             .map(|(name, value, _)| (Arc::clone(name), zeros.live(value)))
             .collect();
         if left == given {
-            return Live { elements: left, multiply_adds: zeros.multiply_adds(func) };
+            return Live { elements: left, multiply_adds: zeros.multiply_adds(func, &varies) };
         }
         given = left;
     }
+}
+
+/// Whether each value depends on an input that is not `known`.
+fn varies(func: &Func, known: &dyn Fn(&str) -> bool) -> Vec<bool> {
+    let mut varies: Vec<bool> = Vec::with_capacity(func.defs.len());
+    for def in &func.defs {
+        let is_input = matches!(&def.op, Op::Param(name) if !known(name));
+        varies.push(is_input || def.op.operands().iter().any(|operand| varies[operand.0 as usize]));
+    }
+    varies
 }
 
 impl Zeros {
@@ -88,24 +101,6 @@ impl Zeros {
         let index = value.0 as usize;
         &self.non_zero[index] * &self.matters[index]
     }
-
-    /// How many products of two elements that can be non-zero are added to an element that matters, in all contractions and
-    /// convolutions.
-    pub fn multiply_adds(&self, func: &Func) -> u64 {
-        let products = func.values().filter(|value| is_product(&func.def(*value).op));
-        let counts = products.map(|value| {
-            let def = func.def(value);
-            let patterns = def.op.operands().into_iter().map(|operand| &self.non_zero[operand.0 as usize]);
-            let products = moves::apply(moves::numbered(&def.op), &def.ty, &patterns.collect::<Vec<_>>());
-            (products * &self.matters[value.0 as usize]).sum() as u64
-        });
-        counts.sum()
-    }
-}
-
-/// Whether the op adds up products of elements of its operands.
-fn is_product(op: &Op) -> bool {
-    matches!(op, Op::Contract(..) | Op::Conv { .. })
 }
 
 fn zeros(ty: &Type) -> Tensor {

@@ -272,7 +272,7 @@ impl<'a> Trainer<'a> {
             return Err(self.find_non_finite(phase));
         }
         let zeros = of_params().fold(Tally::default(), |total, value| total + tally(value.view()));
-        let flops = if zeros.zeros > 0 { self.program.live_flops(&effective) } else { None };
+        let flops = self.program.live_flops(&effective);
         Ok((zeros, flops))
     }
 

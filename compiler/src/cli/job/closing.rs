@@ -1,6 +1,6 @@
 //! What became of a network: zeros tensor by tensor, what is left of it, budgets asked and reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ndarray::{Axis, Ix2};
@@ -8,11 +8,10 @@ use spnc_runtime::store::{AxisReport, BudgetReport, GroupReport, Remaining, Spar
 use spnc_runtime::train::{Tally, tally, tally_groups};
 
 use crate::diag::Sources;
-use crate::exec;
+use crate::exec::{self, Network};
 use crate::lower::to_tir;
 use crate::model::{Budget, Model, ParamId};
 use crate::tir::interp::{self, Tensor};
-use crate::tir::{Func, Value, zeros};
 
 /// A budget counts as met if it is missed by no more than this: a penalty that pulls from one side stops just there.
 const TOLERANCE: f64 = 0.005;
@@ -33,10 +32,12 @@ impl Closing {
     pub fn new(model: &Model, sources: &Sources, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Closing {
         let effective = exec::optimised(to_tir::effective(model, sources));
         let values = interp::run(&effective, tensor).expect("lasting tensors and the clock are given");
-        let network = exec::optimised(to_tir::network(model, sources));
         let values: BTreeMap<Arc<str>, Tensor> = values.into_iter().collect();
-        let network_values = read_by(&network, &values);
-        let counted = count(model, &network, &network_values);
+        let network = Network::new(model, sources);
+        let reads = network.reads().into_iter();
+        let network_values = reads.filter_map(|name| values.get(&name).map(|value| (name, value.clone()))).collect();
+        let value = |name: &str| values.get(name).cloned().or_else(|| tensor(name));
+        let counted = count(model, &network, &value);
         Closing {
             sparsity: sparsity(model, &values, &network_values, counted.as_ref()),
             budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
@@ -48,13 +49,6 @@ impl Closing {
     pub fn meets_budgets(&self) -> bool {
         self.budgets.iter().all(|budget| budget.met)
     }
-}
-
-/// The effective parameters that a function really reads.
-fn read_by(func: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> BTreeMap<Arc<str>, Tensor> {
-    let used: BTreeSet<Value> = func.defs.iter().flat_map(|def| def.op.operands()).collect();
-    let read = func.params().filter(|(_, value, _)| used.contains(value));
-    read.filter_map(|(name, ..)| Some((Arc::clone(name), values.get(name)?.clone()))).collect()
 }
 
 fn effective_name(model: &Model, param: ParamId) -> String {
@@ -119,14 +113,14 @@ struct Counted {
 }
 
 /// Counts, unless that would take too long.
-fn count(model: &Model, network: &Func, values: &BTreeMap<Arc<str>, Tensor>) -> Option<Counted> {
+fn count(model: &Model, network: &Network, value: &dyn Fn(&str) -> Option<Tensor>) -> Option<Counted> {
     if model_flops(model) > COUNTED {
         return None;
     }
-    let dense = zeros::live(network, &|name| values.get(name).map(|value| Tensor::ones(value.raw_dim())));
-    let has_zeros = values.values().flatten().any(|x| *x == 0.0);
-    let live = if has_zeros { zeros::live(network, &|name| values.get(name).cloned()) } else { dense.clone() };
-    Some(Counted { elements: live.elements, flops: 2 * dense.multiply_adds, live_flops: 2 * live.multiply_adds })
+    let dense = network.dense();
+    let flops = 2 * dense.multiply_adds;
+    let live = network.live(value).unwrap_or(dense);
+    Some(Counted { elements: live.elements, flops, live_flops: 2 * live.multiply_adds })
 }
 
 fn model_flops(model: &Model) -> u64 {
@@ -135,7 +129,7 @@ fn model_flops(model: &Model) -> u64 {
 
 /// Counts parameters and operations; with no model applied to data there are none.
 fn remaining(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, counted: Option<&Counted>) -> Remaining {
-    let live = |counted: &Counted| counted.elements.values().map(|pattern| pattern.sum() as u64).sum();
+    let live = |counted: &Counted| values.keys().map(|name| counted.elements[name].sum() as u64).sum();
     Remaining {
         parameters: values.values().map(|value| value.len() as u64).sum(),
         non_zero: values.values().map(|value| value.iter().filter(|x| **x != 0.0).count() as u64).sum(),

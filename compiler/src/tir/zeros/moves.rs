@@ -213,9 +213,8 @@ mod tests {
         let ones = |name, len| (name, vec![1.0; len]);
         let live = live(NETWORK, &[ones("w", 54), ones("scale", 3), ones("shift", 3), ones("v", 6)]);
         assert_eq!([count(&live, "w"), count(&live, "v")], [54.0, 6.0]);
-        // Of 4 x 4 windows of 3 x 3, four see 4 pixels, eight see 6 and four see 9.
-        let pixels = 4 * 4 + 8 * 6 + 4 * 9;
-        assert_eq!(live.multiply_adds, pixels * 2 * 3 + 4 * 3 * 2);
+        // 4 x 4 windows of 3 x 3, padding or not.
+        assert_eq!(live.multiply_adds, 16 * 9 * 2 * 3 + 4 * 3 * 2);
     }
 
     /// Scale and shift of the first channel are zero: its filter and what reads it are dead, whatever the mean is.
@@ -226,7 +225,7 @@ mod tests {
         let live = live(NETWORK, &given);
         assert_eq!([count(&live, "w"), count(&live, "v")], [36.0, 4.0]);
         assert_eq!([count(&live, "scale"), count(&live, "shift")], [2.0, 2.0]);
-        assert_eq!(live.multiply_adds, 100 * 2 * 2 + 4 * 2 * 2);
+        assert_eq!(live.multiply_adds, 144 * 2 * 2 + 4 * 2 * 2);
     }
 
     /// Nothing reads the second channel; of the third filter one input channel is gone.
@@ -235,7 +234,7 @@ mod tests {
         let w = but(54, |i| i % 3 == 2 && i / 3 % 2 == 0);
         let live = live(NETWORK, &[("w", w), ("shift", vec![1.0; 3]), ("v", but(6, |i| i / 2 == 1))]);
         assert_eq!([count(&live, "w"), count(&live, "shift"), count(&live, "v")], [18.0 + 9.0, 2.0, 4.0]);
-        assert_eq!(live.multiply_adds, 100 * 2 + 100 + 4 * 2 * 2);
+        assert_eq!(live.multiply_adds, 144 * 2 + 144 + 4 * 2 * 2);
     }
 
     /// Each channel has a filter of its own; the second is zero, and nothing reads the third, padded and stacked as it is.

@@ -1,0 +1,55 @@
+//! Multiply-adds that are left, counted as papers count them: a convolution works at every position of its window, padding
+//! or not, on the pairs of channels that a weight of it joins.
+
+use super::{Zeros, is_non_zero, moves};
+use crate::tir::interp::Tensor;
+use crate::tir::interp::eval::contract;
+use crate::tir::{Einsum, Func, Op, Value};
+use crate::window::ConvRole;
+
+impl Zeros {
+    /// How many products of two elements that can be non-zero are added to an element that matters, in the contractions and
+    /// convolutions of values that `varies` chooses.
+    pub fn multiply_adds(&self, func: &Func, varies: &[bool]) -> u64 {
+        let values = func.values().filter(|value| varies[value.0 as usize]);
+        values.map(|value| self.products(func, value)).sum::<f64>() as u64
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only products count")]
+    fn products(&self, func: &Func, value: Value) -> f64 {
+        let def = func.def(value);
+        match &def.op {
+            Op::Contract(_, a, b) => {
+                let patterns = [a, b].map(|operand| &self.non_zero[operand.0 as usize]);
+                let products = moves::apply(moves::numbered(&def.op), &def.ty, &patterns);
+                (products * &self.matters[value.0 as usize]).sum()
+            }
+            Op::Conv { role, groups, a, b, .. } => {
+                let [a, b] = [a, b].map(|operand| &self.non_zero[operand.0 as usize]);
+                let out = &self.matters[value.0 as usize];
+                let [x, w, y] = match role {
+                    ConvRole::Forward => [a, b, out],
+                    ConvRole::ByInput => [out, b, a],
+                    ConvRole::ByWeight => [a, out, b],
+                };
+                convolution(*groups, x, w, y)
+            }
+            _ => 0.0,
+        }
+    }
+}
+
+/// Each element of `y` meets, for each tap of the window, the channels of its group that are not zero all over the image.
+fn convolution(groups: usize, x: &Tensor, w: &Tensor, y: &Tensor) -> f64 {
+    let (ins, outs) = (w.shape()[2], y.shape()[3] / groups);
+    let labels = |lhs: &[u8], rhs: &[u8], out: &[u8]| Einsum { lhs: lhs.into(), rhs: rhs.into(), out: out.into() };
+    let of_image = |tensor: &Tensor, channels: usize| {
+        let plane = tensor.sum_axis(ndarray::Axis(1)).sum_axis(ndarray::Axis(1));
+        plane.into_shape_with_order(vec![tensor.shape()[0], groups, channels]).expect("channels are in groups")
+    };
+    let (seen, positions) = (is_non_zero(&of_image(x, ins)), of_image(y, outs));
+    let taps = w.sum_axis(ndarray::Axis(0)).sum_axis(ndarray::Axis(0));
+    let taps = taps.into_shape_with_order(vec![ins, groups, outs]).expect("channels are in groups");
+    let met = contract(&labels(b"bgi", b"igo", b"bgo"), &seen.view(), &taps.view());
+    (met * positions).sum()
+}
