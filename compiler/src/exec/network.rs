@@ -1,6 +1,6 @@
 //! The network on one sample, to count what is left of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::ad;
@@ -9,6 +9,7 @@ use crate::lower::{interface, to_tir};
 use crate::model::Model;
 use crate::pass;
 use crate::tir::interp::Tensor;
+use crate::tir::zeros::known::{self, Known};
 use crate::tir::zeros::{self, Live};
 use crate::tir::{Func, Value};
 
@@ -41,27 +42,29 @@ impl Network {
 
     /// What there is of it if nothing is zero.
     pub fn dense(&self) -> Live {
-        let shapes = |name: &str| Some(self.func.params().find(|(known, ..)| ***known == *name)?.2.shape.clone());
-        self.count(&|name| shapes(name).map(Tensor::ones))
+        zeros::live(&self.func, &|name| self.ones(name))
     }
 
-    /// What is left of it with these values of parameters (`effective.<path>`) and states; nothing where none is zero.
+    /// What is left of it with these values of parameters (`effective.<path>`), states and constants; nothing where none is zero.
     pub fn live(&self, value: &dyn Fn(&str) -> Option<Tensor>) -> Option<Live> {
-        let is_sparse = |name: &Arc<str>| value(name).is_some_and(|value| value.iter().any(|x| *x == 0.0));
-        let any_zero = self.func.params().any(|(name, ..)| self.lasting.contains(name) && is_sparse(name));
-        any_zero.then(|| self.count(value))
+        let is_lasting = |name: &str| self.lasting.contains(name);
+        let is_fixed = |name: &str| is_lasting(name) || self.literals.contains(name);
+        let fixed = self.func.params().filter(|(name, ..)| is_fixed(name));
+        let fixed: BTreeMap<&str, Tensor> = fixed.filter_map(|(name, ..)| Some((&**name, value(name)?))).collect();
+        let Known { func, patterns } = known::reveal(&self.func, &|name| fixed.get(name).cloned(), &is_lasting);
+        let has_zero = |name: &&str| is_lasting(name) && fixed[name].iter().any(|x| *x == 0.0);
+        if patterns.is_empty() && !fixed.keys().any(has_zero) {
+            return None;
+        }
+        // Zeros of constants are no sparsity: they count as other numbers do.
+        let given = |name: &str| if is_lasting(name) { fixed.get(name).cloned() } else { self.ones(name) };
+        Some(zeros::live(&func, &|name| patterns.get(name).cloned().or_else(|| given(name))))
     }
 
-    /// Zeros of constants are no sparsity: they count as other numbers do.
-    fn count(&self, value: &dyn Fn(&str) -> Option<Tensor>) -> Live {
-        let pattern = |name: &str| {
-            let (_, _, ty) = self.func.params().find(|(known, ..)| ***known == *name)?;
-            if self.literals.contains(name) {
-                Some(Tensor::ones(ty.shape.as_slice()))
-            } else {
-                self.lasting.get(name).and_then(|_| value(name))
-            }
-        };
-        zeros::live(&self.func, &pattern)
+    /// The pattern without zeros of an input that is the same for all samples.
+    fn ones(&self, name: &str) -> Option<Tensor> {
+        let (_, _, ty) = self.func.params().find(|(own, ..)| ***own == *name)?;
+        let is_fixed = self.lasting.contains(name) || self.literals.contains(name);
+        is_fixed.then(|| Tensor::ones(ty.shape.as_slice()))
     }
 }

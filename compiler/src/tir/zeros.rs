@@ -11,6 +11,7 @@
 
 mod count;
 mod images;
+pub mod known;
 mod moves;
 
 use std::collections::BTreeMap;
@@ -70,7 +71,7 @@ pub fn analyse(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Zeros 
 pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
     let mut given: BTreeMap<Arc<str>, Tensor> =
         func.params().filter_map(|(name, ..)| Some((Arc::clone(name), non_zero(name)?))).collect();
-    let varies = varies(func, &|name| given.contains_key(name));
+    let varies = depends(func, &|name| !given.contains_key(name));
     loop {
         let zeros = analyse(func, &|name| given.get(name).cloned());
         let left: BTreeMap<Arc<str>, Tensor> = func
@@ -85,14 +86,14 @@ pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
     }
 }
 
-/// Whether each value depends on an input that is not `known`.
-fn varies(func: &Func, known: &dyn Fn(&str) -> bool) -> Vec<bool> {
-    let mut varies: Vec<bool> = Vec::with_capacity(func.defs.len());
+/// Whether each value depends on one of the inputs that `is` chooses.
+fn depends(func: &Func, is: &dyn Fn(&str) -> bool) -> Vec<bool> {
+    let mut depends: Vec<bool> = Vec::with_capacity(func.defs.len());
     for def in &func.defs {
-        let is_input = matches!(&def.op, Op::Param(name) if !known(name));
-        varies.push(is_input || def.op.operands().iter().any(|operand| varies[operand.0 as usize]));
+        let is_input = matches!(&def.op, Op::Param(name) if is(name));
+        depends.push(is_input || def.op.operands().iter().any(|operand| depends[operand.0 as usize]));
     }
-    varies
+    depends
 }
 
 impl Zeros {

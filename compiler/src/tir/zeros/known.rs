@@ -1,0 +1,168 @@
+//! Zeros that only the numbers show. What is computed from parameters and states alone — the share of a branch, the mask of
+//! a unit, a threshold — is the same for every sample. Where such a value is zero, whatever uses it together with data sees a
+//! zero, though no rule of an op says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{depends, is_non_zero};
+use crate::scalar::Binary;
+use crate::tir::interp::{self, Tensor};
+use crate::tir::{DType, Func, Op, Value};
+
+/// A function that says where values that are the same for every sample are zero.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The function; what varies reads these values times inputs `known.<value>`.
+    pub func: Func,
+    /// The patterns of these inputs: with them the function computes what it did before.
+    pub patterns: BTreeMap<Arc<str>, Tensor>,
+}
+
+/// Computes what depends only on inputs that `value` gives, on one that `is_lasting` chooses among them, and marks the zeros where it
+/// meets what varies. Zeros of what is made of positions and constants are no sparsity.
+pub fn reveal(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>, is_lasting: &dyn Fn(&str) -> bool) -> Known {
+    let varies = depends(func, &|name| value(name).is_none());
+    let lasting = depends(func, is_lasting);
+    let mut met = vec![false; func.defs.len()];
+    for (def, _) in func.defs.iter().zip(&varies).filter(|(_, varies)| **varies) {
+        def.op.operands().into_iter().for_each(|operand| met[operand.0 as usize] = true);
+    }
+    let is_marked = |at: &Value| {
+        let (index, def) = (at.0 as usize, func.def(*at));
+        let is_computed = !matches!(def.op, Op::Param(_));
+        is_computed && def.ty.dtype != DType::I32 && met[index] && lasting[index] && !varies[index]
+    };
+    let found = values(func, func.values().filter(is_marked).collect(), value);
+    let with_zeros = found.into_iter().filter(|(_, found)| found.iter().any(|x| *x == 0.0));
+    marked(func, &with_zeros.map(|(at, found)| (at, is_non_zero(&found))).collect(), &varies)
+}
+
+/// The numbers of some values.
+fn values(func: &Func, at: Vec<Value>, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(Value, Tensor)> {
+    let found = interp::run(&part(func, &at), value).expect("what does not vary depends on inputs that are given");
+    at.into_iter().zip(found.into_values()).collect()
+}
+
+/// The definitions that some values need, with these values as results.
+fn part(func: &Func, results: &[Value]) -> Func {
+    let mut needed = vec![false; func.defs.len()];
+    results.iter().for_each(|value| needed[value.0 as usize] = true);
+    for value in func.values().rev() {
+        if needed[value.0 as usize] {
+            func.def(value).op.operands().into_iter().for_each(|operand| needed[operand.0 as usize] = true);
+        }
+    }
+    let mut part = Func::new("part");
+    let mut places = BTreeMap::new();
+    for value in func.values().filter(|value| needed[value.0 as usize]) {
+        let mut def = func.def(value).clone();
+        def.op.operands_mut().into_iter().for_each(|operand| *operand = places[operand]);
+        let _ = places.insert(value, part.push(def.op, def.ty, def.origin));
+    }
+    part.results = results.iter().map(|value| (value.to_string().into(), places[value])).collect();
+    part
+}
+
+/// `func` with a product behind each value that has a pattern; what varies reads the product.
+fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> Known {
+    let mut known = Known { func: Func::new(&*func.name), patterns: BTreeMap::new() };
+    let (mut plain, mut product) = (vec![], vec![]);
+    for value in func.values() {
+        let def = func.def(value);
+        let places: &Vec<Value> = if varies[value.0 as usize] { &product } else { &plain };
+        let mut op = def.op.clone();
+        op.operands_mut().into_iter().for_each(|operand| *operand = places[operand.0 as usize]);
+        let new = known.func.push(op, def.ty.clone(), def.origin.clone());
+        plain.push(new);
+        product.push(patterns.get(&value).map_or(new, |pattern| known.mark(new, value, pattern)));
+    }
+    let results = func.results.iter().map(|(name, value)| (Arc::clone(name), plain[value.0 as usize]));
+    known.func.results = results.collect();
+    known
+}
+
+impl Known {
+    /// `value` times a new input with this pattern.
+    fn mark(&mut self, value: Value, old: Value, pattern: &Tensor) -> Value {
+        let name: Arc<str> = format!("known.{}", old.0).into();
+        let (ty, origin) = (self.func.ty(value).clone(), self.func.def(value).origin.clone());
+        let times = if ty.dtype == DType::Bool { Binary::And } else { Binary::Mul };
+        let mask = self.func.push(Op::Param(Arc::clone(&name)), ty.clone(), origin.clone());
+        let _ = self.patterns.insert(name, pattern.clone());
+        self.func.push(Op::Binary(times, value, mask), ty, origin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr1, arr2};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tir::zeros::live;
+    use crate::tir::{arbitrary, parse, verify};
+
+    /// Two branches; the share of the second is cut off by its threshold.
+    const BRANCHES: &str = "func network {
+        %0 = param x : f32[1, 2]
+        %1 = param alpha : f32[2]
+        %2 = param w1 : f32[2, 2]
+        %3 = param w2 : f32[2, 2]
+        %4 = const 0.5 : f32[2]
+        %5 = gt %1, %4 : bool[2]
+        %6 = const 0.0 : f32[2]
+        %7 = select %5, %1, %6 : f32[2]
+        %8 = slice %7, start [0], step [1] : f32[1]
+        %9 = slice %7, start [1], step [1] : f32[1]
+        %10 = contract ij,jk->ik %0, %2 : f32[1, 2]
+        %11 = contract ij,jk->ik %0, %3 : f32[1, 2]
+        %12 = broadcast %8, [0] : f32[1, 2]
+        %13 = broadcast %9, [0] : f32[1, 2]
+        %14 = mul %10, %12 : f32[1, 2]
+        %15 = mul %11, %13 : f32[1, 2]
+        %16 = add %14, %15 : f32[1, 2]
+        return y = %16
+    }";
+
+    #[test]
+    fn a_branch_without_a_share_is_dead() {
+        let func = parse::func(BRANCHES).expect("TIR");
+        let value = |name: &str| match name {
+            "alpha" => Some(arr1(&[0.75, 0.25]).into_dyn()),
+            "w1" | "w2" => Some(arr2(&[[1.0, 2.0], [3.0, 0.0]]).into_dyn()),
+            _ => None,
+        };
+        let known = reveal(&func, &value, &|name| name == "alpha");
+        verify::assert_valid(&known.func, "marking zeros");
+        let live = live(&known.func, &|name| known.patterns.get(name).cloned().or_else(|| value(name)));
+        let sum = |name: &str| live.elements[name].sum();
+        assert_eq!([sum("alpha"), sum("w1"), sum("w2")], [1.0, 3.0, 0.0]);
+        assert_eq!(live.multiply_adds, 3);
+    }
+
+    const LASTING: [&str; 3] = ["w", "b", "s"];
+
+    proptest! {
+        #[test]
+        fn what_is_not_live_can_go_at_once(recipe in prop::collection::vec(any::<u32>(), 0..80), seed: u32, zeros: u64) {
+            let mut func = arbitrary::func(&recipe);
+            func.results.truncate(1);
+            let mut inputs = arbitrary::inputs(&func, seed);
+            let w = inputs.get_mut("w").expect("an input of every random function");
+            w.iter_mut().enumerate().filter(|(i, _)| zeros >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
+            let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
+            let known = reveal(&func, &value, &|name| LASTING.contains(&name));
+            verify::assert_valid(&known.func, "marking zeros");
+            let pattern = |name: &str| known.patterns.get(name).cloned();
+            let live = live(&known.func, &|name| pattern(name).or_else(|| value(name)));
+            let pruned = |name: &str| {
+                let kept = live.elements.get(name);
+                let given = pattern(name).or_else(|| inputs.get(name).cloned())?;
+                Some(if let Some(kept) = kept { given * kept } else { given })
+            };
+            let before = interp::run(&func, &|name| inputs.get(name).cloned()).expect("every input");
+            prop_assert_eq!(interp::run(&known.func, &pruned).expect("every input"), before);
+        }
+    }
+}
