@@ -78,7 +78,7 @@ fn programs_train() {
         }
         let out = kept.path().join(&name);
         let out = out.to_str().expect("a path in letters");
-        let limit = if name.starts_with("ptb") { "6000" } else { "8" };
+        let limit = if name.starts_with("ptb") { "200" } else { "8" };
         let output = spnc("run", &path, &["--epochs", "1", "--limit", limit, "--threads", "1", "--out", out]);
         let missed = output.status.code() == Some(3) && text(&path).contains("budget ");
         assert!(missed || output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
