@@ -130,7 +130,7 @@ pub enum Op {
     Param(ParamId),
     /// A state, its value before the step.
     State(StateId),
-    /// A field of the current batch (its index in [`DataSet::fields`]): `[Batch, …]`.
+    /// A field of the current batch (its index in [`DataFacts::fields`]): `[Batch, …]`.
     Field(DataId, usize),
     /// A tensor read by `load`: an index into [`Model::literals`].
     Literal(usize),
