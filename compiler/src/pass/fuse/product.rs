@@ -3,7 +3,8 @@
 //! The labels of a contraction fall into four kinds: of both operands and the result (a *stack* of products),
 //! of the left operand and the result (*rows*), of the right one and the result (*columns*), of both operands
 //! only (*summed*). It is a matrix product if the labels of each kind step through memory as one; where rows or columns do not,
-//! their outer labels may number products of the stack that share the other factor.
+//! their outer labels may number products of the stack that share the other factor, and where summed labels do not, one of them
+//! may number products that are added up (*terms*).
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,12 @@ use crate::tir::{Einsum, Func, Op, Value};
 
 /// Products with fewer multiplications are loops: they can be fused, and packing would cost more than it gains.
 const SMALL: usize = 4096;
+
+/// The fewest multiplications of each product where several are added up: a call costs as much as some thousand of them.
+const SMALL_TERM: usize = 32768;
+
+/// The most products that are added up.
+const MOST_TERMS: usize = 64;
 
 /// A matrix, or a stack of them: strides in elements of a row-major value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,8 @@ pub struct Matrix {
     pub col: usize,
     /// From one matrix to the next.
     pub stack: usize,
+    /// From one term of a sum of products to the next.
+    pub term: usize,
     /// The first element.
     pub start: usize,
 }
@@ -39,6 +48,8 @@ pub struct Product {
     pub k: usize,
     /// How many products.
     pub stack: usize,
+    /// How many products each of these is the sum of.
+    pub terms: usize,
     /// The left factor, `m × k`.
     pub a: Matrix,
     /// The right factor, `k × n`.
@@ -132,55 +143,70 @@ struct Dim {
     c: usize,
 }
 
+/// Which labels number products: the first ones of the rows, or of the columns, those of the stack; one that is summed those
+/// that are added up.
+#[derive(Clone, Copy)]
+struct Numbering {
+    rows: usize,
+    cols: usize,
+    term: Option<u8>,
+}
+
 impl Labels {
     fn product(&self, einsum: &Einsum, value: Value, a: &View, b: &View) -> Option<Product> {
         let is_row = |l: &&u8| !self.b.contains_key(l);
         let is_col = |l: &&u8| !self.a.contains_key(l);
         let (rows, cols) = (einsum.out.iter().filter(is_row).count(), einsum.out.iter().filter(is_col).count());
-        let cuts = (0..rows.max(1)).map(|n| (n, 0)).chain((1..cols.max(1)).map(|n| (0, n)));
-        cuts.into_iter().find_map(|cut| self.product_with(einsum, value, a, b, cut))
+        let cuts: Vec<(usize, usize)> =
+            (0..rows.max(1)).map(|n| (n, 0)).chain((1..cols.max(1)).map(|n| (0, n))).collect();
+        let mut terms: Vec<u8> = self.summed(einsum).filter(|l| (2..=MOST_TERMS).contains(&self.sizes[l])).collect();
+        terms.sort_by_key(|label| self.sizes[label]);
+        let terms = std::iter::once(None).chain(terms.into_iter().map(Some));
+        let all =
+            terms.flat_map(|term| cuts.iter().map(move |(rows, cols)| Numbering { rows: *rows, cols: *cols, term }));
+        all.into_iter().find_map(|numbering| self.product_with(einsum, value, a, b, numbering))
     }
 
-    /// The product whose first `n_rows` labels of rows, or `n_cols` labels of columns, number further products of the stack.
-    fn product_with(
-        &self,
-        einsum: &Einsum,
-        value: Value,
-        a: &View,
-        b: &View,
-        (n_rows, n_cols): (usize, usize),
-    ) -> Option<Product> {
-        let labels = |wanted: fn(&Labels, &u8) -> bool| einsum.out.iter().filter(move |l| wanted(self, l));
+    fn summed(&self, einsum: &Einsum) -> impl Iterator<Item = u8> {
+        einsum.lhs.iter().copied().filter(|label| !self.c.contains_key(label))
+    }
+
+    fn product_with(&self, einsum: &Einsum, value: Value, a: &View, b: &View, numbering: Numbering) -> Option<Product> {
+        let labels = |wanted: fn(&Labels, &u8) -> bool| einsum.out.iter().copied().filter(move |l| wanted(self, l));
         let both = labels(|of, l| of.a.contains_key(l) && of.b.contains_key(l));
         let (rows, cols) = (labels(|of, l| !of.b.contains_key(l)), labels(|of, l| !of.a.contains_key(l)));
-        let stack = self.merge(both.chain(rows.clone().take(n_rows)).chain(cols.clone().take(n_cols)))?;
-        let rows = self.merge(rows.skip(n_rows))?;
-        let cols = self.merge(cols.skip(n_cols))?;
-        let sum = self.merge(einsum.lhs.iter().filter(|l| !self.c.contains_key(l)))?;
+        let stack =
+            self.merge(both.chain(rows.clone().take(numbering.rows)).chain(cols.clone().take(numbering.cols)))?;
+        let rows = self.merge(rows.skip(numbering.rows))?;
+        let cols = self.merge(cols.skip(numbering.cols))?;
+        let sum = self.merge(self.summed(einsum).filter(|label| Some(*label) != numbering.term))?;
+        let terms = self.merge(numbering.term.into_iter())?;
         let worthwhile = rows.size > 1 && cols.size > 1 && sum.size > 1;
-        (worthwhile && rows.size * cols.size * sum.size >= SMALL).then_some(Product {
+        let least = if numbering.term.is_some() { SMALL_TERM } else { SMALL };
+        (worthwhile && rows.size * cols.size * sum.size >= least).then_some(Product {
             m: rows.size,
             n: cols.size,
             k: sum.size,
             stack: stack.size,
-            a: Matrix { base: a.base, row: rows.a, col: sum.a, stack: stack.a, start: a.start },
-            b: Matrix { base: b.base, row: sum.b, col: cols.b, stack: stack.b, start: b.start },
-            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c, start: 0 },
+            terms: terms.size,
+            a: Matrix { base: a.base, row: rows.a, col: sum.a, stack: stack.a, term: terms.a, start: a.start },
+            b: Matrix { base: b.base, row: sum.b, col: cols.b, stack: stack.b, term: terms.b, start: b.start },
+            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c, term: 0, start: 0 },
         })
     }
 
     /// The labels as one dimension, if each steps as far as all positions of the next one do.
-    fn merge<'a>(&self, labels: impl Iterator<Item = &'a u8>) -> Option<Dim> {
+    fn merge(&self, labels: impl Iterator<Item = u8>) -> Option<Dim> {
         let stride = |of: &BTreeMap<u8, usize>, label: &u8| of.get(label).copied().unwrap_or(0);
-        let mut labels: Vec<&u8> = labels.filter(|label| self.sizes[label] > 1).collect();
+        let mut labels: Vec<u8> = labels.filter(|label| self.sizes[label] > 1).collect();
         labels.sort_by_key(|l| std::cmp::Reverse((stride(&self.c, l), stride(&self.a, l), stride(&self.b, l))));
         let Some(last) = labels.last() else {
             return Some(Dim { size: 1, a: 0, b: 0, c: 0 });
         };
         let joins =
-            |of: &BTreeMap<u8, usize>, pair: &[&u8]| stride(of, pair[0]) == stride(of, pair[1]) * self.sizes[pair[1]];
+            |of: &BTreeMap<u8, usize>, pair: &[u8]| stride(of, &pair[0]) == stride(of, &pair[1]) * self.sizes[&pair[1]];
         let all = labels.windows(2).all(|pair| [&self.a, &self.b, &self.c].iter().all(|of| joins(of, pair)));
-        let size = labels.iter().map(|label| self.sizes[*label]).product();
+        let size = labels.iter().map(|label| self.sizes[label]).product();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|of| stride(of, last));
         all.then_some(Dim { size, a, b, c })
     }
