@@ -14,6 +14,7 @@ mod arena;
 mod collapse;
 mod join;
 mod nest;
+mod reuse;
 mod slices;
 mod task;
 
@@ -144,6 +145,7 @@ impl<'a> FuncLowering<'a> {
             .map(|(name, value)| (name.clone(), self.plan.func.ty(*value).clone()))
             .collect();
         let needed = needed(&self.plan);
+        let reused = reuse::of(&self.plan, &needed);
         let mut buffers = vec![];
         for (name, ty) in results {
             let lasting = self.program.module.lasting(&name);
@@ -155,7 +157,7 @@ impl<'a> FuncLowering<'a> {
         }
         for (index, node) in self.plan.nodes.iter().enumerate().filter(|(_, node)| node.part.is_none()) {
             let mut homes: Vec<Place> = node.results.iter().map(|result| buffers[*result]).collect();
-            if homes.is_empty() && needed[index] {
+            if homes.is_empty() && needed[index] && !reused.contains_key(&index) {
                 let ty = self.plan.func.ty(node.value);
                 let buffer = self.program.buffer(&node.value.to_string(), Role::Scratch, ty);
                 homes.push(Place { buffer, start: 0 });
@@ -164,6 +166,13 @@ impl<'a> FuncLowering<'a> {
             let late = node.late.iter().map(|result| buffers[*result]);
             self.copies.extend(extra.into_iter().chain(late).map(|to| (homes[0], to)));
             self.homes[index] = homes;
+        }
+        for index in reused.keys() {
+            let mut root = index;
+            while let Some(old) = reused.get(root) {
+                root = old;
+            }
+            self.homes[*index] = self.homes[*root].clone();
         }
         self.place_parts();
     }

@@ -233,6 +233,69 @@ fn products_of_every_layout_are_matrix_products() {
 }
 
 #[test]
+fn sums_over_axes_that_lie_apart_are_sums_of_products() {
+    for (lhs, rhs, out, shape) in [
+        ("sbc", "scd", "bd", "40, 30"),
+        ("sbc", "scd", "db", "30, 40"),
+        ("scb", "sdc", "bd", "40, 30"),
+        ("bsc", "csd", "bd", "40, 30"),
+    ] {
+        let size = |label: char| match label {
+            's' => "3",
+            'c' => "50",
+            'b' => "40",
+            _ => "30",
+        };
+        let of = |labels: &str| labels.chars().map(size).collect::<Vec<_>>().join(", ");
+        let module = check_text(&format!(
+            "%0 = param a : f32[{}]
+             %1 = param b : f32[{}]
+             %2 = contract {lhs},{rhs}->{out} %0, %1 : f32[{shape}]
+             return c = %2",
+            of(lhs),
+            of(rhs),
+        ));
+        assert_eq!(steps(&module), (0, 3), "{lhs},{rhs}->{out}");
+    }
+}
+
+#[test]
+fn a_softmax_and_its_gradient_are_written_over_the_logits() {
+    let module = check_text(
+        "%0 = param x : f32[30, 20]
+         %1 = param w : f32[20, 50]
+         %2 = contract ij,jk->ik %0, %1 : f32[30, 50]
+         %3 = reduce_max %2, [1] : f32[30]
+         %4 = broadcast %3, [0] : f32[30, 50]
+         %5 = sub %2, %4 : f32[30, 50]
+         %6 = exp %5 : f32[30, 50]
+         %7 = reduce_sum %6, [1] : f32[30]
+         %8 = broadcast %7, [0] : f32[30, 50]
+         %9 = div %6, %8 : f32[30, 50]
+         %10 = contract ij,ik->jk %0, %9 : f32[20, 50]
+         return g = %10",
+    );
+    let large = module.buffers.iter().filter(|buffer| buffer.role == lir::Role::Scratch && buffer.len == 1500);
+    assert_eq!(large.count(), 1);
+}
+
+#[test]
+fn what_is_read_again_is_not_written_over() {
+    let module = check_text(
+        "%0 = param x : f32[30, 20]
+         %1 = param w : f32[20, 50]
+         %2 = contract ij,jk->ik %0, %1 : f32[30, 50]
+         %3 = tanh %2 : f32[30, 50]
+         %4 = contract ij,ik->jk %0, %3 : f32[20, 50]
+         %5 = contract ij,ik->jk %0, %2 : f32[20, 50]
+         return g = %4
+         return h = %5",
+    );
+    let large = module.buffers.iter().filter(|buffer| buffer.role == lir::Role::Scratch && buffer.len == 1500);
+    assert_eq!(large.count(), 2);
+}
+
+#[test]
 fn operands_of_products_are_looked_at_through_views() {
     let module = check_text(
         "%0 = param a : f32[30, 40]
