@@ -45,6 +45,8 @@ fn always_sees(window: &Window) -> bool {
 const ANY: Range = Range { lo: f64::NEG_INFINITY, hi: f64::INFINITY, tame: true };
 const WILD: Range = Range { tame: false, ..ANY };
 const TRUTH: Range = Range { lo: 0.0, hi: 1.0, tame: true };
+/// Draws stay below 1.
+const DRAW: Range = Range { hi: 1.0 - f64::EPSILON, ..TRUTH };
 
 impl Range {
     /// What is known of the result of `op`, given what is known of all values above it.
@@ -54,7 +56,7 @@ impl Range {
             Op::Param(_) => ANY,
             Op::Const(number) => Range::number(*number),
             Op::Iota(_) => Range { lo: 0.0, ..ANY },
-            Op::Uniform { .. } => TRUTH,
+            Op::Uniform { .. } => DRAW,
             Op::Unary(f, a) => at(a).unary(*f),
             Op::Binary(Binary::Mul | Binary::MulZ, a, b) if a == b => at(a).square(),
             Op::Binary(Binary::Sub, a, b) if is_max_of(func, *b, *a) => {

@@ -7,6 +7,7 @@
 
 mod algebra;
 mod images;
+mod one_hot;
 mod positions;
 mod shapes;
 mod stacks;

@@ -1,5 +1,6 @@
 //! Laws about reductions.
 
+use super::one_hot;
 use crate::pass::rewrite::Rewriter;
 use crate::scalar::{Binary, Unary};
 use crate::tir::build::{Build, complement};
@@ -67,6 +68,9 @@ fn sum(cx: &mut Rewriter, a: Value, axes: &[usize], ty: &Type) -> Option<Value> 
         && vanishes(cx, x, axes)
     {
         return Some(cx.reduce(Reduction::Sum, y, axes.to_vec()));
+    }
+    if let Some(sum) = one_hot::sum(cx, a, axes) {
+        return Some(sum);
     }
     if let Some(sum) = deep(cx, a, axes, ty) {
         return Some(sum);
