@@ -1,6 +1,6 @@
 //! The memory that a compiled program works on: one block, aligned to cache lines.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// A zeroed block of memory that belongs to one program.
@@ -13,14 +13,24 @@ pub(super) struct Arena {
 /// The alignment of the block and of every buffer in it: a cache line, and a 512-bit vector.
 const ALIGNMENT: usize = 64;
 
+/// The size of a huge page. Blocks that are larger begin at one and ask for them: a walk down a column of a large matrix meets
+/// another page with every element, and the processor remembers the places of few.
+const HUGE_PAGE: usize = 1 << 21;
+
 impl Arena {
     /// A block of this many bytes.
     #[expect(unsafe_code, reason = "memory with an alignment of our own")]
     pub fn new(bytes: usize) -> Arena {
-        let layout = Layout::from_size_align(bytes.max(ALIGNMENT), ALIGNMENT).expect("an arena fits the address space");
+        let alignment = if bytes > HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
+        let layout = Layout::from_size_align(bytes.max(ALIGNMENT), alignment).expect("an arena fits the address space");
         // SAFETY: the layout has a size above zero.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        if bytes > HUGE_PAGE {
+            ask_for_huge_pages(start, bytes);
+        }
+        // SAFETY: the block is as long as that.
+        unsafe { start.write_bytes(0, layout.size()) };
         Arena { start, layout }
     }
 
@@ -63,6 +73,22 @@ impl Arena {
         assert!(end.is_some_and(|end| end <= self.layout.size()), "{len} elements at byte {offset} do not fit");
     }
 }
+
+/// Asks for huge pages below whole ones of the block; where that is refused, it works all the same.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a call of the system")]
+fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
+    unsafe extern "C" {
+        fn madvise(start: *mut std::ffi::c_void, bytes: usize, advice: std::ffi::c_int) -> std::ffi::c_int;
+    }
+    const HUGE_PAGES: std::ffi::c_int = 14;
+    // SAFETY: the pages lie in the block, and the advice changes nothing of what they hold.
+    let _ = unsafe { madvise(start.as_ptr().cast(), bytes / HUGE_PAGE * HUGE_PAGE, HUGE_PAGES) };
+}
+
+/// There is nothing to ask for.
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_: NonNull<u8>, _: usize) {}
 
 impl Drop for Arena {
     #[expect(unsafe_code, reason = "memory with an alignment of our own")]
