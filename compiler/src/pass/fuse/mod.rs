@@ -3,6 +3,7 @@
 //! | step      | question                                                          |
 //! |-----------|-------------------------------------------------------------------|
 //! | [`parts`] | which values are put together in memory from parts?               |
+//! | [`turned`] | which matrices are needed in the other order of axes, often?  |
 //! | [`squares`] | which sums of squares need a mean that is not known yet?      |
 //! | [`split`] | which long reductions are cut in two?                             |
 //! | [`nodes`] | which values are computed into memory, which wherever they are used? |
@@ -23,6 +24,7 @@ pub mod phase;
 pub mod product;
 pub mod split;
 pub mod squares;
+pub mod turned;
 
 pub use cluster::Cluster;
 pub use index::{Index, Map, Term};
@@ -50,7 +52,7 @@ pub struct Plan {
 
 /// Plans a function without derivatives. Results named like one of the `lasting` tensors are written in place.
 pub fn plan(func: &Func, lasting: &BTreeSet<&str>) -> Plan {
-    let mut func = split::run(&squares::run(func));
+    let mut func = split::run(&squares::run(&turned::run(func)));
     // Halves of a reduction may have been there before.
     cse::run(&mut func);
     let (func, parts) = parts::run(&func);
