@@ -19,6 +19,12 @@ const SMALL_PRODUCT: usize = 1_000_000;
 /// of that.
 const PRODUCT_SLICE: usize = 150;
 
+/// The same where the other factor is too large for the cache, and has to come from memory for each slice.
+const FAR_PRODUCT_SLICE: usize = 350;
+
+/// Elements of a factor that is too large for the cache.
+const FAR: usize = 1 << 20;
+
 /// The fewest and the most slices of a product that is cut.
 const PRODUCT_SLICES: (usize, usize) = (2, 4);
 
@@ -42,10 +48,12 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
         (false, false) => (Cut::Cols, n, 16),
     };
     let (fewest, most) = PRODUCT_SLICES;
+    let other = if cut == Cut::Rows { k * n } else { m * k };
+    let enough = if other > FAR { FAR_PRODUCT_SLICE } else { PRODUCT_SLICE };
     let slices = match m * n * k * stack < SMALL_PRODUCT {
         true => 1,
         false if cut == Cut::Stack => most,
-        false => (extent / PRODUCT_SLICE).clamp(fewest, most),
+        false => (extent / enough).clamp(fewest, most),
     };
     (cut, chunk(extent, slices, most, grain))
 }
