@@ -72,8 +72,8 @@ impl Reuse<'_> {
             return false;
         }
         let steps = self.steps(cluster, new, &self.plan.nodes[new].own_strides());
-        let readers = (0..self.plan.nodes.len()).filter(|node| *node != old);
-        readers.into_iter().all(|reader| self.is_done(index, cluster, reader, [new, old], &steps))
+        let mut readers = (0..self.plan.nodes.len()).filter(|node| *node != old);
+        readers.all(|reader| self.is_done(index, cluster, reader, [new, old], &steps))
             && (self.at[old].0 != index || self.steps(cluster, old, &self.plan.nodes[old].own_strides()) == steps)
     }
 

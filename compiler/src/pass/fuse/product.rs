@@ -162,9 +162,9 @@ impl Labels {
         let mut terms: Vec<u8> = self.summed(einsum).filter(|l| (2..=MOST_TERMS).contains(&self.sizes[l])).collect();
         terms.sort_by_key(|label| self.sizes[label]);
         let terms = std::iter::once(None).chain(terms.into_iter().map(Some));
-        let all =
+        let mut all =
             terms.flat_map(|term| cuts.iter().map(move |(rows, cols)| Numbering { rows: *rows, cols: *cols, term }));
-        all.into_iter().find_map(|numbering| self.product_with(einsum, value, a, b, numbering))
+        all.find_map(|numbering| self.product_with(einsum, value, a, b, numbering))
     }
 
     fn summed(&self, einsum: &Einsum) -> impl Iterator<Item = u8> {

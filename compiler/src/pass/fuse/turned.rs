@@ -88,8 +88,8 @@ mod tests {
     fn many_products_share_a_transposed_copy() {
         let func = run(&recurrence(10));
         assert_eq!(copies(&func), 1);
-        let products = func.values().filter_map(|value| product::of(&func, value));
-        assert!(products.into_iter().all(|product| product.b.col == 1));
+        let mut products = func.values().filter_map(|value| product::of(&func, value));
+        assert!(products.all(|product| product.b.col == 1));
     }
 
     #[test]
