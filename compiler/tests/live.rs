@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A program of a network on the digits, with the layer `Net` that `body` declares.
 fn program(body: &str) -> String {
     format!(
-        "use std.layers.{{Dense, Depthwise, LinearConv2d, global_pool, resize}}
+        "use std.layers.{{Dense, Depthwise, LinearConv2d, Lstm, global_pool, resize}}
 
 data digits = digits()
 
@@ -94,4 +94,19 @@ fn units_with_a_mask_of_zero_are_dead() {
     );
     assert_eq!(left["live"], 2 + 2 * 65 + 2 * 10 + 10);
     assert_eq!(left["live_flops"], 2 * (64 * 2 + 2 * 10));
+}
+
+/// Nothing is multiplied with the zeros that a recurrence starts with, and the gates that would multiply them are not computed.
+#[test]
+fn a_recurrence_counts_what_its_steps_need() {
+    let (summary, left) = counted(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    lstm = Lstm[Hidden = 6]
+    fc = Dense[Out = 10]
+    fc(last(lstm(transpose(image, H, B, W)), H))
+}",
+    );
+    // Every input for four gates, but the first one for three; every state but the first.
+    assert_eq!(summary, 2 * (8 * 8 * 24 - 8 * 6 + 7 * 6 * 24 + 60));
+    assert_eq!([&left["flops"], &left["live_flops"]].map(Value::as_u64), [Some(summary); 2]);
 }

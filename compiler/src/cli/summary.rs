@@ -9,6 +9,7 @@ use super::format::count;
 use super::front::Front;
 use super::output;
 use super::source::Source;
+use crate::exec;
 use crate::model::{Instance, Model, Size, Type};
 
 /// Print the layers of a program: axes, parameters, floating-point operations.
@@ -24,7 +25,9 @@ pub struct Args {
 
 /// Prints a line for each layer instance, and the totals.
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let model = Front::new(&args.source).model()?;
+    let mut front = Front::new(&args.source);
+    let mut model = front.model()?;
+    exec::count_recurrences(&mut model, &front.sources);
     if args.json {
         output::print_json(&json(&model));
     } else {

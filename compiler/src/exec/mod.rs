@@ -19,5 +19,5 @@ mod once;
 pub use build::{BatchSizes, Built, Step, optimised};
 pub use compiled::{Compiled, schedule};
 pub use interpreted::Interpreted;
-pub use network::Network;
+pub use network::{COUNTED, Network, count_recurrences};
 pub use once::{Callable, run_compiled};

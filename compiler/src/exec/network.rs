@@ -6,12 +6,27 @@ use std::sync::Arc;
 use crate::ad;
 use crate::diag::Sources;
 use crate::lower::{interface, to_tir};
-use crate::model::Model;
+use crate::model::{self, Model};
 use crate::pass;
 use crate::tir::interp::Tensor;
 use crate::tir::zeros::known::{self, Known};
 use crate::tir::zeros::{self, Live};
 use crate::tir::{Func, Value};
+
+/// The most operations of a sample that are counted one by one: more would take minutes.
+pub const COUNTED: u64 = 2_000_000_000;
+
+/// Counts the operations of the instances of a model with a recurrence that starts at zero again: what multiplies the start need not
+/// be computed, and neither need gates that multiply it.
+pub fn count_recurrences(model: &mut Model, sources: &Sources) {
+    let flops = model.instances.iter().map(|instance| instance.flops).sum::<u64>();
+    if flops <= COUNTED && model::count::multiplies_zeros(&model.graph) {
+        let counts = Network::new(model, sources).dense().by_path;
+        for instance in &mut model.instances {
+            instance.flops = 2 * counts.get(&*instance.path).copied().unwrap_or(0);
+        }
+    }
+}
 
 /// What a model computes from one sample, and which of its inputs are the same for all samples.
 #[derive(Clone, Debug)]

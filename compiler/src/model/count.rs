@@ -52,6 +52,22 @@ pub fn flops_by_param(graph: &Graph, roots: &[ExprId], effective: &[(ExprId, Par
     flops
 }
 
+/// Whether a factor of a product is zero everywhere, as the start of a recurrence.
+pub fn multiplies_zeros(graph: &Graph) -> bool {
+    let factors =
+        graph.nodes.iter().filter_map(|node| if let Op::Contract { a, b, .. } = node.op { Some([a, b]) } else { None });
+    factors.flatten().any(|factor| is_zero(graph, factor))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "only a constant is known to be zero")]
+fn is_zero(graph: &Graph, id: ExprId) -> bool {
+    match &graph.node(id).op {
+        Op::Const(number) => *number == 0.0,
+        Op::Transpose(a, _) | Op::Reshape(a) | Op::Broadcast(a, _) => is_zero(graph, *a),
+        _ => false,
+    }
+}
+
 fn param_behind(graph: &Graph, id: ExprId, effective: &[(ExprId, ParamId)]) -> Option<ParamId> {
     if let Some((_, param)) = effective.iter().find(|(expr, _)| *expr == id) {
         return Some(*param);

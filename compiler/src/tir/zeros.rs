@@ -42,6 +42,8 @@ pub struct Live {
     /// Multiplications followed by additions that are left in contractions and convolutions of what varies from sample to
     /// sample: of what is computed from other inputs than those with patterns.
     pub multiply_adds: u64,
+    /// The same, by the paths of the layer instances that they come from.
+    pub by_path: BTreeMap<String, u64>,
 }
 
 /// Analyses `func`: `non_zero` gives the inputs that have zeros, as their values or as patterns; all elements of the others are taken for non-zero.
@@ -80,7 +82,8 @@ pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
             .map(|(name, value, _)| (Arc::clone(name), zeros.live(value)))
             .collect();
         if left == given {
-            return Live { elements: left, multiply_adds: zeros.multiply_adds(func, &varies) };
+            let by_path = zeros.multiply_adds(func, &varies);
+            return Live { elements: left, multiply_adds: by_path.values().sum(), by_path };
         }
         given = left;
     }

@@ -102,9 +102,6 @@ fn budget(model: &Model, index: usize, budget: &Budget, values: &BTreeMap<Arc<st
     BudgetReport { text: budget.text.clone(), asked: budget.limit, counted, model: used, met }
 }
 
-/// The most operations of a sample for which it is counted what is live: more would take minutes.
-const COUNTED: u64 = 2_000_000_000;
-
 /// What is live in the network: which elements of its parameters, and its operations, dense and live.
 struct Counted {
     elements: BTreeMap<Arc<str>, Tensor>,
@@ -114,7 +111,7 @@ struct Counted {
 
 /// Counts, unless that would take too long.
 fn count(model: &Model, network: &Network, value: &dyn Fn(&str) -> Option<Tensor>) -> Option<Counted> {
-    if model_flops(model) > COUNTED {
+    if model_flops(model) > exec::COUNTED {
         return None;
     }
     let dense = network.dense();

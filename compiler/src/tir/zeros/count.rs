@@ -1,6 +1,8 @@
 //! Multiply-adds that are left, counted as papers count them: a convolution works at every position of its window, padding
 //! or not, on the pairs of channels that a weight of it joins.
 
+use std::collections::BTreeMap;
+
 use super::{Zeros, is_non_zero, moves};
 use crate::tir::interp::Tensor;
 use crate::tir::interp::eval::contract;
@@ -9,10 +11,17 @@ use crate::window::ConvRole;
 
 impl Zeros {
     /// How many products of two elements that can be non-zero are added to an element that matters, in the contractions and
-    /// convolutions of values that `varies` chooses.
-    pub fn multiply_adds(&self, func: &Func, varies: &[bool]) -> u64 {
-        let values = func.values().filter(|value| varies[value.0 as usize]);
-        values.map(|value| self.products(func, value)).sum::<f64>() as u64
+    /// convolutions of values that `varies` chooses; by the paths that these come from.
+    pub fn multiply_adds(&self, func: &Func, varies: &[bool]) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for value in func.values().filter(|value| varies[value.0 as usize]) {
+            let products = self.products(func, value);
+            if products > 0.0 {
+                let path = func.def(value).origin.as_ref().map_or_else(String::new, |origin| origin.path.clone());
+                *counts.entry(path).or_default() += products as u64;
+            }
+        }
+        counts
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "only products count")]
