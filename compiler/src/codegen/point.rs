@@ -88,6 +88,9 @@ impl Emitter<'_, '_> {
                 let operand = self.dtype(*a);
                 self.each([*a, *b], shape, |this, [a, b]| this.binary(*function, operand, a, b))
             }
+            Inst::Select(c, a, b) if self.drops(*c, *a, *b) => {
+                self.each([*c, *a], shape, |this, [c, a]| this.keep(c, a))
+            }
             Inst::Select(c, a, b) => self.each([*c, *a, *b], shape, |this, [c, a, b]| this.choose(c, a, b)),
             Inst::Convert(a) => {
                 let from = self.dtype(*a);
@@ -194,6 +197,24 @@ impl Emitter<'_, '_> {
         self.b.ins().bitselect(mask, a, b)
     }
 
+    /// Whether a choice is between `a` and zero. (Of `a` and zero the larger one is chosen by a single instruction.)
+    fn drops(&self, mask: Value, a: Value, b: Value) -> bool {
+        let inst = |value: Value| &self.kernel.def(value).0.inst;
+        let is_largest = matches!(inst(mask), Inst::Binary(Binary::Gt, x, y) if *x == a && *y == b);
+        matches!(inst(b), Inst::Const(number) if number.to_bits() == 0) && !is_largest
+    }
+
+    /// `a` where `mask` holds, else 0.
+    fn keep(&mut self, mask: ir::Value, a: ir::Value) -> ir::Value {
+        if !self.is_vector(a) {
+            let zero = self.constant_like(0.0, a);
+            return self.b.ins().select(mask, a, zero);
+        }
+        let ty = self.b.func.dfg.value_type(a);
+        let mask = self.cast(ty, mask);
+        self.b.ins().band(mask, a)
+    }
+
     fn unary(&mut self, function: Unary, a: ir::Value) -> ir::Value {
         let is_float = self.is_float(a);
         match function {
@@ -235,13 +256,14 @@ impl Emitter<'_, '_> {
                 self.choose(first, a, b)
             }
             Binary::Max => {
-                let first = self.compare(FloatCC::GreaterThan, IntCC::SignedGreaterThan, a, b);
+                let first = self.compare(FloatCC::LessThan, IntCC::SignedLessThan, b, a);
                 self.choose(first, a, b)
             }
             Binary::Lt => self.compare(FloatCC::LessThan, IntCC::SignedLessThan, a, b),
             Binary::Le => self.compare(FloatCC::LessThanOrEqual, IntCC::SignedLessThanOrEqual, a, b),
-            Binary::Gt => self.compare(FloatCC::GreaterThan, IntCC::SignedGreaterThan, a, b),
-            Binary::Ge => self.compare(FloatCC::GreaterThanOrEqual, IntCC::SignedGreaterThanOrEqual, a, b),
+            // Written the other way round, for this is the form that the larger one of two is recognised in.
+            Binary::Gt => self.compare(FloatCC::LessThan, IntCC::SignedLessThan, b, a),
+            Binary::Ge => self.compare(FloatCC::LessThanOrEqual, IntCC::SignedLessThanOrEqual, b, a),
             Binary::Eq => self.compare(FloatCC::Equal, IntCC::Equal, a, b),
             Binary::Ne => self.compare(FloatCC::NotEqual, IntCC::NotEqual, a, b),
             Binary::And => self.b.ins().band(a, b),
@@ -255,11 +277,7 @@ impl Emitter<'_, '_> {
         let zero = self.constant_like(0.0, a);
         let product = self.b.ins().fmul(a, b);
         let nonzero = self.compare(FloatCC::NotEqual, IntCC::NotEqual, a, zero);
-        if !self.is_vector(a) {
-            return self.choose(nonzero, product, zero);
-        }
-        let kept = self.cast(types::F32X4, nonzero);
-        self.b.ins().band(kept, product)
+        self.keep(nonzero, product)
     }
 
     fn convert(&mut self, from: DType, to: DType, a: ir::Value) -> ir::Value {
@@ -274,8 +292,8 @@ impl Emitter<'_, '_> {
             }
             (DType::Bool, DType::F32 | DType::I32) => {
                 let width = if self.is_vector(a) { 4 } else { 1 };
-                let [zero, one] = [0.0, 1.0].map(|value| self.constant(value, to == DType::F32, width));
-                self.choose(a, one, zero)
+                let one = self.constant(1.0, to == DType::F32, width);
+                self.keep(a, one)
             }
         }
     }
