@@ -68,7 +68,8 @@ impl FromStr for Named {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Named, String> {
-        match text.split_once('=') {
+        // Names hold settings (`λ = 1e-5`) more often than folders do.
+        match text.rsplit_once('=') {
             Some((name, folder)) if !Path::new(text).exists() => {
                 Ok(Named { name: Some(name.to_owned()), folder: folder.into() })
             }
