@@ -13,6 +13,7 @@ pub mod pass;
 pub mod plot;
 pub mod resolve;
 pub mod scalar;
+pub mod shrink;
 pub mod syntax;
 pub mod tir;
 pub mod window;

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lower", &["diag", "scalar", "window", "model", "pass", "tir", "lir"]),
     ("codegen", &["scalar", "window", "lir"]),
     ("plot", &[]),
+    ("shrink", &["diag", "lower", "model", "resolve", "scalar", "syntax", "tir", "window"]),
     ("exec", &["ad", "codegen", "diag", "lir", "lower", "model", "pass", "tir"]),
 ];
 

@@ -37,6 +37,7 @@ fn help_has_examples_for_every_command() {
         "resume",
         "eval",
         "predict",
+        "shrink",
         "check",
         "emit",
         "grad",

@@ -113,6 +113,20 @@ impl Front {
         Ok(elaborate::elaborate(&program, &mut self.files).and_then(one_pass))
     }
 
+    /// The same without `init … from`: every tensor has the sizes that the program gives it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Front::parse`].
+    pub fn elaborate_without_starts(&mut self) -> Result<Stage<Model>, Exit> {
+        let mut program = match self.resolve()? {
+            Ok(program) => program,
+            Err(mistakes) => return Ok(Err(mistakes)),
+        };
+        program.decls.retain(|decl| !matches!(decl.kind, hir::DeclKind::Init(_)));
+        Ok(elaborate::elaborate(&program, &mut self.files).and_then(one_pass))
+    }
+
     /// The model, or the user's mistakes said on standard error.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ mod point;
 mod predict;
 mod resume;
 mod run;
+mod shrink;
 mod source;
 mod summary;
 mod world;
@@ -57,6 +58,7 @@ enum Command {
     Resume(resume::Args),
     Eval(eval::Args),
     Predict(predict::Args),
+    Shrink(shrink::Args),
     Plot(plot::Args),
     Check(check::Args),
     Emit(emit::Args),
@@ -75,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),

@@ -6,7 +6,9 @@ use super::errors::{PartMistake, ShapeMistake};
 use super::instance::Inst;
 use super::objective::{Evaluation, Objective};
 use super::{Elab, Mode};
-use crate::model::{self, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type};
+use crate::model::{
+    self, Application, Bound, ExprId, Graph, Instance, Measure, Model, Node, ParamId, Plan, Size, Symbol, Type,
+};
 use crate::resolve::hir::{Decl, DeclKind};
 
 /// The largest tensor, for each sample of the batch.
@@ -21,6 +23,15 @@ struct Kept {
 impl Kept {
     fn at(&self, old: ExprId) -> ExprId {
         self.places[&old]
+    }
+
+    /// An application whose results are part of the model.
+    fn application(&self, old: &Application) -> Option<Application> {
+        let place = |id: &ExprId| self.places.get(id).copied();
+        let results = old.results.iter().map(place).collect::<Option<Vec<_>>>()?;
+        let input = |(name, id): &(Symbol, Option<ExprId>)| (name.clone(), id.as_ref().and_then(place));
+        let inputs = old.inputs.iter().map(input).collect();
+        Some(Application { results, inputs, ..old.clone() })
     }
 }
 
@@ -75,6 +86,8 @@ impl Elab<'_, '_> {
             budgets: objective.budgets,
             measures,
             outputs: std::mem::take(&mut self.outputs),
+            applications: vec![],
+            bound: vec![],
             data: self.data_sets(),
             plan,
         };
@@ -82,6 +95,8 @@ impl Elab<'_, '_> {
         model::each_root(&mut model, &mut |id| roots.push(*id));
         let kept = self.keep(&roots);
         model::each_root(&mut model, &mut |id| *id = kept.at(*id));
+        model.applications = self.applications.iter().filter_map(|application| kept.application(application)).collect();
+        model.bound = self.model_bound(&kept);
         model.graph = kept.graph;
         model
     }
@@ -99,6 +114,17 @@ impl Elab<'_, '_> {
     fn resolved(&self, ty: &Type) -> Type {
         let axis = |axis: &model::Axis| model::Axis { name: axis.name.clone(), size: self.sizes.find(axis.size) };
         Type { dtype: ty.dtype, axes: ty.axes.iter().map(axis).collect() }
+    }
+
+    fn model_bound(&self, kept: &Kept) -> Vec<Bound> {
+        let of_data = self.build.graph.reading_data();
+        let bound = self.inner.iter().filter_map(|((mode, path), tensor)| {
+            let value = *kept.places.get(&tensor.expr).filter(|_| *mode == Mode::Eval)?;
+            let trained = self.inner.get(&(Mode::Train, path.clone()));
+            let trains_on_data = trained.is_none_or(|tensor| of_data[tensor.expr.0 as usize]);
+            Some(Bound { path: path.clone(), value, trains_on_data })
+        });
+        bound.collect()
     }
 
     fn model_measures(&self) -> Vec<Measure> {
@@ -135,6 +161,9 @@ impl Elab<'_, '_> {
         Instance {
             path: inst.path.clone(),
             layer: self.def(inst.def).name.text.clone(),
+            declared: self.def(inst.def).name.span,
+            inferred: self.inferred_sizes(inst.def),
+            defaults: self.default_numbers(inst.def),
             sizes,
             signature: inst.signature.as_ref().map(|(inputs, results)| (all(inputs), all(results))),
             params: inst.params.iter().map(|(_, id)| *id).collect(),

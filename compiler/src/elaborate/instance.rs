@@ -177,13 +177,18 @@ impl<'p> Elab<'p, '_> {
                 bind(elab, &mut frame, &layer.inputs, &def.name)?;
                 elab.default_sizes(&mut frame, layer, false)?;
                 let inputs = elab.input_types(&frame, layer);
+                let given = elab.input_tensors(&frame, layer);
                 let value = elab.block(&mut frame, &layer.body)?;
                 let value = elab.returned(&mut frame, value, &layer.result, layer.body.value.span)?;
                 elab.sign(instance.id, inputs, &value);
-                Ok(value)
+                Ok((given, value))
             })
         });
-        let result = result.and_then(|value| self.sparse_value(&path, value));
+        let result = result.and_then(|(given, value)| Ok((given, self.sparse_value(&path, value)?)));
+        let result = result.map(|(given, value)| {
+            self.record_application(instance, given, &value);
+            value
+        });
         if result.is_err() {
             let _ = self.failed_instances.insert(path);
         }

@@ -20,6 +20,7 @@
 )]
 
 mod align;
+mod applications;
 mod arith;
 mod block;
 mod build;
@@ -157,6 +158,8 @@ struct Elab<'p, 'w> {
     /// Applications of models at the top level, by their arguments.
     applied: HashMap<(Mode, DefId, Vec<ExprId>), Value>,
     outputs: Vec<model::Output>,
+    /// Applications in the program that is being traced.
+    applications: Vec<model::Application>,
     params: Vec<model::Param>,
     states: Vec<model::State>,
     literals: Vec<model::Literal>,
@@ -237,6 +240,7 @@ impl<'p, 'w> Elab<'p, 'w> {
             models: HashMap::new(),
             applied: HashMap::new(),
             outputs: vec![],
+            applications: vec![],
             params: vec![],
             states: vec![],
             literals: vec![],
@@ -302,6 +306,7 @@ impl<'p, 'w> Elab<'p, 'w> {
         self.unnamed.clear();
         self.models.clear();
         self.applied.clear();
+        self.applications.clear();
         self.written.clear();
         self.sparse_values.clear();
     }

@@ -66,7 +66,8 @@ impl Network {
         let is_fixed = |name: &str| is_lasting(name) || self.literals.contains(name);
         let fixed = self.func.params().filter(|(name, ..)| is_fixed(name));
         let fixed: BTreeMap<&str, Tensor> = fixed.filter_map(|(name, ..)| Some((&**name, value(name)?))).collect();
-        let Known { func, patterns } = known::reveal(&self.func, &|name| fixed.get(name).cloned(), &is_lasting);
+        let Known { func, patterns, places: _ } =
+            known::reveal(&self.func, &|name| fixed.get(name).cloned(), &is_lasting);
         let has_zero = |name: &&str| is_lasting(name) && fixed[name].iter().any(|x| *x == 0.0);
         if patterns.is_empty() && !fixed.keys().any(has_zero) {
             return None;

@@ -9,7 +9,7 @@ use crate::codegen::{self, Executable, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
 use crate::tir::interp::Tensor;
-use crate::tir::{DType, Func};
+use crate::tir::{DType, Func, Type};
 
 /// A function, compiled by itself.
 #[derive(Debug)]
@@ -26,9 +26,37 @@ impl Callable {
     ///
     /// When code cannot be generated for this machine.
     pub fn new(func: &Func, options: Options) -> Result<Callable, codegen::Error> {
-        let module = to_lir::lower(std::slice::from_ref(func), &[]);
+        Callable::with(func, &[], options)
+    }
+
+    /// The same, with inputs that stay in memory from call to call.
+    ///
+    /// # Errors
+    ///
+    /// When code cannot be generated for this machine.
+    pub fn keeping(func: &Func, options: Options) -> Result<Callable, codegen::Error> {
+        let inputs: Vec<_> = func.params().map(|(name, _, ty)| (Arc::clone(name), ty.clone())).collect();
+        Callable::with(func, &inputs, options)
+    }
+
+    fn with(func: &Func, lasting: &[(Arc<str>, Type)], options: Options) -> Result<Callable, codegen::Error> {
+        let module = to_lir::lower(std::slice::from_ref(func), lasting);
         let code = codegen::compile(&module, options)?;
         Ok(Callable { func: func.clone(), module, code })
+    }
+
+    /// Computes once more from the inputs that stayed in memory.
+    ///
+    /// # Panics
+    ///
+    /// If the function was compiled without them.
+    pub fn again(&mut self) {
+        assert!(self.module.lasting(&self.inputs_of_one()).is_some(), "its inputs stay in memory");
+        self.code.run(self.code.func(&self.func.name).expect("it was compiled"));
+    }
+
+    fn inputs_of_one(&self) -> Arc<str> {
+        self.func.params().next().map_or_else(|| "".into(), |(name, ..)| Arc::clone(name))
     }
 
     /// Calls it: `inputs` gives the tensor of each input, by name. Returns the results that are numbers, by name.
@@ -40,7 +68,7 @@ impl Callable {
         let Callable { func, module, code } = self;
         let scheduled = module.func(&func.name).expect("it was lowered");
         for (name, value, _) in func.params() {
-            if let Some(buffer) = module.input(scheduled, name) {
+            if let Some(buffer) = module.input(scheduled, name).or_else(|| module.lasting(name)) {
                 let tensor = inputs(name).unwrap_or_else(|| panic!("the input {name} has no value"));
                 write(code, buffer, func.ty(value).dtype, &tensor);
             }

@@ -276,6 +276,10 @@ pub struct Model {
     pub measures: Vec<Measure>,
     /// The evaluation-mode result of each application of a model to data, outermost ones only.
     pub outputs: Vec<Output>,
+    /// How instances are applied in evaluation programs, inner applications before outer ones.
+    pub applications: Vec<Application>,
+    /// What is bound to names inside of instances, in evaluation programs.
+    pub bound: Vec<Bound>,
     /// The data sets.
     pub data: Vec<DataSet>,
     /// The plan; `None` where there is no `train`.
@@ -336,8 +340,14 @@ pub struct Instance {
     pub path: Symbol,
     /// The layer's name.
     pub layer: Symbol,
+    /// Where the layer is declared.
+    pub declared: Span,
     /// Its sizes, as inferred.
     pub sizes: Vec<(Symbol, Size)>,
+    /// Those of the sizes that its inputs say, so that nobody needs to give them.
+    pub inferred: Vec<Symbol>,
+    /// What sizes are where nobody gives them: those with a number as default.
+    pub defaults: Vec<(Symbol, usize)>,
     /// Types of the inputs and of the result at its first application.
     pub signature: Option<(Vec<Type>, Vec<Type>)>,
     /// Its own parameters (not those of inner instances).
@@ -345,6 +355,30 @@ pub struct Instance {
     /// Floating-point operations of one sample's forward pass spent in its own contractions, two for each multiply-add, for
     /// all uses together.
     pub flops: u64,
+}
+
+/// An application of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// The path of the instance.
+    pub path: Symbol,
+    /// The settings that were given, by name; `None` where one is no text that could stand elsewhere.
+    pub settings: Vec<(Symbol, Option<String>)>,
+    /// The tensors that go in, by the names of the inputs; `None` where nothing that is computed needs one.
+    pub inputs: Vec<(Symbol, Option<ExprId>)>,
+    /// What comes out.
+    pub results: Vec<ExprId>,
+}
+
+/// A value that has a name inside of an instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    /// Its path, as `net.norm.a`.
+    pub path: Symbol,
+    /// Its value.
+    pub value: ExprId,
+    /// Whether it depends on data in training programs.
+    pub trains_on_data: bool,
 }
 
 /// A named group.
@@ -633,6 +667,17 @@ impl Graph {
     /// The node behind `id`.
     pub fn node(&self, id: ExprId) -> &Node {
         &self.nodes[id.0 as usize]
+    }
+
+    /// For each node, whether it depends on data.
+    pub fn reading_data(&self) -> Vec<bool> {
+        let mut reading: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let operands = node.op.operands();
+            let reads = matches!(node.op, Op::Field(..)) || operands.iter().any(|operand| reading[operand.0 as usize]);
+            reading.push(reads);
+        }
+        reading
     }
 
     /// Appends a node.

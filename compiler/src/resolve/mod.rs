@@ -25,7 +25,7 @@ mod define;
 mod errors;
 mod expr;
 pub mod hir;
-mod library;
+pub mod library;
 mod lookup;
 mod modules;
 mod plan;

@@ -4,6 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use indexmap::IndexMap;
+use ndarray::ArrayD;
+
 use super::checkpoint;
 use super::model::Model;
 use super::origin::{Difference, Origin};
@@ -166,11 +169,40 @@ impl Folder {
         Ok(self.path.clone())
     }
 
-    fn write(&self, run: &Run, sources: &[(String, String)]) -> io::Result<()> {
+    /// Writes a run as [`Folder::save`] does, and further tensor files beside it, by name.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn save_with(
+        mut self,
+        run: &Run,
+        sources: &[(String, String)],
+        tensors: &[(&str, &IndexMap<String, ArrayD<f64>>)],
+    ) -> Result<PathBuf, DataError> {
+        let written = self.write_with(run, sources, tensors);
+        written.map_err(|error| DataError::unwritable(&self.path, &error))?;
+        self.state = State::Saved;
+        Ok(self.path.clone())
+    }
+
+    fn write_with(
+        &self,
+        run: &Run,
+        sources: &[(String, String)],
+        tensors: &[(&str, &IndexMap<String, ArrayD<f64>>)],
+    ) -> io::Result<()> {
         let (staging, _lock) = staging::stage(parent(&self.path))?;
         write_sources(staging.path(), sources)?;
+        tensors
+            .iter()
+            .try_for_each(|(name, file)| write_safetensors(&staging.path().join(harmless(name)), file, None))?;
         write_run(staging.path(), run)?;
         replace(staging.path(), &self.path)
+    }
+
+    fn write(&self, run: &Run, sources: &[(String, String)]) -> io::Result<()> {
+        self.write_with(run, sources, &[])
     }
 
     /// Writes a run over its checkpoint, which goes when the run is over. Until its report is there, the run can go on.

@@ -9,10 +9,36 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::write::{HIDDEN, builder};
+use crate::data::DataError;
 
 /// A folder that a process works in; nobody else does until this is dropped. Where folders cannot be locked, it is nothing.
 #[derive(Debug)]
-pub(super) struct Lock(Option<File>);
+pub struct Lock(Option<File>);
+
+/// A folder for what is not finished; it goes when this is dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    _lock: Lock,
+}
+
+impl Scratch {
+    /// A new folder beside the one that the work is for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn beside(path: &Path) -> Result<Scratch, DataError> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (folder, lock) = stage(parent).map_err(|error| DataError::unwritable(parent, &error))?;
+        Ok(Scratch { folder, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
 
 /// Locks a folder; `None` where another process has.
 pub(super) fn lock(folder: &Path) -> Option<Lock> {

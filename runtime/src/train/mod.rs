@@ -100,8 +100,32 @@ pub fn evaluate(
     plan: &Plan,
     clock: Clock,
 ) -> Result<IndexMap<String, f64>, TrainError> {
+    evaluate_on(program, data, plan, plan.batches(data).and_training(), clock)
+}
+
+/// Evaluates what a run reports at its end: the same without the training split, where there is another.
+///
+/// # Errors
+///
+/// As for [`evaluate`].
+pub fn report(
+    program: &mut dyn Program,
+    data: &Dataset,
+    plan: &Plan,
+    clock: Clock,
+) -> Result<IndexMap<String, f64>, TrainError> {
+    evaluate_on(program, data, plan, plan.batches(data), clock)
+}
+
+fn evaluate_on(
+    program: &mut dyn Program,
+    data: &Dataset,
+    plan: &Plan,
+    batches: Batches,
+    clock: Clock,
+) -> Result<IndexMap<String, f64>, TrainError> {
     let stop = AtomicBool::new(false);
-    let mut trainer = Trainer::new(program, data, plan, plan.batches(data).and_training(), &|| 0.0, &stop)?;
+    let mut trainer = Trainer::new(program, data, plan, batches, &|| 0.0, &stop)?;
     Ok(trainer.evaluate(clock, || false).expect("nothing stops it"))
 }
 

@@ -16,7 +16,7 @@ use ndarray::ArrayD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use spnc_runtime::data::Dataset;
-use spnc_runtime::program::{Program, Role};
+use spnc_runtime::program::{Clock, Program, Role};
 use spnc_runtime::store::{self, Origin, Report, Seconds};
 use spnc_runtime::train::{self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
 
@@ -62,6 +62,8 @@ pub enum Purpose {
     Training,
     /// The evaluation of every split.
     Evaluation,
+    /// The evaluation of what reports are about.
+    Reports,
     /// Neither: other functions of it are compiled.
     Prediction,
 }
@@ -112,6 +114,18 @@ impl Job {
             Some(difference) => Err(output::data_error(&store::changed(folder, &difference))),
             None => Ok((job, run)),
         }
+    }
+
+    /// What is left of a program with these numbers: what a report says of it beside what training did.
+    pub fn remaining(&self, program: &dyn Program) -> (Vec<store::Sparsity>, store::Remaining) {
+        let clock = Clock { step: 0, epoch: 0.0, progress: 1.0 };
+        let closing = self.closing_at(program, clock);
+        (closing.sparsity, closing.remaining)
+    }
+
+    /// The time that compiling took.
+    pub fn seconds(&self) -> Seconds {
+        Seconds { compile: self.compile, train: 0.0 }
     }
 
     /// What runs it.
@@ -210,14 +224,18 @@ impl Job {
     }
 
     fn closing(&self, program: &dyn Program, outcome: &Outcome) -> Closing {
+        self.closing_at(program, outcome.clock)
+    }
+
+    fn closing_at(&self, program: &dyn Program, clock: Clock) -> Closing {
         let infos = &self.built.interface.description.tensors;
         let scalar = |x: f64| Some(ArrayD::from_elem(vec![], x));
         let given = |name: &str| -> Option<Tensor> {
             match name {
                 "seed" => scalar(f64::from(self.plan.seed as u32 as i32)),
-                "step" => scalar(outcome.clock.step as f64),
-                "epoch" => scalar(outcome.clock.epoch),
-                "progress" => scalar(outcome.clock.progress),
+                "step" => scalar(clock.step as f64),
+                "epoch" => scalar(clock.epoch),
+                "progress" => scalar(clock.progress),
                 _ => {
                     let literals = &self.built.interface.literals;
                     let literal = literals.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
@@ -261,6 +279,7 @@ fn sizes(batches: Batches, purpose: Purpose) -> BatchSizes {
     match purpose {
         Purpose::Training => BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() },
         Purpose::Evaluation => BatchSizes { train: vec![], evaluate: batches.and_training().evaluate_sizes() },
+        Purpose::Reports => BatchSizes { train: vec![], evaluate: batches.evaluate_sizes() },
         Purpose::Prediction => BatchSizes::default(),
     }
 }

@@ -1,6 +1,6 @@
 //! The emitter: one model expression after the other into one function, each once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::diag::{Sources, Span};
@@ -48,6 +48,11 @@ impl<'a> Emitter<'a> {
             objective: None,
             split_samples: false,
         }
+    }
+
+    /// Where each expression is computed that has been emitted.
+    pub fn values(&self) -> BTreeMap<ExprId, Value> {
+        self.emitted.iter().map(|(id, value)| (*id, *value)).collect()
     }
 
     /// The function.

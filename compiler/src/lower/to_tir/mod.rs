@@ -20,6 +20,8 @@
 pub mod cuts;
 mod emit;
 
+use std::collections::BTreeMap;
+
 use crate::diag::Sources;
 use crate::model::{self, ExprId, Model, Written};
 use crate::tir::{Func, Op, Type, Value};
@@ -163,7 +165,23 @@ pub fn predict(model: &Model, sources: &Sources, batch: usize) -> Func {
 
 /// What each model computes from one sample and from parameters as it sees them: the function whose zeros are what can be removed.
 pub fn network(model: &Model, sources: &Sources) -> Func {
-    let mut emitter = Emitter::new("network", model, sources, 1);
+    emitted_network(model, sources, 1).finish()
+}
+
+/// [`network`] on `batch` samples.
+pub fn network_at(model: &Model, sources: &Sources, batch: usize) -> Func {
+    emitted_network(model, sources, batch).finish()
+}
+
+/// [`network`], and where it computes each expression.
+pub fn traced_network(model: &Model, sources: &Sources) -> (Func, BTreeMap<ExprId, Value>) {
+    let emitter = emitted_network(model, sources, 1);
+    let values = emitter.values();
+    (emitter.finish(), values)
+}
+
+fn emitted_network<'a>(model: &'a Model, sources: &'a Sources, batch: usize) -> Emitter<'a> {
+    let mut emitter = Emitter::new("network", model, sources, batch);
     for param in &model.params {
         emitter.replace_by_input(param.effective_eval, &format!("effective.{}", param.path));
     }
@@ -171,7 +189,7 @@ pub fn network(model: &Model, sources: &Sources) -> Func {
         let value = emitter.emit(output.value);
         emitter.result(&format!("output.{}", output.name), value);
     }
-    emitter.finish()
+    emitter
 }
 
 /// One term of the objective, `value`, from parameters as it sees them: inputs `effective.<path>` where they are sparsified.

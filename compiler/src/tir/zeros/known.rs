@@ -17,6 +17,8 @@ pub struct Known {
     pub func: Func,
     /// The patterns of these inputs: with them the function computes what it did before.
     pub patterns: BTreeMap<Arc<str>, Tensor>,
+    /// Where the function computes each value of the one that it was made from.
+    pub places: Vec<Value>,
 }
 
 /// Computes what depends only on inputs that `value` gives, on one that `is_lasting` chooses among them, and marks the zeros where it
@@ -38,8 +40,12 @@ pub fn reveal(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>, is_lasting: &
     marked(func, &with_zeros.map(|(at, found)| (at, is_non_zero(&found))).collect(), &varies)
 }
 
-/// The numbers of some values.
-fn values(func: &Func, at: Vec<Value>, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(Value, Tensor)> {
+/// The numbers of some values, which depend on inputs that `value` gives.
+///
+/// # Panics
+///
+/// If they depend on others, too.
+pub fn values(func: &Func, at: Vec<Value>, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(Value, Tensor)> {
     let found = interp::run(&part(func, &at), value).expect("what does not vary depends on inputs that are given");
     at.into_iter().zip(found.into_values()).collect()
 }
@@ -66,7 +72,7 @@ fn part(func: &Func, results: &[Value]) -> Func {
 
 /// `func` with a product behind each value that has a pattern; what varies reads the product.
 fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> Known {
-    let mut known = Known { func: Func::new(&*func.name), patterns: BTreeMap::new() };
+    let mut known = Known { func: Func::new(&*func.name), patterns: BTreeMap::new(), places: vec![] };
     let (mut plain, mut product) = (vec![], vec![]);
     for value in func.values() {
         let def = func.def(value);
@@ -79,6 +85,7 @@ fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> K
     }
     let results = func.results.iter().map(|(name, value)| (Arc::clone(name), plain[value.0 as usize]));
     known.func.results = results.collect();
+    known.places = plain;
     known
 }
 

@@ -1,0 +1,123 @@
+//! A network with its trained numbers, run on samples of its data.
+
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use ndarray::ArrayD;
+use spnc_runtime::data::Split;
+use spnc_runtime::program::{FieldMut, Program, Role};
+use spnc_runtime::store;
+
+use super::Tensors;
+use crate::cli::exit::Exit;
+use crate::cli::job::Job;
+use crate::cli::output;
+use crate::exec::{self, Callable};
+use crate::lower::to_tir;
+use crate::tir::interp::Tensor;
+use crate::tir::{Func, Type};
+
+/// The numbers of a network by the names of inputs: `effective.<path>` of parameters, states by path, constants.
+pub struct Numbers {
+    values: Tensors,
+}
+
+impl Numbers {
+    /// Those of a run.
+    pub fn of_run(job: &Job, run: &store::Run) -> Numbers {
+        let effective = run.model.effective.iter().map(|(path, value)| (format!("effective.{path}"), value.clone()));
+        let states = run.model.states.iter().map(|(path, value)| (path.clone(), value.clone()));
+        Numbers::with_constants(job, effective.chain(states).collect())
+    }
+
+    /// Those of a program whose parameters the network sees as they are.
+    pub fn of_program(job: &Job, program: &dyn Program) -> Numbers {
+        let infos = program.description().tensors.iter().enumerate().filter(|(_, info)| info.role != Role::Carried);
+        let named = infos.map(|(index, info)| match info.role {
+            Role::Param => (format!("effective.{}", info.name), program.read(index)),
+            Role::State | Role::OptimizerState | Role::Carried => (info.name.clone(), program.read(index)),
+        });
+        Numbers::with_constants(job, named.collect())
+    }
+
+    fn with_constants(job: &Job, mut values: Tensors) -> Numbers {
+        let literals = job.built.interface.literals.iter().map(|(name, value)| (name.to_string(), value.clone()));
+        values.extend(literals);
+        for (name, value) in
+            [("seed", f64::from(job.plan.seed as u32 as i32)), ("step", 0.0), ("epoch", 0.0), ("progress", 1.0)]
+        {
+            let _ = values.insert(name.to_owned(), ArrayD::from_elem(vec![], value));
+        }
+        Numbers { values }
+    }
+
+    /// A tensor by the name of an input.
+    pub fn value(&self, name: &str) -> Option<Tensor> {
+        self.values.get(name).cloned()
+    }
+}
+
+/// A network at one size of batches, compiled.
+pub struct Network {
+    func: Func,
+    code: Callable,
+}
+
+impl Network {
+    /// Compiles the network of a program.
+    pub fn new(job: &Job, batch: usize) -> Result<Network, Exit> {
+        let func = exec::optimised(to_tir::network_at(&job.model, &job.front.sources, batch));
+        let code = Callable::keeping(&func, job.evaluator().options());
+        let code = code.map_err(|error| output::fail(&error.to_string(), None))?;
+        Ok(Network { func, code })
+    }
+
+    /// What it computes from samples.
+    pub fn outputs(&mut self, job: &Job, numbers: &Numbers, samples: &[usize]) -> IndexMap<String, Tensor> {
+        let types: IndexMap<String, Type> =
+            self.func.params().map(|(name, _, ty)| (name.to_string(), ty.clone())).collect();
+        let carried = |name: &str| Tensor::zeros(types[name].shape.as_slice());
+        let given = |name: &str| {
+            let known = numbers.value(name).or_else(|| field(job, name, samples, &types[name]));
+            Some(known.unwrap_or_else(|| carried(name)))
+        };
+        self.code.call(&given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+
+    /// The median of the times that a call takes, once there are inputs.
+    pub fn latency(&mut self) -> Duration {
+        (0..WARM).for_each(|_| self.code.again());
+        let start = Instant::now();
+        let mut times = vec![];
+        while times.len() < FEWEST || (start.elapsed() < LONGEST && times.len() < MOST) {
+            let begin = Instant::now();
+            self.code.again();
+            times.push(begin.elapsed());
+        }
+        times.sort_unstable();
+        times[times.len() / 2]
+    }
+}
+
+const WARM: usize = 3;
+const FEWEST: usize = 5;
+const MOST: usize = 1000;
+const LONGEST: Duration = Duration::from_millis(400);
+
+/// The split that outputs are compared on, and which of its samples.
+pub fn sample(job: &Job, n: usize) -> (Split, Vec<usize>) {
+    let split = job.data.evaluated().last().copied().unwrap_or(Split::Train);
+    let order = job.data.order(split, 1, None);
+    (split, order.into_iter().take(n).collect())
+}
+
+/// The samples of a field of the data, if it is one.
+fn field(job: &Job, name: &str, samples: &[usize], ty: &Type) -> Option<Tensor> {
+    let interface = &job.built.interface;
+    let index = interface.field_names.iter().position(|known| **known == *name)?;
+    let own = &interface.description.fields[index].name;
+    let column = job.data.fields().iter().position(|info| info.name == *own)?;
+    let mut values = vec![0.0; ty.len()];
+    job.data.gather(sample(job, 1).0, samples, column, FieldMut::F64(&mut values));
+    Tensor::from_shape_vec(ty.shape.as_slice(), values).ok()
+}

@@ -1,0 +1,237 @@
+//! The network of a program as it evaluates, and what of each of its values is alive: can be non-zero and matters to an output.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::diag::Sources;
+use crate::lower::interface::literal_name;
+use crate::lower::to_tir;
+use crate::model::{Application, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
+use crate::tir::interp::Tensor;
+use crate::tir::zeros::known::{self, Known};
+use crate::tir::zeros::{self, Zeros};
+use crate::tir::{Func, Value};
+
+/// For each axis of a value, which of its positions are meant.
+pub type Masks = Vec<Vec<bool>>;
+
+/// What is known of a network with its trained numbers.
+pub struct Facts<'a> {
+    /// The program.
+    pub model: &'a Model,
+    /// What the outputs need, operands before users.
+    pub cone: Vec<ExprId>,
+    /// The expressions that stand for parameters as the network sees them.
+    pub params: BTreeMap<ExprId, ParamId>,
+    /// Named values inside of layers that are the same for all samples, in training too: what is left of a parameterisation. They become
+    /// parameters.
+    pub baked: BTreeMap<ExprId, Symbol>,
+    /// Where each value is alive, axis by axis.
+    pub alive: BTreeMap<ExprId, Masks>,
+    /// What differs from sample to sample.
+    pub varies: BTreeSet<ExprId>,
+    /// The network on one sample, and where it computes each expression.
+    func: Func,
+    places: BTreeMap<ExprId, Value>,
+}
+
+impl<'a> Facts<'a> {
+    /// The facts of a program; `value` gives parameters (`effective.<path>`), states and constant tensors by the names of inputs.
+    pub fn new(model: &'a Model, sources: &Sources, value: &dyn Fn(&str) -> Option<Tensor>) -> Facts<'a> {
+        let params: BTreeMap<ExprId, ParamId> =
+            (0..model.params.len() as u32).map(ParamId).map(|id| (effective(model, id), id)).collect();
+        let baked = baked(model, &params);
+        let cone = cone(model, &params, &baked);
+        let (func, places) = to_tir::traced_network(model, sources);
+        let alive = alive(model, (&func, &places), &cone, value);
+        let mut facts = Facts { model, cone, params, baked, alive, varies: BTreeSet::new(), func, places };
+        facts.varies = facts.varying();
+        facts
+    }
+
+    /// The node of an expression.
+    pub fn node(&self, id: ExprId) -> &'a Node {
+        self.model.graph.node(id)
+    }
+
+    /// The operands that are part of the network: none of a parameter, of `a with gradient of b` only `a`.
+    pub fn operands(&self, id: ExprId) -> Vec<ExprId> {
+        operands(self.model, &self.params, &self.baked, id)
+    }
+
+    /// The sizes of an expression for one sample.
+    pub fn shape(&self, id: ExprId) -> Vec<usize> {
+        shape(self.node(id))
+    }
+
+    /// Whether nothing of a value is alive.
+    pub fn is_dead(&self, id: ExprId) -> bool {
+        self.alive.get(&id).is_some_and(|masks| masks.iter().any(|mask| !mask.contains(&true)))
+    }
+
+    /// The expression of a parameter as the network sees it, where the network reads it.
+    pub fn param(&self, id: ParamId) -> Option<ExprId> {
+        let expr = effective(self.model, id);
+        self.alive.contains_key(&expr).then_some(expr)
+    }
+
+    /// The expression of a state, where the network reads it.
+    pub fn state(&self, id: StateId) -> Option<ExprId> {
+        self.cone.iter().copied().find(|expr| self.node(*expr).op == Op::State(id))
+    }
+
+    /// The first application of an instance.
+    pub fn application(&self, path: &str) -> Option<&'a Application> {
+        self.model.applications.iter().find(|application| *application.path == *path && self.is_used(application))
+    }
+
+    /// Whether an output needs what an application computes.
+    pub fn is_used(&self, application: &Application) -> bool {
+        application.results.iter().any(|result| self.alive.contains_key(result))
+    }
+
+    /// The instances right below one, in order.
+    pub fn children(&self, path: &str) -> Vec<Symbol> {
+        let below: Vec<&Symbol> =
+            self.model.instances.iter().map(|instance| &instance.path).filter(|own| is_below(own, path)).collect();
+        let is_direct = |own: &&&Symbol| !below.iter().any(|other| is_below(own, other));
+        below.iter().filter(is_direct).map(|own| (*own).clone()).collect()
+    }
+
+    /// The named values below an instance that become parameters, as far as the network reads them.
+    pub fn baked_below(&self, path: &str) -> Vec<(ExprId, Symbol)> {
+        let read = self.baked.iter().filter(|(expr, own)| is_below(own, path) && self.alive.contains_key(expr));
+        read.map(|(expr, own)| (*expr, own.clone())).collect()
+    }
+
+    /// The numbers of a value that is the same for all samples.
+    pub fn number(&self, id: ExprId, value: &dyn Fn(&str) -> Option<Tensor>) -> Tensor {
+        let found = known::values(&self.func, vec![self.places[&id]], value);
+        found.into_iter().next().expect("one was asked for").1
+    }
+
+    fn varying(&self) -> BTreeSet<ExprId> {
+        let mut varies = BTreeSet::new();
+        for &id in &self.cone {
+            let is_source = match self.node(id).op {
+                Op::Field(..) => true,
+                Op::State(state) => self.model.states[state.0 as usize].carried,
+                _ => false,
+            };
+            let is_source = is_source && !self.baked.contains_key(&id);
+            if is_source || self.operands(id).iter().any(|operand| varies.contains(operand)) {
+                let _ = varies.insert(id);
+            }
+        }
+        varies
+    }
+}
+
+/// Whether the path `own` lies below the path `other`.
+pub fn is_below(own: &str, other: &str) -> bool {
+    own.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether the path `own` is `other` or lies below it.
+pub fn is_within(own: &str, other: &str) -> bool {
+    own == other || is_below(own, other)
+}
+
+/// The sizes of a node for one sample.
+pub fn shape(node: &Node) -> Vec<usize> {
+    let size = |size: Size| if let Size::Known(n) = size { n } else { 1 };
+    node.ty.axes.iter().map(|axis| size(axis.size)).collect()
+}
+
+fn effective(model: &Model, id: ParamId) -> ExprId {
+    model.params[id.0 as usize].effective_eval
+}
+
+fn operands(
+    model: &Model,
+    params: &BTreeMap<ExprId, ParamId>,
+    baked: &BTreeMap<ExprId, Symbol>,
+    id: ExprId,
+) -> Vec<ExprId> {
+    match &model.graph.node(id).op {
+        _ if params.contains_key(&id) || baked.contains_key(&id) => vec![],
+        Op::WithGradient(a, _) => vec![*a],
+        op => op.operands(),
+    }
+}
+
+/// Values with a name that are computed from parameters and states alone.
+fn baked(model: &Model, params: &BTreeMap<ExprId, ParamId>) -> BTreeMap<ExprId, Symbol> {
+    let reads_data = model.graph.reading_data();
+    let is_leaf = |id: ExprId| params.contains_key(&id) || model.graph.node(id).op.operands().is_empty();
+    let fixed = model.bound.iter().filter(|bound| !bound.trains_on_data && !reads_data[bound.value.0 as usize]);
+    let computed = fixed.filter(|bound| !is_leaf(bound.value) && is_lasting(model, bound.value));
+    computed.map(|bound| (bound.value, bound.path.clone())).collect()
+}
+
+/// Whether a value depends on parameters or states, none of them carried.
+fn is_lasting(model: &Model, id: ExprId) -> bool {
+    let needs = crate::model::count::reachable(&model.graph, &[id]);
+    let carries = |id: &ExprId| match model.graph.node(*id).op {
+        Op::State(state) => model.states[state.0 as usize].carried,
+        _ => false,
+    };
+    let lasts = |id: &ExprId| matches!(model.graph.node(*id).op, Op::Param(_) | Op::State(_));
+    needs.iter().any(lasts) && !needs.iter().any(carries)
+}
+
+fn cone(model: &Model, params: &BTreeMap<ExprId, ParamId>, baked: &BTreeMap<ExprId, Symbol>) -> Vec<ExprId> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<ExprId> = model.outputs.iter().map(|output| output.value).collect();
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(operands(model, params, baked, id));
+        }
+    }
+    seen.into_iter().collect()
+}
+
+fn alive(
+    model: &Model,
+    (func, values): (&Func, &BTreeMap<ExprId, Value>),
+    cone: &[ExprId],
+    value: &dyn Fn(&str) -> Option<Tensor>,
+) -> BTreeMap<ExprId, Masks> {
+    let lasting = lasting(model);
+    let literals: BTreeSet<Arc<str>> = (0..model.literals.len()).map(literal_name).collect();
+    let fixed: BTreeMap<&str, Tensor> = func
+        .params()
+        .filter(|(name, ..)| lasting.contains(*name) || literals.contains(*name))
+        .filter_map(|(name, ..)| Some((&**name, value(name)?)))
+        .collect();
+    let known = known::reveal(func, &|name| fixed.get(name).cloned(), &|name| lasting.contains(name));
+    let zeros = analysed(&known, &|name| fixed.get(name).filter(|_| lasting.contains(name)).cloned());
+    let masks = |id: &ExprId| {
+        let place: Value = known.places[values[id].0 as usize];
+        (*id, projected(&zeros.live(place), &shape(model.graph.node(*id))))
+    };
+    cone.iter().map(masks).collect()
+}
+
+/// The inputs that training changes.
+fn lasting(model: &Model) -> BTreeSet<Arc<str>> {
+    let params = model.params.iter().map(|param| format!("effective.{}", param.path).into());
+    let states = model.states.iter().filter(|state| !state.carried).map(|state| Arc::clone(&state.path));
+    params.chain(states).collect()
+}
+
+/// Where values are alive once everything is gone that can go.
+fn analysed(known: &Known, given: &dyn Fn(&str) -> Option<Tensor>) -> Zeros {
+    let func: &Func = &known.func;
+    let live = zeros::live(func, &|name| known.patterns.get(name).cloned().or_else(|| given(name)));
+    zeros::analyse(func, &|name| live.elements.get(name).cloned())
+}
+
+/// Along each axis, the positions at which a pattern is not zero all over.
+fn projected(pattern: &Tensor, shape: &[usize]) -> Masks {
+    let along = |axis: usize| {
+        let slices = pattern.axis_iter(ndarray::Axis(axis));
+        slices.map(|slice| slice.iter().any(|x| *x != 0.0)).collect()
+    };
+    (0..shape.len()).map(along).collect()
+}

@@ -1,0 +1,108 @@
+//! What became of each parameter, and what stays dense for which reason.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::effective_name;
+use super::facts::Facts;
+use super::kept::{Kept, count};
+use crate::model::{ExprId, Model, ParamId, Symbol};
+use crate::tir::interp::Tensor;
+
+/// What is left of a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Left {
+    /// Its path in the network that was trained.
+    pub tensor: String,
+    /// Its sizes there.
+    pub before: Vec<usize>,
+    /// The sizes that are left.
+    pub after: Vec<usize>,
+    /// How many of the numbers that are left are zero: scattered, so that no slice of the tensor can go. Of matrices and more: that
+    /// a bias is zero says nothing.
+    pub zeros: usize,
+}
+
+/// Positions along an axis of a parameter that stay although nothing of them is alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dense {
+    /// The parameter.
+    pub tensor: String,
+    /// The name of the axis, or its number.
+    pub axis: String,
+    /// How many positions could go by themselves.
+    pub positions: usize,
+    /// Of so many that stay.
+    pub of: usize,
+    /// Why they stay.
+    pub why: String,
+}
+
+/// What is left of each parameter that the network reads.
+pub fn left(facts: &Facts<'_>, kept: &Kept, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<Left> {
+    let model = facts.model;
+    let read = (0..model.params.len() as u32).map(ParamId).filter_map(|id| Some((id, facts.param(id)?)));
+    let row = |(id, expr)| {
+        let whole = value(&effective_name(model, id)).expect("a run has a value for every parameter");
+        let part = super::part(&whole, kept.of(expr));
+        let zeros = if part.ndim() > 1 { part.iter().filter(|x| **x == 0.0).count() } else { 0 };
+        Left { tensor: path(model, id).to_string(), before: facts.shape(expr), after: kept.shape(expr), zeros }
+    };
+    let values = facts.baked.iter().filter(|(expr, _)| facts.alive.contains_key(expr));
+    let value_row = |(expr, path): (&ExprId, &Symbol)| Left {
+        tensor: path.to_string(),
+        before: facts.shape(*expr),
+        after: kept.shape(*expr),
+        zeros: 0,
+    };
+    read.map(row).chain(values.map(value_row)).collect()
+}
+
+/// Where positions stay although nothing of them is alive.
+pub fn dense(facts: &Facts<'_>, kept: &Kept) -> Vec<Dense> {
+    let model = facts.model;
+    let mut found = vec![];
+    for id in (0..model.params.len() as u32).map(ParamId) {
+        let Some(expr) = facts.param(id).filter(|expr| facts.shape(*expr).len() > 1) else { continue };
+        for (axis, mask) in kept.of(expr).iter().enumerate() {
+            let positions = count(mask) - count(&facts.alive[&expr][axis]);
+            if positions > 0 {
+                let name = &model.params[id.0 as usize].ty.axes[axis].name;
+                let axis_name = name.as_ref().map_or_else(|| axis.to_string(), Symbol::to_string);
+                let why = kept.reason(expr, axis).map_or_else(|| shared(facts, kept, expr, axis), str::to_owned);
+                found.push(Dense {
+                    tensor: path(model, id).to_string(),
+                    axis: axis_name,
+                    positions,
+                    of: count(mask),
+                    why,
+                });
+            }
+        }
+    }
+    found
+}
+
+fn path(model: &Model, id: ParamId) -> &Symbol {
+    &model.params[id.0 as usize].path
+}
+
+/// The other parameters whose positions along an axis are the same ones: they are alive there.
+fn shared(facts: &Facts<'_>, kept: &Kept, expr: ExprId, axis: usize) -> String {
+    let mask = &kept.of(expr)[axis];
+    let dead: &Vec<bool> = &mask.iter().zip(&facts.alive[&expr][axis]).map(|(kept, alive)| *kept && !*alive).collect();
+    let mut others: BTreeMap<&str, ()> = BTreeMap::new();
+    for (other, id) in facts.params.iter().filter(|(other, _)| **other != expr && facts.alive.contains_key(other)) {
+        let alive = &facts.alive[other];
+        let is_needed =
+            |axis: usize, own: &Vec<bool>| own == mask && alive[axis].iter().zip(dead).any(|(a, b)| *a && *b);
+        if kept.of(*other).iter().enumerate().any(|(axis, own)| is_needed(axis, own)) {
+            let _ = others.insert(path(facts.model, *id), ());
+        }
+    }
+    match others.keys().next() {
+        Some(other) => format!("`{other}` has them"),
+        None => "what they are joined with is alive".to_owned(),
+    }
+}
