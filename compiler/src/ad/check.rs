@@ -6,14 +6,16 @@
 //! happens to be orthogonal to it; a single coordinate says where to look.
 //!
 //! At a kink the differences to the left and to the right disagree however small the step is. There any derivative between
-//! them is one that a convention may choose.
+//! them is one that a convention may choose. Where several elements are at kinks, as all biases are that start at 0 before a relu, the
+//! right choice for each of them need not lie between the slopes along a direction of all: then both halves of it are probed, down
+//! to single elements.
 
 use std::sync::Arc;
 
 use spnc_runtime::random::uniform;
 
-use crate::tir::Func;
 use crate::tir::interp::{InputError, Keep, Plan, Tensor};
+use crate::tir::{Func, Value};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,8 @@ pub struct Probe {
     pub left: f64,
     /// The difference to the right, by the step.
     pub right: f64,
+    /// How far derivative and difference may be apart.
+    pub tolerance: f64,
     /// The comparison.
     pub verdict: Verdict,
 }
@@ -80,6 +84,9 @@ const RELATIVE: f64 = 1e-5;
 
 /// How far they may be apart, as a share of the objective (whose last digits are what differences see).
 const ABSOLUTE: f64 = 1e-8;
+
+/// The most elements of a direction that is probed in halves.
+const HALVED: usize = 512;
 
 /// Checks every result `grad.<path>` of `func` against differences of its result `objective` by the input `<path>`.
 /// `func` is differentiated but not optimised, because the surrogate is wanted.
@@ -131,6 +138,11 @@ impl Probe {
         f64::midpoint(self.left, self.right)
     }
 
+    /// Whether the slopes on both sides are not the same one.
+    fn is_at_kink(&self) -> bool {
+        (self.left - self.right).abs() > 2.0 * self.tolerance
+    }
+
     /// How far derivative and central difference are apart, as a share of the larger one.
     pub fn error(&self) -> f64 {
         let distance = (self.analytic - self.central()).abs();
@@ -142,6 +154,8 @@ impl Probe {
 struct Differences {
     plan: Plan,
     center: f64,
+    /// What depends on the parameter that is being probed.
+    moving: Vec<Value>,
 }
 
 impl Differences {
@@ -150,38 +164,61 @@ impl Differences {
         plan.set_inputs(inputs)?;
         plan.run();
         plan.freeze();
-        let mut differences = Differences { plan, center: 0.0 };
+        plan.run();
+        let mut differences = Differences { plan, center: 0.0, moving: vec![] };
         differences.center = differences.objective();
         Ok(differences)
     }
 
     fn objective(&mut self) -> f64 {
-        self.plan.run();
+        self.plan.rerun(&self.moving);
         *self.plan.result("objective").expect("the caller asks for it").first().expect("it is a number")
     }
 
     fn check_param(&mut self, path: &str, gradient: &[f64]) -> ParamReport {
         // An input that the objective does not read is not among the inputs of its plan: its derivative is 0.
         let start = self.plan.input(path).map_or_else(|| vec![0.0; gradient.len()], |values| values.to_vec());
+        self.moving = self.plan.dependents(path);
         let mut probes: Vec<Probe> = vec![];
         for (index, along) in directions(&start, gradient).into_iter().enumerate() {
             let direction = along.vector(&start, index as i32);
-            probes.push(self.probe(path, &start, &direction, along, gradient));
+            probes.push(self.judge(path, &start, &direction, along, gradient));
         }
+        let _ = self.objective();
         ParamReport { path: path.into(), len: gradient.len(), probes }
+    }
+
+    /// Probes a direction, and its halves where kinks of several elements leave it open.
+    fn judge(&mut self, path: &str, start: &[f64], direction: &[f64], along: Direction, gradient: &[f64]) -> Probe {
+        let mut probe = self.probe(path, start, direction, along, gradient);
+        let moved: Vec<usize> = (0..direction.len()).filter(|i| direction[*i] != 0.0).collect();
+        let is_open = probe.verdict == Verdict::Differs && probe.is_at_kink() && (2..=HALVED).contains(&moved.len());
+        if is_open {
+            let (front, back) = moved.split_at(moved.len() / 2);
+            let agrees = [front, back].into_iter().all(|half| {
+                let half = half.iter().fold(vec![0.0; direction.len()], |mut part, i| {
+                    part[*i] = direction[*i];
+                    part
+                });
+                self.judge(path, start, &half, along, gradient).verdict != Verdict::Differs
+            });
+            probe.verdict = if agrees { Verdict::Kink } else { Verdict::Differs };
+        }
+        probe
     }
 
     fn probe(&mut self, path: &str, start: &[f64], direction: &[f64], along: Direction, gradient: &[f64]) -> Probe {
         // Where the direction does not go, the gradient does not count, not even if it is infinite.
         let parts = gradient.iter().zip(direction).filter(|(_, d)| **d != 0.0);
-        let analytic = parts.map(|(g, d)| g * d).sum();
+        let analytic: f64 = parts.map(|(g, d)| g * d).sum();
         let scale = (start.iter().map(|x| x * x).sum::<f64>() / start.len() as f64).sqrt().max(0.03);
         let mut last = None;
         for step in STEPS {
             let [left, right] = self.slopes(path, start, direction, step * scale);
             let rounding = ABSOLUTE * (1.0 + self.center.abs()) * (STEPS[0] / step).max(1.0) / scale.min(1.0);
-            let verdict = compare(analytic, left, right, rounding);
-            let probe = Probe { along, analytic, left, right, verdict };
+            let tolerance = rounding + RELATIVE * analytic.abs().max(f64::midpoint(left, right).abs());
+            let verdict = compare(analytic, left, right, tolerance);
+            let probe = Probe { along, analytic, left, right, tolerance, verdict };
             if verdict == Verdict::Agrees {
                 return probe;
             }
@@ -256,14 +293,12 @@ impl Direction {
     }
 }
 
-/// Compares a derivative with the slopes on both sides; `rounding` is how far a difference may be off by itself.
-fn compare(analytic: f64, left: f64, right: f64, rounding: f64) -> Verdict {
+/// Compares a derivative with the slopes on both sides.
+fn compare(analytic: f64, left: f64, right: f64, tolerance: f64) -> Verdict {
     if !(analytic.is_finite() && left.is_finite() && right.is_finite()) {
         return Verdict::Differs;
     }
-    let central = f64::midpoint(left, right);
-    let tolerance = rounding + RELATIVE * analytic.abs().max(central.abs());
-    if (analytic - central).abs() <= tolerance {
+    if (analytic - f64::midpoint(left, right)).abs() <= tolerance {
         return Verdict::Agrees;
     }
     let between = left.min(right) - tolerance <= analytic && analytic <= left.max(right) + tolerance;

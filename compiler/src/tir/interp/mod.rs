@@ -21,7 +21,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayViewD};
 
-use super::{Func, Op, Value};
+use super::{DType, Func, Op, Value};
 
 /// A tensor in the interpreter, row-major.
 pub type Tensor = ArrayD<f64>;
@@ -45,6 +45,17 @@ pub struct Plan {
     slot_of: Vec<usize>,
     slots: Vec<Vec<f64>>,
     frozen: BTreeMap<Value, Frozen>,
+    precision: Precision,
+}
+
+/// How exact values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// `f64`.
+    Double,
+    /// Each value is rounded to `f32`, as machine code does, though sums inside of an op are not: what comes of it tells how much rounding alone
+    /// moves the results.
+    Single,
 }
 
 /// What an op with a derivative of its own was at the point of [`Plan::freeze`].
@@ -80,7 +91,21 @@ pub enum InputError {
 ///
 /// An input without a value, or with a value of the wrong shape.
 pub fn run(func: &Func, inputs: &dyn Fn(&str) -> Option<Tensor>) -> Result<IndexMap<Arc<str>, Tensor>, InputError> {
+    run_in(func, inputs, Precision::Double)
+}
+
+/// As [`run`], with values of this precision.
+///
+/// # Errors
+///
+/// An input without a value, or with a value of the wrong shape.
+pub fn run_in(
+    func: &Func,
+    inputs: &dyn Fn(&str) -> Option<Tensor>,
+    precision: Precision,
+) -> Result<IndexMap<Arc<str>, Tensor>, InputError> {
     let mut plan = Plan::new(func, Keep::Results);
+    plan.precision = precision;
     plan.set_inputs(inputs)?;
     plan.run();
     Ok(plan.results().map(|(name, value)| (Arc::clone(name), value.to_owned())).collect())
@@ -96,7 +121,15 @@ impl Plan {
         let slots::Assignment { slot_of, lens } = slots::assign(func, keep);
         let params = func.params().map(|(name, value, _)| (Arc::clone(name), value)).collect();
         let slots = lens.into_iter().map(|len| vec![0.0; len]).collect();
-        let mut plan = Plan { func: func.clone(), keep, params, slot_of, slots, frozen: BTreeMap::new() };
+        let mut plan = Plan {
+            func: func.clone(),
+            keep,
+            params,
+            slot_of,
+            slots,
+            frozen: BTreeMap::new(),
+            precision: Precision::Double,
+        };
         for value in plan.func.values() {
             if slots::is_constant(plan.func.def(value)) {
                 plan.compute(value);
@@ -142,6 +175,31 @@ impl Plan {
                 self.compute(value);
             }
         }
+    }
+
+    /// The values that depend on the input with this name, in their order.
+    pub fn dependents(&self, name: &str) -> Vec<Value> {
+        let mut depends = vec![false; self.func.defs.len()];
+        let Some(input) = self.params.get(name) else { return vec![] };
+        depends[input.0 as usize] = true;
+        let mut dependents = vec![];
+        for value in self.func.values() {
+            if self.func.def(value).op.operands().iter().any(|operand| depends[operand.0 as usize]) {
+                depends[value.0 as usize] = true;
+                dependents.push(value);
+            }
+        }
+        dependents
+    }
+
+    /// Evaluates these values again, in their order, and no others: after an input has changed, those that depend on it are enough.
+    ///
+    /// # Panics
+    ///
+    /// If the plan does not keep all values.
+    pub fn rerun(&mut self, values: &[Value]) {
+        assert_eq!(self.keep, Keep::All, "what is not evaluated again must still be there");
+        values.iter().for_each(|value| self.compute(*value));
     }
 
     /// A result of the last run.
@@ -206,6 +264,9 @@ impl Plan {
         match self.frozen.get(&value) {
             Some(frozen) => self.compute_frozen(value, frozen, &mut out),
             None => eval::eval(&self.func, self.func.def(value), &|operand| self.view(operand), &mut out),
+        }
+        if self.precision == Precision::Single && self.func.ty(value).dtype == DType::F32 {
+            out.iter_mut().for_each(|x| *x = f64::from(*x as f32));
         }
         self.slots[slot] = out;
     }
