@@ -1,29 +1,20 @@
 //! `spnc eval`: the reports of a run, on every split.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-
 use serde_json::json;
 use spnc_runtime::program::Clock;
 use spnc_runtime::{store, train};
 
 use super::exit::Exit;
 use super::format::{count, number};
-use super::job::{self, Job, Purpose};
+use super::job::{self, Job, OfRun, Purpose};
 use super::output;
 
 /// Evaluate the network of a run: its reports on every split.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder of the run.
-    run: PathBuf,
-    /// Look for data here first.
-    #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
-    /// How many threads run the machine code [default: one for each processor]; the result is the same for any number.
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    of: OfRun,
     /// Print one object on standard output.
     #[arg(long)]
     json: bool,
@@ -38,7 +29,7 @@ A report on the test split goes by its own name, others by `train …` and `vali
 
 /// Prints a line for each report and split.
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let (mut job, run) = Job::of_run(&args.run, &args.data, args.threads, Purpose::Evaluation)?;
+    let (mut job, run) = Job::of_run(&args.of.run, &args.of.data, args.of.threads, Purpose::Evaluation)?;
     if run.report.origin.data_hash != job.origin().data_hash {
         output::note("note: these are not the data that the run trained on");
     }
@@ -48,7 +39,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let reports = train::evaluate(program.as_mut(), &job.data, &job.plan, clock);
     let reports = reports.map_err(|error| job::train_error(&error))?;
     if args.json {
-        output::print_json(&json!({ "run": args.run.display().to_string(), "reports": reports }));
+        output::print_json(&json!({ "run": args.of.run.display().to_string(), "reports": reports }));
         return Ok(());
     }
     for split in job.plan.batches(&job.data).and_training().evaluated {

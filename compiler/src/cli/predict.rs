@@ -1,6 +1,5 @@
 //! `spnc predict`: what the network of a run computes from samples of a file.
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use spnc_runtime::store;
 use super::evaluator::{Choice, Evaluator};
 use super::exit::Exit;
 use super::format::count;
-use super::job::{Job, Purpose};
+use super::job::{Job, OfRun, Purpose};
 use super::output;
 use crate::exec::{self, Callable};
 use crate::lower::to_tir;
@@ -25,20 +24,14 @@ use crate::tir::interp::{self, Tensor};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder of the run.
-    run: PathBuf,
+    #[command(flatten)]
+    of: OfRun,
     /// The samples: an npz or safetensors file with a tensor `[samples, …]` for each field that the network reads, by its name.
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
     /// Where the outputs go: an npz file with a tensor `output.MODEL` for each model.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
-    /// Look for the data of the program here first; its fields are read, not its samples.
-    #[arg(long, value_name = "DIR")]
-    data: Vec<PathBuf>,
-    /// How many threads run the machine code [default: one for each processor]; the result is the same for any number.
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
 }
 
 const EXAMPLES: &str = "\
@@ -53,7 +46,7 @@ const BATCH: usize = 256;
 
 /// Computes, batch by batch, and writes.
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let (mut job, run) = Job::of_run(&args.run, &args.data, args.threads, Purpose::Prediction)?;
+    let (mut job, run) = Job::of_run(&args.of.run, &args.of.data, args.of.threads, Purpose::Prediction)?;
     let mut program = job.program()?;
     let fields = Fields::read(&args.input, &job).map_err(|error| output::data_error(&error))?;
     store::apply_model(program.as_mut(), &run.model).map_err(|error| output::data_error(&error))?;

@@ -6,7 +6,7 @@ use spnc_runtime::store::{self, Folder};
 
 use super::evaluator;
 use super::exit::Exit;
-use super::job::{Every, Job, Keeper, Purpose, Setup, Show};
+use super::job::{Job, Keeper, Purpose, Setup, Training};
 use super::output;
 use super::source::Source;
 
@@ -33,11 +33,8 @@ pub struct Args {
     /// Draw start values, batches and everything random from this seed, whatever the program says.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Keep the run after every so many steps, or after every `epoch`, so that `spnc resume` can go on with it.
-    #[arg(long, value_name = "N|epoch")]
-    checkpoint_every: Option<Every>,
     #[command(flatten)]
-    show: Show,
+    training: Training,
 }
 
 const EXAMPLES: &str = "\
@@ -68,9 +65,9 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         store::apply_start_values(program.as_mut(), &values).map_err(|error| output::data_error(&error))?;
     }
     let folder = claim(args, &job)?;
-    job.say_compiled(args.show);
-    let keeper = Keeper::new(folder, job.origin(), job.front.texts(), args.checkpoint_every);
-    job.train(program.as_mut(), keeper, None, args.show)
+    job.say_compiled(args.training.show);
+    let keeper = Keeper::new(folder, job.origin(), job.front.texts(), args.training.checkpoint_every);
+    job.train(program.as_mut(), keeper, None, args.training.show)
 }
 
 fn claim(args: &Args, job: &Job) -> Result<Folder, Exit> {

@@ -1,5 +1,6 @@
 //! A program and all that it takes to train or to evaluate it: what `run`, `resume`, `eval` and `predict` have in common.
 
+mod args;
 mod closing;
 mod keeper;
 mod progress;
@@ -20,6 +21,7 @@ use spnc_runtime::program::{Clock, Program, Role};
 use spnc_runtime::store::{self, Origin, Report, Seconds};
 use spnc_runtime::train::{self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
 
+pub use self::args::{OfRun, Training};
 pub use self::keeper::{Every, Keeper};
 pub use self::progress::Show;
 pub use self::setup::Setup;
