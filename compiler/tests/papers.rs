@@ -7,6 +7,8 @@
 mod gradients;
 #[path = "papers/made_up.rs"]
 mod made_up;
+#[path = "papers/pages.rs"]
+mod pages;
 mod support;
 
 use std::path::Path;
