@@ -56,7 +56,8 @@ fn what_pages_name_exists() {
         {
             assert!(root().join(program).is_file(), "{} names {program}", path.display());
         }
-        let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let prose: String = page.split("```").step_by(2).collect();
+        let links = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.starts_with("http")) {
             assert!(root().join("docs/papers").join(link).exists(), "{} links to {link}", path.display());
         }
