@@ -7,7 +7,8 @@ use ndarray::ArrayD;
 use super::{Built, Network};
 use crate::lower::interface::Interface;
 use crate::model::Reduction;
-use crate::tir::interp::{Keep, Plan, Tensor};
+use crate::tir::Func;
+use crate::tir::interp::{self, Keep, Plan, Tensor};
 
 /// The part of a program that always runs in the interpreter.
 #[derive(Debug)]
@@ -16,7 +17,8 @@ pub struct Host {
     pub interface: Interface,
     /// The run's seed, as programs see it.
     pub seed: i32,
-    init: Plan,
+    /// Run once, and not kept ready: its buffers are as large as the network, in `f64`.
+    init: Func,
     report: Plan,
     network: Option<Network>,
     partials: Vec<Vec<f64>>,
@@ -31,7 +33,7 @@ impl Host {
         Host {
             interface: built.interface.clone(),
             seed: 0,
-            init: Plan::new(&built.init, Keep::Results),
+            init: built.init.clone(),
             report: Plan::new(&built.report, Keep::Results),
             network: built.network.clone(),
             partials: vec![vec![]; shapes],
@@ -49,10 +51,9 @@ impl Host {
             "seed" => Some(scalar.clone()),
             _ => literal(literals, name),
         };
-        self.init.set_inputs(&given).expect("starts depend on the seed and on constants only");
-        self.init.run();
+        let mut starts = interp::run(&self.init, &given).expect("starts depend on the seed and on constants only");
         let tensors = self.interface.description.tensors.iter();
-        tensors.map(|t| self.init.result(&t.name).expect("every tensor has a start").to_owned()).collect()
+        tensors.map(|t| starts.swap_remove(t.name.as_str()).expect("every tensor has a start")).collect()
     }
 
     /// The constant tensor with this name.
