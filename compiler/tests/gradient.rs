@@ -320,6 +320,25 @@ fn kinks_have_the_documented_slope() {
     assert_eq!(power(2.0), [0.0, 0.0]);
 }
 
+/// All elements are at the kink of relu, and some count with a minus sign: the derivative 0, right for each of them, is not between the
+/// slopes along a direction of all. A wrong derivative is found all the same.
+#[test]
+fn kinks_of_several_elements_are_judged_one_by_one() {
+    let (zeros, nines) = ([0.0; 6], [9.0; 6]);
+    let body = "%0 = param a : f32[6]\n%1 = param b : f32[6]\n%2 = param c : f32[6]\n%3 = const 0.0 : f32[6]\n%4 = max %0, %3 : f32[6]
+                %5 = mul %4, %1 : f32[6]\n%6 = add %5, %2 : f32[6]\nreturn y = %6";
+    let case = Case::new(body, &[&zeros, &[1.0, -1.0, 1.0, 1.0, -1.0, -1.0], &nines]);
+    let right = case.check();
+    assert!(right.passes() && right.params[0].count(ad::check::Verdict::Kink) > 2, "{right:#?}");
+
+    let mut wrong = case.gradient();
+    let claimed = wrong.params().nth(2).map(|(_, value, _)| value).expect("c");
+    let by_a = wrong.results.iter_mut().find(|(name, _)| &**name == "grad.a").expect("a derivative");
+    by_a.1 = claimed;
+    let report = check(&wrong, &|name| case.inputs.get(name).cloned()).expect("a case has all inputs");
+    assert!(!report.passes(), "{report:#?}");
+}
+
 #[test]
 fn ties_share_the_cotangent_of_an_extreme() {
     let case =

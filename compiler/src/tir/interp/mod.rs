@@ -421,6 +421,36 @@ mod tests {
     }
 
     #[test]
+    fn what_depends_on_an_input_is_all_that_changes_with_it() {
+        let text = "func f {
+            %0 = param x : f32[]\n%1 = param y : f32[]\n%2 = sin %0 : f32[]\n%3 = cos %1 : f32[]
+            %4 = mul %2, %3 : f32[]\nreturn z = %4
+        }";
+        let mut plan = Plan::new(&parse::func(text).expect("TIR"), Keep::All);
+        let dependents = plan.dependents("y");
+        assert_eq!(dependents, [Value(3), Value(4)]);
+        plan.input("x").expect("an input")[0] = 0.5;
+        plan.run();
+        plan.input("y").expect("an input")[0] = 2.0;
+        plan.rerun(&dependents);
+        assert_eq!(plan.result("z").expect("a result")[[]], 0.5f64.sin() * 2.0f64.cos());
+    }
+
+    #[test]
+    fn single_precision_rounds_values_and_leaves_integers() {
+        let func = parse::func(
+            "func f {
+            %0 = param x : f32[]\n%1 = param n : i32[]\n%2 = mul %0, %0 : f32[]\n%3 = add %1, %1 : i32[]
+            return square = %2\nreturn twice = %3
+        }",
+        );
+        let given = |name: &str| Some(arr0(if name == "x" { 0.1 } else { 16_777_217.0 }).into_dyn());
+        let results = run_in(&func.expect("TIR"), &given, Precision::Single).expect("both inputs");
+        assert_eq!(results["square"][[]], f64::from((0.1f64 * 0.1) as f32));
+        assert_eq!(results["twice"][[]], 33_554_434.0);
+    }
+
+    #[test]
     fn a_result_becomes_the_input_of_its_name() {
         let func = parse::func(THRESHOLD).expect("TIR");
         let mut plan = Plan::new(&func, Keep::Results);
