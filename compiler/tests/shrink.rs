@@ -275,6 +275,23 @@ fn what_is_combined_into_one_number_stays() {
     assert_eq!(smaller.dense[0].why, "all of it is combined into one number");
 }
 
+/// Behind a norm whose scale is zero stands its shift: relu makes a zero of a negative one, and a number of a positive one.
+#[test]
+fn a_shift_that_relu_cuts_off_goes() {
+    let layers = "    first = Block[Out = 4]\n    second = Block[Out = 3]\n    fc = Dense[Out = 10]\n";
+    let text = program(layers, "image |> reshape([B, 1, H, W]) |> first |> second |> global_pool |> fc");
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    zero(&mut values, "effective.net.first.norm.scale", 0, &[0, 2]);
+    let shift = values.get_mut("effective.net.first.norm.shift").expect("it is there");
+    (shift[[0]], shift[[2]]) = (-0.5, 0.5);
+    let smaller = check(&text, &values);
+    assert_eq!(sizes(&smaller, "net.first.conv.w"), [3, 1, 3, 3]);
+    assert_eq!(sizes(&smaller, "net.second.conv.w"), [3, 3, 3, 3]);
+    let last = smaller.dense.last().expect("the other shift");
+    assert_eq!((&*last.tensor, last.positions, last.of), ("an activation in net.first", 1, 3));
+}
+
 const WHOLE: &str = "use std.layers.{Dense, Dropout, flatten}
 use std.sparse.SignedCompetition
 

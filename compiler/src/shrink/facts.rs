@@ -8,12 +8,24 @@ use crate::lower::interface::literal_name;
 use crate::lower::to_tir;
 use crate::model::{Application, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
 use crate::tir::interp::Tensor;
+use crate::tir::zeros::constants;
 use crate::tir::zeros::known::{self, Known};
 use crate::tir::zeros::{self, Zeros};
 use crate::tir::{Func, Value};
 
 /// For each axis of a value, which of its positions are meant.
 pub type Masks = Vec<Vec<bool>>;
+
+/// Positions along an axis of a value that are the same number for every sample, but not zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// The value.
+    pub expr: ExprId,
+    /// The axis.
+    pub axis: usize,
+    /// How many positions.
+    pub positions: usize,
+}
 
 /// What is known of a network with its trained numbers.
 pub struct Facts<'a> {
@@ -30,6 +42,8 @@ pub struct Facts<'a> {
     pub alive: BTreeMap<ExprId, Masks>,
     /// What differs from sample to sample.
     pub varies: BTreeSet<ExprId>,
+    /// Channels or features behind activations that are the same number for every sample, but not zero.
+    pub fixed: Vec<Fixed>,
     /// The network on one sample, and where it computes each expression.
     func: Func,
     places: BTreeMap<ExprId, Value>,
@@ -43,8 +57,8 @@ impl<'a> Facts<'a> {
         let baked = baked(model, &params);
         let cone = cone(model, &params, &baked);
         let (func, places) = to_tir::traced_network(model, sources);
-        let alive = alive(model, (&func, &places), &cone, value);
-        let mut facts = Facts { model, cone, params, baked, alive, varies: BTreeSet::new(), func, places };
+        let (alive, fixed) = alive(model, (&func, &places), &cone, value);
+        let mut facts = Facts { model, cone, params, baked, alive, varies: BTreeSet::new(), fixed, func, places };
         facts.varies = facts.varying();
         facts
     }
@@ -196,7 +210,7 @@ fn alive(
     (func, values): (&Func, &BTreeMap<ExprId, Value>),
     cone: &[ExprId],
     value: &dyn Fn(&str) -> Option<Tensor>,
-) -> BTreeMap<ExprId, Masks> {
+) -> (BTreeMap<ExprId, Masks>, Vec<Fixed>) {
     let lasting = lasting(model);
     let literals: BTreeSet<Arc<str>> = (0..model.literals.len()).map(literal_name).collect();
     let fixed: BTreeMap<&str, Tensor> = func
@@ -205,12 +219,26 @@ fn alive(
         .filter_map(|(name, ..)| Some((&**name, value(name)?)))
         .collect();
     let known = known::reveal(func, &|name| fixed.get(name).cloned(), &|name| lasting.contains(name));
+    let before = known.places.clone();
+    let (known, numbers) = constants::reveal(&known, &|name| fixed.get(name).cloned());
+    let number = |id: &ExprId| &numbers[before[values[id].0 as usize].0 as usize];
+    let same = cone.iter().filter_map(|id| same_for_all(model, *id, number(id))).collect();
     let zeros = analysed(&known, &|name| fixed.get(name).filter(|_| lasting.contains(name)).cloned());
     let masks = |id: &ExprId| {
         let place: Value = known.places[values[id].0 as usize];
         (*id, projected(&zeros.live(place), &shape(model.graph.node(*id))))
     };
-    cone.iter().map(masks).collect()
+    (cone.iter().map(masks).collect(), same)
+}
+
+/// Channels or features of an activation that are known, but not zero.
+fn same_for_all(model: &Model, expr: ExprId, numbers: &Tensor) -> Option<Fixed> {
+    let node = model.graph.node(expr);
+    let axis = if numbers.ndim() == 4 { 1 } else { numbers.ndim().checked_sub(1)? };
+    let is_activation = matches!(node.op, Op::Select(..) | Op::Unary(..)) && numbers.ndim() > 1;
+    let is_known = numbers.iter().all(|x| !x.is_nan());
+    let positions = if is_activation && !is_known { constants::fixed_positions(numbers, axis) } else { 0 };
+    (positions > 0).then_some(Fixed { expr, axis, positions })
 }
 
 /// The inputs that training changes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::effective_name;
-use super::facts::Facts;
+use super::facts::{Facts, Fixed};
 use super::kept::{Kept, count};
 use crate::model::{ExprId, Model, ParamId, Symbol};
 use crate::tir::interp::Tensor;
@@ -27,11 +27,11 @@ pub struct Left {
 /// Positions along an axis of a parameter that stay although nothing of them is alive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dense {
-    /// The parameter.
+    /// The parameter, or where the value is computed.
     pub tensor: String,
     /// The name of the axis, or its number.
     pub axis: String,
-    /// How many positions could go by themselves.
+    /// How many positions could go by themselves, as nothing of them is alive or they are the same for all samples.
     pub positions: usize,
     /// Of so many that stay.
     pub of: usize,
@@ -81,7 +81,21 @@ pub fn dense(facts: &Facts<'_>, kept: &Kept) -> Vec<Dense> {
             }
         }
     }
+    found.extend(facts.fixed.iter().map(|fixed| same(facts, kept, fixed)));
     found
+}
+
+/// What would have to be added to the bias of what reads it, which padding forbids behind a convolution.
+fn same(facts: &Facts<'_>, kept: &Kept, fixed: &Fixed) -> Dense {
+    let node = facts.node(fixed.expr);
+    let name = node.ty.axes[fixed.axis].name.as_ref();
+    Dense {
+        tensor: format!("an activation in {}", node.path),
+        axis: name.map_or_else(|| fixed.axis.to_string(), Symbol::to_string),
+        positions: fixed.positions,
+        of: count(&kept.of(fixed.expr)[fixed.axis]),
+        why: "they are one number for all samples, which is not zero".to_owned(),
+    }
 }
 
 fn path(model: &Model, id: ParamId) -> &Symbol {

@@ -9,6 +9,7 @@
 //! Each op has one rule forward ([`Forward::rule`]) and one backward ([`Backward::rule`]). Patterns are tensors of 0 (zero, does not
 //! matter) and 1.
 
+pub mod constants;
 mod count;
 mod images;
 pub mod known;

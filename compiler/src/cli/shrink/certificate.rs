@@ -7,7 +7,7 @@ use serde::Serialize;
 use spnc_runtime::store::Report;
 
 use super::Args;
-use super::network::{Network, Numbers, sample};
+use super::network::{Network, Numbers, latencies, sample};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::output;
@@ -65,7 +65,7 @@ const BATCH: usize = 128;
 /// Compares and measures.
 pub fn make(
     args: &Args,
-    (old, before, old_report): (&mut Job, &Numbers, &Report),
+    (old, before, old_report): (&Job, &Numbers, &Report),
     (new, after, new_report): (&Job, &Numbers, &Report),
     smaller: &Smaller,
 ) -> Result<Certificate, Exit> {
@@ -89,17 +89,15 @@ pub fn make(
         );
         return Err(output::fail(&message, None));
     }
-    let mut latencies = [BTreeMap::new(), BTreeMap::new()];
-    let jobs = [(&*old, before), (new, after)];
-    for (side, network) in networks.iter_mut().enumerate() {
-        let _ = latencies[side].insert(batch, 1e3 * network.latency().as_secs_f64());
-        if !carried {
-            let mut single = Network::new(jobs[side].0, 1)?;
-            let _ = single.outputs(jobs[side].0, jobs[side].1, &samples[..1]);
-            let _ = latencies[side].insert(1, 1e3 * single.latency().as_secs_f64());
-        }
+    let mut times = [BTreeMap::new(), BTreeMap::new()];
+    measure(&mut networks, batch, &mut times);
+    if !carried {
+        let mut single = [Network::new(old, 1)?, Network::new(new, 1)?];
+        let _ = single[0].outputs(old, before, &samples[..1]);
+        let _ = single[1].outputs(new, after, &samples[..1]);
+        measure(&mut single, 1, &mut times);
     }
-    let [old_latency, new_latency] = latencies;
+    let [old_latency, new_latency] = times;
     Ok(Certificate {
         run: args.run.display().to_string(),
         program_hash: old_report.origin.program_hash.clone(),
@@ -113,6 +111,13 @@ pub fn make(
         dense: smaller.dense.clone(),
         left_out: smaller.idle.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// Milliseconds for a batch, of both networks.
+fn measure(networks: &mut [Network; 2], batch: usize, times: &mut [BTreeMap<usize, f64>; 2]) {
+    for (times, took) in times.iter_mut().zip(latencies(networks)) {
+        let _ = times.insert(batch, 1e3 * took.as_secs_f64());
+    }
 }
 
 fn side(report: &Report, latency_ms: BTreeMap<usize, f64>) -> Side {

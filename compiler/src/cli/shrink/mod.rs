@@ -61,7 +61,7 @@ const CERTIFICATE: &str = "certificate.json";
 
 /// Shrinks, compares, measures, saves, says.
 pub fn run(args: &Args) -> Result<(), Exit> {
-    let (mut job, run) = Job::of_run(&args.run, &args.data, args.threads, Purpose::Prediction)?;
+    let (job, run) = Job::of_run(&args.run, &args.data, args.threads, Purpose::Prediction)?;
     if run.report.interrupted {
         output::note("note: this run was interrupted, so its network is not trained to the end");
     }
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let reports = reports.map_err(|error| job::train_error(&error))?;
     let after = Numbers::of_program(&new, program.as_ref());
     let report = report(&new, program.as_ref(), reports, scratch.path(), &out);
-    let certificate = certificate::make(args, (&mut job, &before, &run.report), (&new, &after, &report), &smaller)?;
+    let certificate = certificate::make(args, (&job, &before, &run.report), (&new, &after, &report), &smaller)?;
     let kept = store::Run { model: store::Model::of(program.as_mut()), history: vec![], report };
     let mut texts = new.front.texts();
     let text = serde_json::to_string_pretty(&certificate).expect("a certificate has only string keys") + "\n";

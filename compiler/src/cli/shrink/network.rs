@@ -84,25 +84,40 @@ impl Network {
         self.code.call(&given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
 
-    /// The median of the times that a call takes, once there are inputs.
-    pub fn latency(&mut self) -> Duration {
-        (0..WARM).for_each(|_| self.code.again());
-        let start = Instant::now();
-        let mut times = vec![];
-        while times.len() < FEWEST || (start.elapsed() < LONGEST && times.len() < MOST) {
-            let begin = Instant::now();
-            self.code.again();
-            times.push(begin.elapsed());
+    /// The time that a call takes, once there are inputs.
+    fn once(&mut self) -> Duration {
+        let begin = Instant::now();
+        self.code.again();
+        begin.elapsed()
+    }
+}
+
+/// The median times that calls take, in turns, so that what else the machine does is fair to both.
+pub fn latencies(networks: &mut [Network; 2]) -> [Duration; 2] {
+    let mut times = [vec![], vec![]];
+    let start = Instant::now();
+    for round in 0.. {
+        let is_enough = times[0].len() >= MOST || start.elapsed() > LONGEST;
+        if times[0].len() >= FEWEST && is_enough {
+            break;
         }
+        for (times, network) in times.iter_mut().zip(&mut *networks) {
+            let took = network.once();
+            if round >= WARM {
+                times.push(took);
+            }
+        }
+    }
+    times.map(|mut times| {
         times.sort_unstable();
         times[times.len() / 2]
-    }
+    })
 }
 
 const WARM: usize = 3;
 const FEWEST: usize = 5;
 const MOST: usize = 1000;
-const LONGEST: Duration = Duration::from_millis(400);
+const LONGEST: Duration = Duration::from_millis(600);
 
 /// The split that outputs are compared on, and which of its samples.
 pub fn sample(job: &Job, n: usize) -> (Split, Vec<usize>) {

@@ -59,7 +59,7 @@ fn stays(certificate: &Certificate) -> String {
     let mut text = String::new();
     for dense in &certificate.dense {
         text += &format!(
-            "stays      {} along {}: {} of {} positions are zero, but {}\n",
+            "stays      {} along {}: {} of {} positions could go, but {}\n",
             dense.tensor, dense.axis, dense.positions, dense.of, dense.why
         );
     }

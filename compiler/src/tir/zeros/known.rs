@@ -37,7 +37,7 @@ pub fn reveal(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>, is_lasting: &
     };
     let found = values(func, func.values().filter(is_marked).collect(), value);
     let with_zeros = found.into_iter().filter(|(_, found)| found.iter().any(|x| *x == 0.0));
-    marked(func, &with_zeros.map(|(at, found)| (at, is_non_zero(&found))).collect(), &varies)
+    marked(func, &with_zeros.map(|(at, found)| (at, is_non_zero(&found))).collect(), &varies, "known")
 }
 
 /// The numbers of some values, which depend on inputs that `value` gives.
@@ -70,8 +70,8 @@ fn part(func: &Func, results: &[Value]) -> Func {
     part
 }
 
-/// `func` with a product behind each value that has a pattern; what varies reads the product.
-fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> Known {
+/// `func` with a product behind each value that has a pattern; what varies reads the product with the input `<prefix>.<value>`.
+pub fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool], prefix: &str) -> Known {
     let mut known = Known { func: Func::new(&*func.name), patterns: BTreeMap::new(), places: vec![] };
     let (mut plain, mut product) = (vec![], vec![]);
     for value in func.values() {
@@ -81,7 +81,7 @@ fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> K
         op.operands_mut().into_iter().for_each(|operand| *operand = places[operand.0 as usize]);
         let new = known.func.push(op, def.ty.clone(), def.origin.clone());
         plain.push(new);
-        product.push(patterns.get(&value).map_or(new, |pattern| known.mark(new, value, pattern)));
+        product.push(patterns.get(&value).map_or(new, |pattern| known.mark(new, (prefix, value), pattern)));
     }
     let results = func.results.iter().map(|(name, value)| (Arc::clone(name), plain[value.0 as usize]));
     known.func.results = results.collect();
@@ -91,8 +91,8 @@ fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool]) -> K
 
 impl Known {
     /// `value` times a new input with this pattern.
-    fn mark(&mut self, value: Value, old: Value, pattern: &Tensor) -> Value {
-        let name: Arc<str> = format!("known.{}", old.0).into();
+    fn mark(&mut self, value: Value, (prefix, old): (&str, Value), pattern: &Tensor) -> Value {
+        let name: Arc<str> = format!("{prefix}.{}", old.0).into();
         let (ty, origin) = (self.func.ty(value).clone(), self.func.def(value).origin.clone());
         let times = if ty.dtype == DType::Bool { Binary::And } else { Binary::Mul };
         let mask = self.func.push(Op::Param(Arc::clone(&name)), ty.clone(), origin.clone());
