@@ -8,7 +8,8 @@
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use spnc_runtime::kernels::conv::{self, ConvShape, Phase, Role};
 use spnc_runtime::kernels::gemm::{Before, Operand, product};
 use spnc_runtime::kernels::lanes::{self, Function};
@@ -136,7 +137,7 @@ fn square([batch, size, cin, cout]: [usize; 4], [taps, stride, pad, groups]: [us
 }
 
 /// Layers of networks that are in use.
-fn layers() -> [(&'static str, ConvShape); 12] {
+fn layers() -> [(&'static str, ConvShape); 14] {
     [
         ("ResNet-20, first", square([128, 32, 3, 16], [3, 1, 1, 1])),
         ("ResNet-20, stage 1", square([128, 32, 16, 16], [3, 1, 1, 1])),
@@ -150,6 +151,8 @@ fn layers() -> [(&'static str, ConvShape); 12] {
         ("VGG, 512 channels", square([64, 4, 512, 512], [3, 1, 1, 1])),
         ("1x1", square([32, 14, 256, 512], [1, 1, 0, 1])),
         ("channel by channel", square([32, 28, 128, 128], [3, 1, 1, 128])),
+        ("channel by channel, 8 of them", square([128, 32, 8, 8], [3, 1, 1, 8])),
+        ("channel by channel, 16 of them, strided", square([128, 32, 16, 16], [3, 2, 1, 16])),
     ]
 }
 
@@ -181,22 +184,30 @@ fn convolutions(c: &mut Criterion) {
     group.finish();
 }
 
-#[expect(unsafe_code, reason = "calls routines")]
 fn poolings(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pooling");
+    for (size, channels) in [(32, 64), (24, 20)] {
+        pooling_of(&mut group, size, channels);
+    }
+    group.finish();
+}
+
+/// 64 square images, in windows of two by two.
+#[expect(unsafe_code, reason = "calls routines")]
+fn pooling_of(group: &mut BenchmarkGroup<'_, WallTime>, size: usize, channels: usize) {
     let shape = PoolShape {
         batch: 64,
-        height: 32,
-        width: 32,
-        channels: 64,
+        height: size,
+        width: size,
+        channels,
         size: [2; 2],
         stride: [2; 2],
         dilation: [1; 2],
         pad: [0; 2],
-        out_height: 16,
-        out_width: 16,
+        out_height: size / 2,
+        out_width: size / 2,
     };
-    let (x, y) = (numbers(64 * 32 * 32 * 64), numbers(64 * 16 * 16 * 64));
-    let mut group = c.benchmark_group("pooling");
+    let (x, y) = (numbers(64 * size * size * channels), numbers(16 * size * size * channels));
     let _ = group.throughput(Throughput::Bytes(4 * (x.len() + y.len()) as u64));
     for pooling in [Pooling::Sum, Pooling::Max, Pooling::Unpool, Pooling::UnpoolMax] {
         let (a, mut to) = match pooling {
@@ -205,14 +216,13 @@ fn poolings(c: &mut Criterion) {
             Pooling::UnpoolMax => (&x, x.clone()),
         };
         let (routine, extent) = (pooling::routine(pooling, Isa::best()), shape.extent(pooling));
-        let _ = group.bench_function(format!("{pooling:?}"), |bench| {
+        let _ = group.bench_function(format!("{pooling:?}, {channels} channels"), |bench| {
             // SAFETY: the vectors are as large as the shape says.
             bench.iter(|| unsafe {
                 routine(&shape, a.as_ptr(), y.as_ptr(), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
             });
         });
     }
-    group.finish();
 }
 
 #[expect(unsafe_code, reason = "calls routines")]

@@ -140,9 +140,10 @@ impl<F: Fold> Body for Pool<F> {
             for ow in 0..s.out_width {
                 // SAFETY: a pixel of the result, which nobody else writes.
                 let to = unsafe { pixel_mut(args.to, position * s.out_width + ow, s.channels) };
+                let window = Seen::new(s, [oh, ow]);
                 to.fill(F::START);
-                for (kh, kw) in s.taps(0, oh).flat_map(|kh| s.taps(1, ow).map(move |kw| (kh, kw))) {
-                    let at = (n * s.height + s.tapped(0, oh, kh)) * s.width + s.tapped(1, ow, kw);
+                for (kh, kw) in window.down.clone().flat_map(|kh| window.right.clone().map(move |kw| (kh, kw))) {
+                    let at = n * s.height * s.width + window.pixel(kh, kw);
                     // SAFETY: a pixel of an image.
                     let x = unsafe { pixel(args.a, at, s.channels) };
                     to.iter_mut().zip(x).for_each(|(to, x)| *to = F::fold(*to, *x));
@@ -189,34 +190,55 @@ impl Body for UnpoolMax {
             // SAFETY: an image, the result for it, which nobody else writes, and what its windows get.
             let (x, to) = unsafe { (pixel(args.a, n, image), pixel_mut(args.to, n, image)) };
             to.fill(0.0);
-            for window in 0..windows {
+            for number in 0..windows {
+                let window = Seen::new(s, [number / s.out_width, number % s.out_width]);
                 // SAFETY: a pixel of `y`.
-                let y = unsafe { pixel(args.b, n * windows + window, s.channels) };
+                let y = unsafe { pixel(args.b, n * windows + number, s.channels) };
                 let (blocks, rest) = y.as_chunks::<LANES>();
+                let (quarters, singles) = rest.as_chunks::<{ LANES / 4 }>();
                 for (block, y) in blocks.iter().enumerate() {
-                    s.pass_on(x, window, block * LANES, *y, to);
+                    window.pass_on(x, block * LANES, *y, to);
                 }
-                for (channel, y) in rest.iter().enumerate() {
-                    s.pass_on(x, window, blocks.len() * LANES + channel, [*y], to);
+                for (quarter, y) in quarters.iter().enumerate() {
+                    window.pass_on(x, blocks.len() * LANES + quarter * (LANES / 4), *y, to);
+                }
+                for (single, y) in singles.iter().enumerate() {
+                    window.pass_on(x, s.channels - singles.len() + single, [*y], to);
                 }
             }
         }
     }
 }
 
-impl PoolShape {
+/// What a window sees of an image.
+struct Seen<'a> {
+    shape: &'a PoolShape,
+    at: [usize; 2],
+    /// Its taps that lie in the image.
+    down: Range<usize>,
+    right: Range<usize>,
+}
+
+impl<'a> Seen<'a> {
+    #[inline(always)]
+    fn new(shape: &'a PoolShape, at: [usize; 2]) -> Seen<'a> {
+        Seen { shape, at, down: shape.taps(0, at[0]), right: shape.taps(1, at[1]) }
+    }
+
+    /// The pixel of the image, counted from its first one, that a tap lies on.
+    #[inline(always)]
+    fn pixel(&self, kh: usize, kw: usize) -> usize {
+        self.shape.tapped(0, self.at[0], kh) * self.shape.width + self.shape.tapped(1, self.at[1], kw)
+    }
+
     /// Adds what a window gets, for `N` channels from this one on, to the first largest element of the window.
     #[inline(always)]
-    fn pass_on<const N: usize>(&self, x: &[f32], window: usize, channel: usize, y: [f32; N], to: &mut [f32]) {
-        let [oh, ow] = [window / self.out_width, window % self.out_width];
-        let (down, right) = (self.taps(0, oh), self.taps(1, ow));
-        let place = |kh: usize, kw: usize| {
-            (self.tapped(0, oh, kh) * self.width + self.tapped(1, ow, kw)) * self.channels + channel
-        };
+    fn pass_on<const N: usize>(&self, x: &[f32], channel: usize, y: [f32; N], to: &mut [f32]) {
+        let place = |kh: usize, kw: usize| self.pixel(kh, kw) * self.shape.channels + channel;
         // Which tap, counted from 0, has the largest so far: the first one, where all are negative infinity.
         let (mut found, mut largest, mut tap) = ([0u32; N], [f32::NEG_INFINITY; N], 0);
-        for kh in down.clone() {
-            for kw in right.clone() {
+        for kh in self.down.clone() {
+            for kw in self.right.clone() {
                 let x = &x[place(kh, kw)..][..N];
                 for lane in 0..N {
                     let is_larger = x[lane] > largest[lane];
@@ -227,8 +249,8 @@ impl PoolShape {
             }
         }
         tap = 0;
-        for kh in down {
-            for kw in right.clone() {
+        for kh in self.down.clone() {
+            for kw in self.right.clone() {
                 let to = &mut to[place(kh, kw)..][..N];
                 for lane in 0..N {
                     to[lane] += if found[lane] == tap { y[lane] } else { 0.0 };

@@ -9,7 +9,7 @@ use super::{Args, ConvShape};
 use crate::kernels::gemm::Before;
 use crate::kernels::vector::Vector;
 
-/// Vectors of channels in a tile.
+/// The most vectors of channels in a tile.
 const VECTORS: usize = 4;
 
 impl ConvShape {
@@ -28,39 +28,54 @@ impl ConvShape {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub unsafe fn compute<V: Vector>(slide: &Slide, args: Args) {
     for part in slide.parts(args.first..args.last) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match V::PAIRS {
-                12 => tiles::<V, 4>(slide, &part, args),
-                6 => tiles::<V, 2>(slide, &part, args),
-                _ => tiles::<V, 1>(slide, &part, args),
+        for (channel, vectors) in blocks::<V>(0..slide.groups) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match (vectors, V::PAIRS) {
+                    (1, 12) => tiles::<V, 8, 1>(slide, &part, channel, args),
+                    (2, 12) => tiles::<V, 8, 2>(slide, &part, channel, args),
+                    (_, 12) => tiles::<V, 4, 4>(slide, &part, channel, args),
+                    (1, 6) => tiles::<V, 6, 1>(slide, &part, channel, args),
+                    (2, 6) => tiles::<V, 4, 2>(slide, &part, channel, args),
+                    (_, 6) => tiles::<V, 2, 4>(slide, &part, channel, args),
+                    (1, _) => tiles::<V, 4, 1>(slide, &part, channel, args),
+                    (2, _) => tiles::<V, 2, 2>(slide, &part, channel, args),
+                    (_, _) => tiles::<V, 1, 4>(slide, &part, channel, args),
+                }
             }
         }
     }
 }
 
-/// By tiles of `P` pixels.
+/// Channels in blocks of up to [`VECTORS`]: the first channel, and one, two or four vectors that have room for the block.
+fn blocks<V: Vector>(channels: Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    channels.clone().step_by(VECTORS * V::LEN).map(move |first| match channels.end - first {
+        left if left <= V::LEN => (first, 1),
+        left if left <= 2 * V::LEN => (first, 2),
+        _ => (first, VECTORS),
+    })
+}
+
+/// By tiles of `P` pixels and `R` vectors from a channel on.
 ///
 /// # Safety
 ///
 /// As for [`compute`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn tiles<V: Vector, const P: usize>(slide: &Slide, part: &Part, args: Args) {
+unsafe fn tiles<V: Vector, const P: usize, const R: usize>(slide: &Slide, part: &Part, channel: usize, args: Args) {
     const { assert!(WHOLE_TILES.is_multiple_of(P)) };
     let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
+    let masks = masks::<V, R>(slide.groups - channel);
     for pixel in part.pixels.clone().step_by(P) {
         let tile = Tile::<P>::new(slide, part, pixel);
         let count = P.min(part.pixels.end - pixel);
-        for channel in (0..slide.groups).step_by(VECTORS * V::LEN) {
-            let masks = masks::<V>(slide.groups - channel);
-            // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
-            unsafe {
-                let sums = sums::<V, P>(slide, taps, &tile, channel, args);
-                for (to, sums) in tile.to.iter().zip(&sums).take(count) {
-                    for v in 0..VECTORS {
-                        sums[v].store_masked(args.to.add(to * slide.groups + channel + v * V::LEN), masks[v]);
-                    }
+        // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
+        unsafe {
+            let sums = sums::<V, P, R>(slide, taps, &tile, channel, args);
+            for (to, sums) in tile.to.iter().zip(&sums).take(count) {
+                for v in 0..R {
+                    sums[v].store_masked(args.to.add(to * slide.groups + channel + v * V::LEN), masks[v]);
                 }
             }
         }
@@ -69,7 +84,7 @@ unsafe fn tiles<V: Vector, const P: usize>(slide: &Slide, part: &Part, args: Arg
 
 /// Which of the channels that are left the vectors of a tile have.
 #[inline(always)]
-fn masks<V: Vector>(left: usize) -> [V::Mask; VECTORS] {
+fn masks<V: Vector, const R: usize>(left: usize) -> [V::Mask; R] {
     std::array::from_fn(|v| V::mask(left.saturating_sub(v * V::LEN)))
 }
 
@@ -78,30 +93,29 @@ fn masks<V: Vector>(left: usize) -> [V::Mask; VECTORS] {
 /// As for [`compute`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn sums<V: Vector, const P: usize>(
+unsafe fn sums<V: Vector, const P: usize, const R: usize>(
     slide: &Slide,
     [down, right]: [Taps; 2],
     tile: &Tile<P>,
     channel: usize,
     args: Args,
-) -> [[V; VECTORS]; P] {
-    let masks = masks::<V>(slide.groups - channel);
-    let mut sums = [[V::splat(0.0); VECTORS]; P];
-    for kh in 0..down.count {
+) -> [[V; R]; P] {
+    let masks = masks::<V, R>(slide.groups - channel);
+    let mut sums = [[V::splat(0.0); R]; P];
+    for kh in (0..down.count).filter(|kh| tile.meets_row(slide, down.offset(*kh))) {
         for kw in 0..right.count {
             let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
-            let seen = tile.seen(slide, args.a, [down.offset(kh), right.offset(kw)], channel);
             let weights = args.b.wrapping_add(tap * slide.groups + channel);
-            let mut row = [V::splat(0.0); VECTORS];
-            for v in 0..VECTORS {
-                // SAFETY: weights of this tap.
-                row[v] = unsafe { V::load_masked(weights.add(v * V::LEN), masks[v]) };
-            }
-            for p in 0..P {
-                for v in 0..VECTORS {
-                    // SAFETY: what the pixel sees, which may be zeros.
-                    let x = unsafe { V::load_masked(seen[p].add(v * V::LEN), masks[v]) };
-                    sums[p][v] = x.mul_add(row[v], sums[p][v]);
+            let offset = [down.offset(kh), right.offset(kw)];
+            // SAFETY: weights of this tap.
+            let row = std::array::from_fn(|v| unsafe { V::load_masked(weights.add(v * V::LEN), masks[v]) });
+            match tile.run(slide, args.a, offset, channel) {
+                // SAFETY: all pixels see numbers of the factor.
+                Some((x, step)) => unsafe { add_seen(&mut sums, |p| x.wrapping_add(p * step), row, masks) },
+                None => {
+                    let seen = tile.seen(slide, args.a, offset, channel);
+                    // SAFETY: what the pixels see, which may be zeros.
+                    unsafe { add_seen(&mut sums, |p| seen[p], row, masks) }
                 }
             }
         }
@@ -109,7 +123,29 @@ unsafe fn sums<V: Vector, const P: usize>(
     sums
 }
 
-/// Adds to weights of a tap the products of pixels, for the channels of a range that is no longer than a tile.
+/// Adds to the sums of each pixel the products of what it sees and the weights of a tap.
+///
+/// # Safety
+///
+/// The channels that the masks mean can be read at the place of each pixel.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_seen<V: Vector, const P: usize, const R: usize>(
+    sums: &mut [[V; R]; P],
+    seen: impl Fn(usize) -> *const f32,
+    row: [V; R],
+    masks: [V::Mask; R],
+) {
+    for (p, sums) in sums.iter_mut().enumerate() {
+        for v in 0..R {
+            // SAFETY: the caller's promise.
+            let x = unsafe { V::load_masked(seen(p).add(v * V::LEN), masks[v]) };
+            sums[v] = x.mul_add(row[v], sums[v]);
+        }
+    }
+}
+
+/// Adds to weights of a tap the products of pixels, for the channels of a range.
 ///
 /// # Safety
 ///
@@ -119,30 +155,80 @@ unsafe fn sums<V: Vector, const P: usize>(
 pub unsafe fn add<V: Vector>(
     pairs: &Pairs,
     channels: Range<usize>,
+    factors: [*const f32; 2],
+    weights: *mut f32,
+    before: Before,
+) {
+    for (first, vectors) in blocks::<V>(channels.clone()) {
+        let (factors, to) = (factors.map(|factor| factor.wrapping_add(first)), weights.wrapping_add(first));
+        // SAFETY: the caller's promise, for some of the channels.
+        unsafe {
+            match vectors {
+                1 => add_block::<V, 4, 1>(pairs, channels.end - first, factors, to, before),
+                2 => add_block::<V, 2, 2>(pairs, channels.end - first, factors, to, before),
+                _ => add_block::<V, 1, VECTORS>(pairs, channels.end - first, factors, to, before),
+            }
+        }
+    }
+}
+
+/// [`add`] for `R` vectors, which have room for all or some of the channels that are left; `C` chains of sums, which the
+/// pixels join in turn, keep the arithmetic busy.
+///
+/// # Safety
+///
+/// As for [`add`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_block<V: Vector, const C: usize, const R: usize>(
+    pairs: &Pairs,
+    left: usize,
     [x, y]: [*const f32; 2],
     weights: *mut f32,
     before: Before,
 ) {
-    for first in channels.clone().step_by(VECTORS * V::LEN) {
-        let masks = masks::<V>(channels.end - first);
-        let place = |v: usize| weights.wrapping_add(first + v * V::LEN);
-        let mut sums = [V::splat(0.0); VECTORS];
-        if before == Before::Kept {
-            // SAFETY: weights.
-            sums = std::array::from_fn(|v| unsafe { V::load_masked(place(v), masks[v]) });
-        }
-        for [of_x, of_y] in pairs.all() {
-            for v in 0..VECTORS {
-                let at = first + v * V::LEN;
-                // SAFETY: channels of a pixel of each factor.
-                let [x, y] =
-                    unsafe { [V::load_masked(x.add(of_x + at), masks[v]), V::load_masked(y.add(of_y + at), masks[v])] };
-                sums[v] = x.mul_add(y, sums[v]);
-            }
-        }
-        for v in 0..VECTORS {
-            // SAFETY: weights.
-            unsafe { sums[v].store_masked(place(v), masks[v]) };
+    let masks = masks::<V, R>(left);
+    let place = |v: usize| weights.wrapping_add(v * V::LEN);
+    let mut sums = [[V::splat(0.0); R]; C];
+    if before == Before::Kept {
+        // SAFETY: weights.
+        sums[0] = std::array::from_fn(|v| unsafe { V::load_masked(place(v), masks[v]) });
+    }
+    let (whole, rest) = pairs.all().as_chunks::<C>();
+    for pairs in whole {
+        for c in 0..C {
+            // SAFETY: channels of a pixel of each factor.
+            sums[c] = unsafe { with_product(sums[c], x.add(pairs[c][0]), y.add(pairs[c][1]), masks) };
         }
     }
+    for pair in rest {
+        // SAFETY: channels of a pixel of each factor.
+        sums[0] = unsafe { with_product(sums[0], x.add(pair[0]), y.add(pair[1]), masks) };
+    }
+    for v in 0..R {
+        let sum = (1..C).fold(sums[0][v], |sum, c| sums[c][v].mul_add(V::splat(1.0), sum));
+        // SAFETY: weights.
+        unsafe { sum.store_masked(place(v), masks[v]) };
+    }
+}
+
+/// Sums with the products of the channels of a pixel added.
+///
+/// # Safety
+///
+/// The channels that the masks mean can be read.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn with_product<V: Vector, const R: usize>(
+    mut sums: [V; R],
+    x: *const f32,
+    y: *const f32,
+    masks: [V::Mask; R],
+) -> [V; R] {
+    for v in 0..R {
+        // SAFETY: the caller's promise.
+        let [x, y] = [x, y].map(|from| unsafe { V::load_masked(from.add(v * V::LEN), masks[v]) });
+        sums[v] = x.mul_add(y, sums[v]);
+    }
+    sums
 }

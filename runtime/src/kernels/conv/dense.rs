@@ -100,7 +100,10 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
                             rows::compute::<V>(&block, vectors, args);
                             continue;
                         }
+                        let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(12 * (3 - vectors));
                         match (vectors, V::PAIRS) {
+                            (1, 12) if short => block.compute::<V, 8, 1>(args),
+                            (_, 12) if short => block.compute::<V, 8, 2>(args),
                             (1, 12) => block.compute::<V, 24, 1>(args),
                             (1, 6) => block.compute::<V, 12, 1>(args),
                             (1, _) => block.compute::<V, 8, 1>(args),
@@ -199,8 +202,15 @@ impl Block<'_> {
                 for kw in 0..right.count {
                     let [_, row_pitch, pixel_pitch] = slide.from.pitch;
                     let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
+                    let (first, rows) = (seen[0].wrapping_add(at), panel(kh, kw, 0));
                     // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
-                    unsafe { add_products(&mut sums, &seen, at, panel(kh, kw, 0), run) };
+                    unsafe {
+                        match slide.step_of_run().filter(|_| tile.is_run()) {
+                            Some(1) => add_run::<V, P, R, 1>(&mut sums, first, rows, run),
+                            Some(3) => add_run::<V, P, R, 3>(&mut sums, first, rows, run),
+                            _ => add_products(&mut sums, &seen, at, rows, run),
+                        }
+                    }
                 }
             }
             return sums;
@@ -217,6 +227,35 @@ impl Block<'_> {
         }
         sums
     }
+}
+
+/// Adds to the sums of each pixel the products of what it sees and the rows of a panel, where each pixel sees what the one
+/// before sees, `STEP` numbers further on: known now, so that no register has to hold it.
+///
+/// # Safety
+///
+/// Each pixel sees `len` numbers, and the panel has as many rows.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_run<V: Vector, const P: usize, const R: usize, const STEP: usize>(
+    sums: &mut [[V; R]; P],
+    first: *const f32,
+    rows: *const f32,
+    len: usize,
+) {
+    let mut local = *sums;
+    for at in 0..len {
+        // SAFETY: a row of the panel.
+        let row: [V; R] = std::array::from_fn(|v| unsafe { V::load(rows.add((at * R + v) * V::LEN)) });
+        for p in 0..P {
+            // SAFETY: one of the numbers that the pixel sees.
+            let x = V::splat(unsafe { *first.add(at + p * STEP) });
+            for v in 0..R {
+                local[p][v] = x.mul_add(row[v], local[p][v]);
+            }
+        }
+    }
+    *sums = local;
 }
 
 /// Adds to the sums of each pixel the products of what it sees, from `start` on, and the rows of a panel.

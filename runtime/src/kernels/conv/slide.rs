@@ -198,6 +198,14 @@ impl Slide {
         is_dense && !self.is_channelwise && self.from.taps[1] == 3 && self.to[1] >= FEWEST_COLUMNS
     }
 
+    /// How many numbers lie between what neighbouring pixels see, where there are tiles for it: images of one channel or
+    /// three of which no tap lies outside.
+    #[inline(always)]
+    pub fn step_of_run(&self) -> Option<usize> {
+        let step = self.step[1] * self.from.pitch[2];
+        (self.from.is_whole && (step == 1 || step == 3)).then_some(step)
+    }
+
     /// How many positions there are.
     pub fn extent(&self) -> usize {
         self.each_plane().map(|plane| self.blocks(plane)).sum()

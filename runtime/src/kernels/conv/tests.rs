@@ -185,5 +185,9 @@ fn layers_of_known_networks() {
     check(&square(1, 16, [16, 16], 3, 1), 0, 4);
     check(&square(3, 8, [64, 64], 3, 1), 0, 5);
     check(&square(3, 4, [64, 128], 1, 0), 0, 6);
-    check(&ConvShape { stride: [2; 2], out_height: 8, out_width: 8, ..square(2, 16, [16, 32], 3, 1) }, 0, 7);
+    check(&square(1, 30, [3, 8], 3, 1), 0, 7);
+    check(&ConvShape { stride: [2; 2], out_height: 8, out_width: 8, ..square(2, 16, [16, 32], 3, 1) }, 0, 8);
+    for channels in [8, 24, 64, 72] {
+        check(&ConvShape { groups: channels, ..square(2, 9, [channels, channels], 3, 1) }, 0, 9);
+    }
 }

@@ -19,6 +19,8 @@ pub struct Tile<const P: usize> {
     col: [isize; P],
     /// The number of the pixel among those of the result.
     pub to: [usize; P],
+    /// Whether all pixels lie in one row, each right of the one before.
+    is_run: bool,
 }
 
 impl<const P: usize> Tile<P> {
@@ -28,7 +30,8 @@ impl<const P: usize> Tile<P> {
         let [rows, cols] = part.size;
         let (mut n, rest) = (first / (rows * cols), first % (rows * cols));
         let (mut row, mut col) = (rest / cols, rest % cols);
-        let mut tile = Tile { at: [0; P], row: [0; P], col: [0; P], to: [0; P] };
+        let is_run = col + P <= cols && first + P <= part.pixels.end;
+        let mut tile = Tile { at: [0; P], row: [0; P], col: [0; P], to: [0; P], is_run };
         let [image_pitch, row_pitch, pixel_pitch] = slide.from.pitch;
         let start = |n: usize, row: usize| n * image_pitch + row * slide.step[0] * row_pitch;
         let mut at = start(n, row) + col * slide.step[1] * pixel_pitch;
@@ -54,6 +57,30 @@ impl<const P: usize> Tile<P> {
     #[inline(always)]
     pub fn meets_row(&self, slide: &Slide, down: isize) -> bool {
         self.row.iter().fold(false, |meets, row| meets | (((row + down) as usize) < slide.from.size[0]))
+    }
+
+    /// Whether all pixels lie in one row, each right of the one before.
+    #[inline(always)]
+    pub fn is_run(&self) -> bool {
+        self.is_run
+    }
+
+    /// What the first pixel sees at this offset, and how many numbers further on the next one does, if the pixels lie in
+    /// one row and none of them sees anything outside of the image; else as [`Self::seen`].
+    #[inline(always)]
+    pub fn run(
+        &self,
+        slide: &Slide,
+        from: *const f32,
+        [down, right]: [isize; 2],
+        start: usize,
+    ) -> Option<(*const f32, usize)> {
+        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+        let [rows, cols] = slide.from.size;
+        let is_row = ((self.row[0] + down) as usize) < rows;
+        let is_inside = ((self.col[0] + right) as usize) < cols && ((self.col[P - 1] + right) as usize) < cols;
+        let at = self.at[0] + down * row_pitch as isize + right * pixel_pitch as isize + start as isize;
+        (self.is_run && is_row && is_inside).then(|| (from.wrapping_offset(at), slide.step[1] * pixel_pitch))
     }
 
     /// What each pixel sees at this offset, in rows and columns, from the number `start` of the pixel there on; zeros
