@@ -71,7 +71,9 @@ impl<'p> Elab<'p, '_> {
         let whole = self.exact_path(target).filter(|path| is_instance(self, path));
         let (prefix, found): (Symbol, Vec<(Symbol, Target)>) = match whole {
             Some(path) => {
-                let leaves = self.leaves(&path);
+                let mut leaves = self.leaves(&path);
+                // What belongs to the sequence of batches is no part of a saved network.
+                leaves.retain(|(_, target)| !matches!(target, Target::State(id) if self.states[id.0 as usize].carried));
                 (path.into(), leaves)
             }
             None => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use super::glue;
 use super::kept::Kept;
-use super::layers::{Layers, Unable};
+use super::layers::{Layers, Origin, Unable};
 use crate::model::{Application, DType, ExprId, Op, Size, Symbol};
 
 /// An expression as text.
@@ -36,6 +36,7 @@ pub struct Body<'l, 'a> {
     /// Applications of the instances right below this one, by what they compute.
     calls: BTreeMap<ExprId, &'a Application>,
     instances: Vec<(String, String)>,
+    params: Vec<String>,
     lines: Vec<String>,
     n_bound: usize,
 }
@@ -59,6 +60,7 @@ impl<'l, 'a> Body<'l, 'a> {
             uses: BTreeMap::new(),
             calls,
             instances: vec![],
+            params: vec![],
             lines: vec![],
             n_bound: 0,
         };
@@ -66,10 +68,11 @@ impl<'l, 'a> Body<'l, 'a> {
         body.count_uses(result);
         let value = body.expr(result)?;
         let value = wrapped(&value, 0);
+        let params: String = body.params.iter().map(|line| format!("    {line}\n")).collect();
         let instances: String = body.instances.iter().map(|(name, text)| format!("    {name} = {text}\n")).collect();
         let lines: String = body.lines.iter().map(|line| format!("    {line}\n")).collect();
         let result = body.ty(result, &[]);
-        Ok(format!("({inputs}) -> {result} {{\n{instances}{lines}    {value}\n}}"))
+        Ok(format!("({inputs}) -> {result} {{\n{params}{instances}{lines}    {value}\n}}"))
     }
 
     /// The facts of the network.
@@ -186,6 +189,21 @@ impl<'l, 'a> Body<'l, 'a> {
             return Ok(Form::Atom(self.bind(id, &form, None)));
         }
         Ok(form)
+    }
+
+    /// The name of a parameter of this layer.
+    pub fn own_param(&mut self, id: ExprId) -> Result<String, Unable> {
+        let param = self.facts().params[&id];
+        let path = &self.facts().model.params[param.0 as usize].path;
+        let name = path.strip_prefix(&format!("{}.", self.path)).filter(|name| !name.contains('.'));
+        let name = name.ok_or_else(|| self.unable("it reads a parameter of another layer"))?.to_owned();
+        let masks = self.kept().of(id).clone();
+        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), Origin::Param(param, masks));
+        let line = format!("param {name}: {} = 0", self.shape(id));
+        if !self.params.contains(&line) {
+            self.params.push(line);
+        }
+        Ok(name)
     }
 
     fn bind(&mut self, id: ExprId, form: &Form, ty: Option<String>) -> String {

@@ -99,6 +99,12 @@ impl<'a> Facts<'a> {
         self.model.applications.iter().find(|application| *application.path == *path && self.is_used(application))
     }
 
+    /// How often an instance is applied.
+    pub fn applications(&self, path: &str) -> usize {
+        let own = self.model.applications.iter().filter(|application| *application.path == *path);
+        own.filter(|application| self.is_used(application)).count()
+    }
+
     /// Whether an output needs what an application computes.
     pub fn is_used(&self, application: &Application) -> bool {
         application.results.iter().any(|result| self.alive.contains_key(result))

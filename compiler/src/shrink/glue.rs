@@ -77,6 +77,9 @@ pub fn sources(facts: &Facts<'_>, id: ExprId) -> Vec<ExprId> {
 
 /// An expression that is no application.
 pub fn form(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
+    if body.facts().params.contains_key(&id) {
+        return body.own_param(id).map(Form::Atom);
+    }
     if let Some(number) = number(body.facts(), id) {
         return Ok(Form::Atom(number.to_string()));
     }
@@ -141,11 +144,25 @@ fn plain(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
             Err(body.unable("it reads what is no input of it"))
         }
         Op::Gradient(_) | Op::Iota(_) | Op::Uniform { .. } => Err(body.unable("it makes tensors out of nothing")),
+        Op::Contract { lhs, rhs, out, a, b } if is_matrix_product(lhs, rhs, out) => {
+            let (left, right) = (body.operand(*a, 3)?, body.operand(*b, 4)?);
+            Ok(Form::Operator(format!("{left} @ {right}"), 3))
+        }
+        Op::Gather { batch: 0, table, index } => {
+            let (table, index) = (body.argument(*table)?, body.argument(*index)?);
+            Ok(Form::Atom(format!("gather({table}, {index})")))
+        }
         Op::Contract { .. } | Op::Conv { .. } => Err(body.unable("it has a product of its own beside layers")),
         Op::Gather { .. } | Op::TopK(..) | Op::CumSum(..) | Op::Quantile(..) => {
             Err(body.unable("it picks or orders elements"))
         }
     }
+}
+
+/// Whether the last axis of the one is summed with the first axis of a matrix.
+fn is_matrix_product(lhs: &[u8], rhs: &[u8], out: &[u8]) -> bool {
+    let ([outer @ .., last], [first, column]) = (lhs, rhs) else { return false };
+    last == first && *out == [outer, &[*column]].concat()[..]
 }
 
 fn binary(body: &mut Body<'_, '_>, function: Binary, a: ExprId, b: ExprId) -> Result<Form, Unable> {
