@@ -107,7 +107,7 @@ pub fn evaluate(
 ///
 /// # Errors
 ///
-/// As for [`evaluate`].
+/// As for [`evaluate()`].
 pub fn report(
     program: &mut dyn Program,
     data: &Dataset,
