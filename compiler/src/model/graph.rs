@@ -83,9 +83,9 @@ pub enum Op {
     Param(ParamId),
     /// A state, its value before the step.
     State(StateId),
-    /// A field of the current batch (its index in [`DataFacts::fields`]): `[Batch, …]`.
+    /// A field of the current batch (its index in [`fields`](super::DataFacts::fields)): `[Batch, …]`.
     Field(DataId, usize),
-    /// A tensor read by `load`: an index into [`Model::literals`].
+    /// A tensor read by `load`: an index into [`literals`](super::Model::literals).
     Literal(usize),
     /// A number that the trainer knows; a scalar.
     Clock(Clock),
