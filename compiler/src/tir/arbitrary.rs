@@ -46,6 +46,21 @@ pub fn inputs(func: &Func, seed: u32) -> BTreeMap<Arc<str>, Tensor> {
     func.params().map(|(name, _, ty)| (Arc::clone(name), tensor(ty))).collect()
 }
 
+/// [`inputs`] of which the named ones have zeros: every element whose bit of `kept`, counted modulo 61, is 0.
+///
+/// # Panics
+///
+/// As [`inputs`], and if the function has no input of a name.
+#[cfg(test)]
+pub fn sparse_inputs(func: &Func, seed: u32, names: &[&str], kept: u64) -> BTreeMap<Arc<str>, Tensor> {
+    let mut inputs = inputs(func, seed);
+    for name in names {
+        let tensor = inputs.get_mut(*name).expect("an input of the function");
+        tensor.iter_mut().enumerate().filter(|(i, _)| kept >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
+    }
+    inputs
+}
+
 fn number(dtype: DType, position: u32, seed: u32) -> f64 {
     // An odd multiplier visits each of 2048 numbers once.
     let mixed = (position * 1013 + seed % 2048 * 77) % 2048;

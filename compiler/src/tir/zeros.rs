@@ -382,11 +382,7 @@ mod tests {
         (prop::collection::vec(any::<u32>(), 0..80), any::<u32>(), any::<u64>()).prop_map(|(recipe, seed, zeros)| {
             let mut func = arbitrary::func(&recipe);
             func.results.truncate(1);
-            let mut inputs = arbitrary::inputs(&func, seed);
-            for name in ["x", "w", "b"] {
-                let tensor = inputs.get_mut(name).expect("an input of every random function");
-                tensor.iter_mut().enumerate().filter(|(i, _)| zeros >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
-            }
+            let inputs = arbitrary::sparse_inputs(&func, seed, &["x", "w", "b"], zeros);
             (func, inputs)
         })
     }

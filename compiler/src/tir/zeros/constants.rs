@@ -177,9 +177,7 @@ mod tests {
         fn what_is_known_is_computed(recipe in prop::collection::vec(any::<u32>(), 0..80), seed: u32, zeros: u64) {
             let mut func = arbitrary::func(&recipe);
             func.results = func.values().map(|value| (value.to_string().into(), value)).collect();
-            let mut inputs = arbitrary::inputs(&func, seed);
-            let w = inputs.get_mut("w").expect("an input of every random function");
-            w.iter_mut().enumerate().filter(|(i, _)| zeros >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
+            let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
             let found = constants(&func, &value);
             let computed = interp::run(&func, &|name| inputs.get(name).cloned()).expect("every input");
@@ -195,9 +193,7 @@ mod tests {
         fn marks_change_nothing(recipe in prop::collection::vec(any::<u32>(), 0..80), seed: u32, zeros: u64) {
             let mut func = arbitrary::func(&recipe);
             func.results.truncate(1);
-            let mut inputs = arbitrary::inputs(&func, seed);
-            let w = inputs.get_mut("w").expect("an input of every random function");
-            w.iter_mut().enumerate().filter(|(i, _)| zeros >> (i % 61) & 1 == 0).for_each(|(_, x)| *x = 0.0);
+            let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
             let known = super::super::known::reveal(&func, &value, &|name| LASTING.contains(&name));
             let (known, _) = reveal(&known, &value);
