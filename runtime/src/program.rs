@@ -109,6 +109,18 @@ pub trait Program {
     /// One step on the batch in the fields, with the updates of `variant`. Returns the value of each term of the objective.
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64];
 
+    /// Looks at the lasting tensors as an epoch of this variant begins, and may compute the steps that follow in another form. What a form
+    /// is chosen by are the tensors, the clock and the form before; results differ by rounding only.
+    fn adapt(&mut self, _variant: usize, _clock: Clock) {}
+
+    /// The form of each step: its sizes, or `None` for the whole one.
+    fn form(&self) -> Vec<Option<Vec<usize>>> {
+        vec![]
+    }
+
+    /// Goes back to a form, as [`Program::form`] gave it.
+    fn set_form(&mut self, _form: &[Option<Vec<usize>>]) {}
+
     /// Does the writes of an event: all read the tensors as they are, then all are written.
     fn fire(&mut self, event: usize, clock: Clock);
 

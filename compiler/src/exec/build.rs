@@ -81,7 +81,12 @@ impl Built {
 pub fn optimised(func: Func) -> Func {
     let mut func = func;
     pass::run(&mut func, pass::BEFORE_GRAD, |_, _| ());
-    let mut func = ad::grad(&func);
+    optimise(ad::grad(&func))
+}
+
+/// Runs the default passes over a function without derivatives.
+pub fn optimise(func: Func) -> Func {
+    let mut func = func;
     pass::run(&mut func, pass::O1, |_, _| ());
     func
 }

@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 use spnc_runtime::program::{Clock, Description, Element, Entry, FieldMut, Program};
 
 use super::blame;
+use super::forms::{self, Forms};
 use super::host::{Host, outside_name, write};
 use super::interpreted::prepare;
 use super::{Built, Step};
@@ -26,15 +27,45 @@ pub struct Compiled {
     /// The buffers of the constant tensors.
     literals: Vec<BufferId>,
     /// By variant and batch.
-    train: BTreeMap<(usize, usize), Call>,
+    train: BTreeMap<(usize, usize), Train>,
     evaluate: BTreeMap<usize, Call>,
     events: Vec<Call>,
     effective: Call,
     terms: Vec<f64>,
-    /// What [`Program::explain_non_finite`] runs again.
-    trained: Vec<Step>,
+    /// What steps of other forms are made from, and what [`Program::explain_non_finite`] runs again.
+    built: Built,
+    options: Options,
+    /// For each step of `built` what can be left out of it.
+    forms: Vec<Option<Forms>>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
+}
+
+/// A step of training in all its forms.
+#[derive(Debug)]
+struct Train {
+    whole: Call,
+    /// Counts the live positions of each class.
+    counts: Option<Call>,
+    narrow: Option<Narrow>,
+}
+
+/// A step that has room for so many live positions of each class.
+#[derive(Debug)]
+struct Narrow {
+    call: Call,
+    capacities: Vec<usize>,
+}
+
+/// The functions of a program in machine code, with their inputs and outputs looked up.
+struct Code {
+    code: Executable,
+    tensors: Vec<BufferId>,
+    literals: Vec<BufferId>,
+    train: BTreeMap<(usize, usize), Train>,
+    evaluate: BTreeMap<usize, Call>,
+    events: Vec<Call>,
+    effective: Call,
 }
 
 /// A function, with its inputs and outputs looked up.
@@ -53,6 +84,36 @@ struct Call {
     numbered: Vec<BufferId>,
 }
 
+impl Code {
+    fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Code, codegen::Error> {
+        let counts: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().map(Forms::counts)).collect();
+        let narrow: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().and_then(Forms::narrowed)).collect();
+        let module = lowered(built, counts.iter().chain(&narrow).flatten());
+        let code = codegen::compile(&module, options)?;
+        let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
+        let call = |func: &Func| Call::new(func, &module, &code, built);
+        let train = built.train.iter().enumerate().map(|(index, step)| {
+            let capacities = forms[index].as_ref().and_then(|forms| forms.capacities.clone());
+            let narrow = narrow[index].as_ref().zip(capacities);
+            let train = Train {
+                whole: call(&step.func),
+                counts: counts[index].as_ref().map(call),
+                narrow: narrow.map(|(func, capacities)| Narrow { call: call(func), capacities }),
+            };
+            ((step.variant, step.batch), train)
+        });
+        Ok(Code {
+            tensors: built.interface.description.tensors.iter().map(|t| find(&t.name)).collect(),
+            literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
+            train: train.collect(),
+            evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
+            events: built.events.iter().map(call).collect(),
+            effective: call(&built.effective),
+            code,
+        })
+    }
+}
+
 impl Compiled {
     /// Generates machine code; tensors are zero until [`Program::init`].
     ///
@@ -60,26 +121,38 @@ impl Compiled {
     ///
     /// When code cannot be generated for this machine.
     pub fn new(built: &Built, options: Options) -> Result<Compiled, codegen::Error> {
-        let module = schedule(built);
-        let code = codegen::compile(&module, options)?;
-        let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
-        let call = |func: &Func| Call::new(func, &module, &code, built);
-        let description = &built.interface.description;
+        let zeros = forms::tensors_with_zeros(built);
+        let forms: Vec<_> = built.train.iter().map(|step| Forms::of(built, step, &zeros)).collect();
+        let Code { code, tensors, literals, train, evaluate, events, effective } = Code::new(built, &forms, options)?;
         let mut compiled = Compiled {
-            tensors: description.tensors.iter().map(|t| find(&t.name)).collect(),
-            literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
-            train: built.train.iter().map(|step| ((step.variant, step.batch), call(&step.func))).collect(),
-            evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
-            events: built.events.iter().map(call).collect(),
-            effective: call(&built.effective),
-            terms: vec![0.0; description.terms.len()],
-            trained: built.train.clone(),
+            terms: vec![0.0; built.interface.description.terms.len()],
+            built: built.clone(),
+            options,
+            forms,
             unread: vec![],
             host: Host::new(built),
             code,
+            tensors,
+            literals,
+            train,
+            evaluate,
+            events,
+            effective,
         };
         compiled.write_literals();
         Ok(compiled)
+    }
+
+    /// Generates the code anew, in other forms; the lasting tensors keep their values.
+    fn change_forms(&mut self) {
+        let new = Code::new(&self.built, &self.forms, self.options).expect("this machine has had code before");
+        let Code { mut code, tensors, literals, train, evaluate, events, effective } = new;
+        for (from, to) in self.tensors.iter().zip(&tensors) {
+            code.floats_mut(*to).copy_from_slice(self.code.floats(*from));
+        }
+        (self.code, self.tensors, self.literals, self.train) = (code, tensors, literals, train);
+        (self.evaluate, self.events, self.effective) = (evaluate, events, effective);
+        self.write_literals();
     }
 
     fn write_literals(&mut self) {
@@ -91,18 +164,50 @@ impl Compiled {
     fn tensor_values(&self) -> Vec<Tensor> {
         (0..self.tensors.len()).map(|index| self.read(index)).collect()
     }
+
+    /// The least and the most live positions of each class of a step, in some of the steps to come.
+    fn live_positions(&mut self, key: (usize, usize), clock: Clock) -> Vec<(usize, usize)> {
+        let Some(counts) = &self.train[&key].counts else { return vec![] };
+        let mut found = vec![(usize::MAX, 0); counts.outputs.len()];
+        for ahead in 0..forms::LOOKED_AT {
+            let clock = Clock { step: clock.step + ahead * forms::APART, ..clock };
+            counts.run(&mut self.code, self.host.seed, clock, key.1);
+            for ((least, most), (_, buffer, _)) in found.iter_mut().zip(&counts.outputs) {
+                let count = self.code.floats(*buffer)[0] as usize;
+                (*least, *most) = (count.min(*least), count.max(*most));
+            }
+        }
+        found
+    }
 }
 
 /// The program as loop nests over planned memory: what is compiled, and what `emit --stage lir` shows.
 pub fn schedule(built: &Built) -> lir::Module {
+    lowered(built, std::iter::empty())
+}
+
+/// The same with further functions.
+fn lowered<'a>(built: &'a Built, further: impl Iterator<Item = &'a Func>) -> lir::Module {
     let tensors = built.interface.description.tensors.iter().map(|t| (Arc::from(t.name.as_str()), t.shape.clone()));
     let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
     let lasting: Vec<(Arc<str>, Type)> =
         tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape))).collect();
     let steps = built.train.iter().map(|step| &step.func);
     let evaluations = built.evaluate.iter().map(|(_, func)| func);
-    let funcs: Vec<Func> = steps.chain(evaluations).chain(&built.events).chain([&built.effective]).cloned().collect();
+    let funcs: Vec<Func> =
+        steps.chain(evaluations).chain(&built.events).chain([&built.effective]).chain(further).cloned().collect();
     to_lir::lower(&funcs, &lasting)
+}
+
+impl Train {
+    /// The form for this step of the run: the narrowed one where all that is alive has room.
+    fn form(&self, code: &mut Executable, seed: i32, clock: Clock) -> &Call {
+        let (Some(counts), Some(narrow)) = (&self.counts, &self.narrow) else { return &self.whole };
+        counts.run(code, seed, clock, 1);
+        let mut rooms = counts.outputs.iter().zip(&narrow.capacities);
+        let has_room = rooms.all(|((_, buffer, _), capacity)| code.floats(*buffer)[0] <= *capacity as f32);
+        if has_room { &narrow.call } else { &self.whole }
+    }
 }
 
 impl Call {
@@ -165,7 +270,7 @@ impl Program for Compiled {
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
         let call = match entry {
-            Entry::Train(variant) => &self.train[&(variant, samples)],
+            Entry::Train(variant) => &self.train[&(variant, samples)].whole,
             Entry::Evaluate => &self.evaluate[&samples],
         };
         let info = &self.host.interface.description.fields[index];
@@ -180,12 +285,43 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        let call = &self.train[&(variant, samples)];
+        let train = &self.train[&(variant, samples)];
+        let call = train.form(&mut self.code, self.host.seed, clock);
         call.run(&mut self.code, self.host.seed, clock, samples);
         for (term, buffer) in self.terms.iter_mut().zip(&call.numbered) {
             *term = f64::from(self.code.floats(*buffer)[0]);
         }
         &self.terms
+    }
+
+    fn adapt(&mut self, variant: usize, clock: Clock) {
+        let mut is_new = false;
+        for index in 0..self.forms.len() {
+            let Step { variant: of, batch, .. } = self.built.train[index];
+            if of == variant && self.forms[index].is_some() {
+                let counts = self.live_positions((of, batch), clock);
+                is_new |= self.forms[index].as_mut().is_some_and(|forms| forms.choose(&counts));
+            }
+        }
+        if is_new {
+            self.change_forms();
+        }
+    }
+
+    fn form(&self) -> Vec<Option<Vec<usize>>> {
+        self.forms.iter().map(|forms| forms.as_ref().and_then(|forms| forms.capacities.clone())).collect()
+    }
+
+    fn set_form(&mut self, form: &[Option<Vec<usize>>]) {
+        if self.form() == form {
+            return;
+        }
+        for (forms, capacities) in self.forms.iter_mut().zip(form) {
+            if let Some(forms) = forms {
+                forms.capacities = capacities.clone().filter(|capacities| capacities.len() == forms.sizes().len());
+            }
+        }
+        self.change_forms();
     }
 
     fn fire(&mut self, event: usize, clock: Clock) {
@@ -236,10 +372,10 @@ impl Program for Compiled {
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
         let tensors = self.tensor_values();
-        let step = self.trained.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
+        let step = self.built.train.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
         let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(buffer) = self.train[&(variant, samples)].fields[index] else { continue };
+            let Some(buffer) = self.train[&(variant, samples)].whole.fields[index] else { continue };
             match self.host.interface.description.fields[index].element {
                 Element::Real => write(&mut plan, name, self.code.floats(buffer).iter().map(|x| f64::from(*x))),
                 Element::Integer => {

@@ -16,7 +16,7 @@
 //!
 //! Every element takes four bytes: `f32`, `i32`, or a bool as a mask (all ones or all zeros). A buffer is a run of
 //! elements at a byte offset of the arena that is a multiple of 64. Lasting tensors come first and belong to all
-//! functions; then the inputs and outputs of each function, which overlap with nothing; then scratch, which overlaps with the
+//! functions; then inputs, which functions may share, and the outputs of each, which overlap with nothing; then scratch, which overlaps with the
 //! scratch of other functions and, where lifetimes allow, of the same function. Scratch holds nothing between calls.
 //! A function's inputs keep their values while it runs; lasting tensors are read and written in place.
 //!
@@ -117,7 +117,7 @@ pub enum Fold {
 pub enum Role {
     /// A tensor that lives as long as the run, shared by all functions.
     Lasting,
-    /// An input of one function, written before it is called.
+    /// An input, written before a function that takes it is called.
     Input,
     /// An output of one function, read after it was called.
     Output,

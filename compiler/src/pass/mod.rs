@@ -11,6 +11,7 @@ mod drop_surrogates;
 mod facts;
 mod fold;
 pub mod fuse;
+pub mod narrow;
 mod rewrite;
 mod simplify;
 mod sink_transposes;

@@ -91,7 +91,7 @@ pub fn live(func: &Func, non_zero: &dyn Fn(&str) -> Option<Tensor>) -> Live {
 }
 
 /// Whether each value depends on one of the inputs that `is` chooses.
-fn depends(func: &Func, is: &dyn Fn(&str) -> bool) -> Vec<bool> {
+pub fn depends(func: &Func, is: &dyn Fn(&str) -> bool) -> Vec<bool> {
     let mut depends: Vec<bool> = Vec::with_capacity(func.defs.len());
     for def in &func.defs {
         let is_input = matches!(&def.op, Op::Param(name) if is(name));
@@ -210,7 +210,7 @@ impl Forward<'_> {
 }
 
 /// Whether the function is 0 at 0.
-fn keeps_zero(function: Unary) -> bool {
+pub fn keeps_zero(function: Unary) -> bool {
     match function {
         Unary::Neg | Unary::Abs | Unary::Sign | Unary::Sqrt | Unary::Floor | Unary::Ceil => true,
         Unary::Erf | Unary::ErfInv | Unary::Tanh | Unary::Sin => true,

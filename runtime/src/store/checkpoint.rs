@@ -12,7 +12,7 @@ use crate::data::{DataError, Fault, hex, parse_safetensors};
 use crate::train::{Checkpoint, EpochRecord, Position};
 
 /// How a file starts; the number is that of the format.
-const MAGIC: &str = "spnc checkpoint 1 ";
+const MAGIC: &str = "spnc checkpoint 2 ";
 const TENSOR: &str = "tensor/";
 const SUMS: &str = "sums";
 
@@ -23,6 +23,7 @@ struct Head {
     position: Position,
     epoch_seconds: f64,
     seconds: f64,
+    form: Vec<Option<Vec<usize>>>,
     records: Vec<Value>,
 }
 
@@ -34,6 +35,7 @@ pub(super) fn encode(origin: &Origin, checkpoint: &Checkpoint) -> std::io::Resul
         position: checkpoint.position,
         epoch_seconds: checkpoint.epoch_seconds,
         seconds: checkpoint.seconds,
+        form: checkpoint.form.clone(),
         records: records.collect::<Result<_, _>>()?,
     };
     let tensors = checkpoint.tensors.iter().map(|(name, value)| (format!("{TENSOR}{name}"), value.clone()));
@@ -72,6 +74,7 @@ pub(super) fn decode(place: &str, bytes: &[u8]) -> Result<(Origin, Checkpoint), 
         records,
         epoch_seconds: head.epoch_seconds,
         seconds: head.seconds,
+        form: head.form,
     };
     Ok((head.origin, checkpoint))
 }

@@ -36,4 +36,6 @@ pub struct Checkpoint {
     pub epoch_seconds: f64,
     /// Seconds since the start of the run.
     pub seconds: f64,
+    /// In which form the program computes its steps: see [`Program::form`](crate::program::Program::form).
+    pub form: Vec<Option<Vec<usize>>>,
 }

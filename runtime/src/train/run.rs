@@ -75,6 +75,7 @@ impl<'a> Trainer<'a> {
     pub(super) fn go_to(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let tensors = error::match_tensors(self.program.description(), checkpoint)?;
         tensors.into_iter().enumerate().for_each(|(index, value)| self.program.write(index, value));
+        self.program.set_form(&checkpoint.form);
         self.at = checkpoint.position;
         self.sums.clone_from(&checkpoint.sums);
         self.records.clone_from(&checkpoint.records);
@@ -134,7 +135,7 @@ impl<'a> Trainer<'a> {
 
     /// One epoch and its evaluation; `None` when interrupted.
     fn epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Option<EpochRecord>, TrainError> {
-        self.begin_epoch();
+        self.begin_epoch(phase);
         while self.at.index < self.batches.per_epoch {
             self.step(phase, observer)?;
             self.save_if_due(observer);
@@ -153,9 +154,10 @@ impl<'a> Trainer<'a> {
     }
 
     /// Begins an epoch, or goes on with it.
-    fn begin_epoch(&mut self) {
+    fn begin_epoch(&mut self, phase: &Phase) {
         if self.at.index == 0 {
             self.restart(Role::Carried);
+            self.program.adapt(phase.variant, self.clock());
             self.sums.fill(0.0);
             self.began.0 = (self.now)();
         }
@@ -194,6 +196,7 @@ impl<'a> Trainer<'a> {
             records: self.records.clone(),
             epoch_seconds,
             seconds: now - self.began.1,
+            form: self.program.form(),
         }
     }
 

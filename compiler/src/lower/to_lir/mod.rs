@@ -28,7 +28,7 @@ mod tests;
 ///
 /// If a derivative is left; in debug builds, if what comes out breaks an invariant of the IR.
 pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
-    let mut program = Program { module: lir::Module::default(), known: HashMap::new() };
+    let mut program = Program { module: lir::Module::default(), known: HashMap::new(), inputs: HashMap::new() };
     for (name, ty) in lasting {
         let _ = program.buffer(name, Role::Lasting, ty);
     }
@@ -60,6 +60,8 @@ struct Program {
     module: lir::Module,
     /// Kernels by their text, to find equal ones.
     known: HashMap<String, lir::KernelId>,
+    /// Inputs that are not lasting tensors: functions that take the same one share it.
+    inputs: HashMap<(Arc<str>, tir::Type), BufferId>,
 }
 
 impl Program {
@@ -67,6 +69,16 @@ impl Program {
         let buffer = lir::Buffer { name: name.into(), role, dtype: dtype(ty.dtype), len: ty.len().max(1), offset: 0 };
         self.module.buffers.push(buffer);
         BufferId(self.module.buffers.len() as u32 - 1)
+    }
+
+    fn input(&mut self, name: &Arc<str>, ty: &tir::Type) -> BufferId {
+        let key = (Arc::clone(name), ty.clone());
+        if let Some(known) = self.inputs.get(&key) {
+            return *known;
+        }
+        let buffer = self.buffer(name, Role::Input, ty);
+        let _ = self.inputs.insert(key, buffer);
+        buffer
     }
 
     fn kernel(&mut self, kernel: lir::Kernel) -> lir::KernelId {
@@ -128,7 +140,7 @@ impl<'a> FuncLowering<'a> {
         let params: Vec<_> = func.params().map(|(name, value, ty)| (name.clone(), value, ty.clone())).collect();
         for (name, value, ty) in params {
             let buffer = self.program.module.lasting(&name).unwrap_or_else(|| {
-                self.inputs.push(self.program.buffer(&name, Role::Input, &ty));
+                self.inputs.push(self.program.input(&name, &ty));
                 self.inputs[self.inputs.len() - 1]
             });
             let _ = self.params.insert(value, buffer);

@@ -26,6 +26,7 @@ fn checkpoint(steps: u64, values: &[f64]) -> Checkpoint {
         records,
         epoch_seconds: 0.5,
         seconds: 2.0,
+        form: vec![None, Some(vec![8, 16])],
     }
 }
 

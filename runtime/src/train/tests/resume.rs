@@ -105,6 +105,7 @@ fn a_checkpoint_of_another_program_is_refused() {
         records: vec![],
         epoch_seconds: 0.0,
         seconds: 0.0,
+        form: vec![],
     };
     let (data, stop) = (data(2, 0), AtomicBool::new(false));
     let error = resume(&mut Machine::new(), &data, &Plan::default(), &checkpoint, &|| 0.0, &mut Nobody, &stop);

@@ -1,0 +1,34 @@
+//! About how much a function has to do.
+
+use crate::tir::{Func, Op, Value};
+use crate::window::ConvRole;
+
+/// Multiplications of products, and elements of everything else.
+pub fn work(func: &Func) -> f64 {
+    func.values().map(|value| work_of(func, value)).sum()
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "all but products cost what they write")]
+fn work_of(func: &Func, value: Value) -> f64 {
+    let def = func.def(value);
+    let len = def.ty.len() as f64;
+    match &def.op {
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) => 0.0,
+        Op::Contract(einsum, a, b) => {
+            let sizes = einsum.lhs.iter().zip(&func.ty(*a).shape).chain(einsum.rhs.iter().zip(&func.ty(*b).shape));
+            let summed = sizes.filter(|(label, _)| einsum.rhs.contains(label) && !einsum.out.contains(label));
+            // Each label that is summed over occurs in both operands.
+            len * summed.map(|(_, size)| (*size as f64).sqrt()).product::<f64>()
+        }
+        Op::Conv { role, groups, a, b, .. } => {
+            let [weights, out] = match role {
+                ConvRole::Forward => [*b, value],
+                ConvRole::ByInput => [*b, *a],
+                ConvRole::ByWeight => [value, *b],
+            };
+            let [weights, out] = [weights, out].map(|value| func.ty(value));
+            weights.len() as f64 / *groups as f64 * out.len() as f64 / (out.shape[3] / groups) as f64
+        }
+        _ => len,
+    }
+}

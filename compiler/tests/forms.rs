@@ -1,0 +1,202 @@
+//! Steps that are narrowed to what is alive compute what whole steps do.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use ndarray::ArrayD;
+use spnc::codegen::Options;
+use spnc::exec::{self, BatchSizes, Built, Forms};
+use spnc::pass::narrow::work;
+use spnc::tir::interp;
+use spnc::tir::{DType, Func};
+use spnc_runtime::random::fill_uniform;
+
+const BATCH: usize = 6;
+
+/// A program of a network on the digits: `declarations` declare the layer `Net` and what is sparse in it.
+fn program(declarations: &str) -> String {
+    format!(
+        "use std.layers.{{BatchNorm, Dense, Depthwise, LinearConv2d, Lstm, Pointwise, flatten, global_pool}}
+use std.norms.l21
+use std.sparse.{{Competition, GroupThreshold, SignedCompetition, StructuredMask}}
+
+data digits = digits()
+
+{declarations}
+
+model net = Net
+
+minimize cross_entropy(net(digits.image / 16), digits.label)
+
+train {{ epochs = 1, batch = {BATCH}, optimizer = sgd(lr: 0.1, momentum: 0.9, weight_decay: 1e-3), seed = 1 }}
+"
+    )
+}
+
+/// The inputs of a step: start values of the lasting tensors, made-up samples, a clock.
+fn inputs(built: &Built, func: &Func) -> BTreeMap<Arc<str>, ArrayD<f64>> {
+    let seed = |name: &str| (name == "seed").then(|| ArrayD::from_elem(vec![], 1.0));
+    let starts = interp::run(&built.init, &seed).expect("starts depend on the seed");
+    let made_up = |name: &Arc<str>, shape: &[usize], dtype: DType| {
+        let mut numbers = vec![0.0; shape.iter().product::<usize>().max(1)];
+        fill_uniform(1, 0, name.len() as u64, 0, &mut numbers);
+        let scale = if dtype == DType::I32 { 10.0 } else { 16.0 };
+        let numbers = numbers.iter().map(|x| f64::from(*x) * scale);
+        let numbers = numbers.map(|x| if dtype == DType::I32 { x.floor() } else { x }).collect();
+        ArrayD::from_shape_vec(shape, numbers).expect("as many as there are")
+    };
+    let value = |name: &Arc<str>, shape: &[usize], dtype| match starts.get(name) {
+        Some(start) => start.clone(),
+        None => made_up(name, shape, dtype),
+    };
+    func.params().map(|(name, _, ty)| (name.clone(), value(name, &ty.shape, ty.dtype))).collect()
+}
+
+fn assert_close(found: &IndexMap<Arc<str>, ArrayD<f64>>, expected: &IndexMap<Arc<str>, ArrayD<f64>>, tolerance: f64) {
+    for (name, expected) in expected {
+        let size = expected.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
+        for (a, b) in found[name].iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance * size, "{name}: {a} and {b}");
+        }
+    }
+}
+
+/// Narrows the step of a program as much as its start allows, and compares. Returns the live positions and the sizes of its classes.
+fn check(declarations: &str) -> Vec<(usize, usize)> {
+    let compiled = support::compile(&program(declarations)).unwrap_or_else(|errors| panic!("{errors}"));
+    let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
+    let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    let (step, zeros) = (&built.train[0], exec::tensors_with_zeros(&built));
+    let mut forms = Forms::of(&built, step, &zeros).expect("something of it can be left out");
+    let inputs = inputs(&built, &step.func);
+    let given = |name: &str| inputs.get(name).cloned();
+    let counts = interp::run(&forms.counts(), &given).expect("all inputs are there");
+    let counts: Vec<usize> = counts.values().map(|count| count[[]] as usize).collect();
+    forms.capacities = Some(counts.iter().map(|count| (*count).max(1)).collect());
+    let narrowed = forms.narrowed().expect("it has capacities");
+    assert!(work(&narrowed) < work(&step.func), "{} and {}", work(&narrowed), work(&step.func));
+    let expected = interp::run(&step.func, &given).expect("all inputs are there");
+    assert_close(&interp::run(&narrowed, &given).expect("all inputs are there"), &expected, 1e-9);
+    let compiled = exec::run_compiled(&narrowed, &given, Options::default()).expect("code for this machine");
+    assert_close(&compiled, &expected, 2e-4);
+    counts.into_iter().zip(forms.sizes()).collect()
+}
+
+#[test]
+fn neurons_below_their_threshold_cost_nothing() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 24]
+    fc2 = Dense[Out = 20]
+    fc3 = Dense[Out = 10]
+    image |> flatten |> fc1 |> relu |> fc2 |> relu |> fc3
+}
+group neurons = net.{fc1, fc2, fc3}.w by In
+sparsify neurons with GroupThreshold(start: 0.3)",
+    );
+    for neurons in [64, 24, 20] {
+        assert!(classes.iter().any(|(live, size)| *size == neurons && live < size), "{classes:?}");
+    }
+}
+
+/// Draws at the start keep about half of the channels: behind a residual sum those of either branch, which a convolution that looks at each
+/// channel by itself keeps, too.
+#[test]
+fn channels_that_are_not_drawn_cost_nothing() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    conv1 = LinearConv2d[Out = 8]
+    norm1 = BatchNorm
+    conv2 = LinearConv2d[Out = 8]
+    norm2 = BatchNorm
+    each = Depthwise
+    norm3 = BatchNorm
+    conv3 = LinearConv2d[Out = 12](stride: 2)
+    norm4 = BatchNorm
+    fc = Dense[Out = 10]
+    low = reshape(image, [B, 1, H, W]) |> conv1 |> norm1 |> relu
+    mid: [B, C, H, W] = relu(norm2(conv2(low)) + low) |> max_pool(3, stride: 1, padding: 1)
+    way = pad(avg_pool(mid, 1, stride: 2), C, 2, 2)
+    high = relu(norm4(conv3(relu(norm3(each(mid))))) + way)
+    high |> global_pool |> fc
+}
+group filters = net.**.live by each
+sparsify filters with StructuredMask",
+    );
+    for channels in [8, 12] {
+        assert!(classes.iter().any(|(live, size)| *size == channels && live < size), "{classes:?}");
+    }
+}
+
+#[test]
+fn a_flattened_image_loses_the_pixels_of_dead_channels() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    conv = LinearConv2d[Out = 8]
+    norm = BatchNorm
+    fc1 = Dense[Out = 12]
+    fc2 = Dense[Out = 10]
+    maps = reshape(image, [B, 1, H, W]) |> conv |> norm |> relu |> max_pool(2)
+    maps |> flatten |> fc1 |> relu |> fc2
+}
+group filters = net.norm.live by each
+sparsify filters with StructuredMask",
+    );
+    assert!(classes.iter().any(|(live, size)| *size == 8 && live < size), "{classes:?}");
+    assert!(classes.iter().any(|(live, size)| *size == 128 && live < size), "{classes:?}");
+}
+
+#[test]
+fn hidden_units_that_are_not_drawn_cost_nothing() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    lstm = Lstm[Hidden = 12]
+    fc = Dense[Out = 10]
+    fc(last(lstm(transpose(image, H, B, W)), H))
+}
+group units = net.lstm.step.live by each
+sparsify units with StructuredMask",
+    );
+    assert!(classes.iter().any(|(live, size)| live < size), "{classes:?}");
+}
+
+#[test]
+fn branches_of_a_concatenation_keep_their_own_channels() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    left = LinearConv2d[Out = 6]
+    norm1 = BatchNorm
+    right = LinearConv2d[Out = 10]
+    norm2 = BatchNorm
+    join = Pointwise[Out = 7]
+    fc = Dense[Out = 10]
+    x: [B, C, H, W] = reshape(image, [B, 1, H, W])
+    a: [B, D, H, W] = relu(norm1(left(x)))
+    concat(a, relu(norm2(right(x))), over: D) |> join |> relu |> global_pool |> fc
+}
+group filters = net.{norm1, norm2}.live by each
+sparsify filters with StructuredMask",
+    );
+    assert!(classes.iter().any(|(live, size)| *size == 16 && live < size), "{classes:?}");
+}
+
+/// Without anything that makes zeros there is nothing to look for.
+#[test]
+fn a_dense_network_has_one_form() {
+    let text = program(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 12]
+    fc2 = Dense[Out = 10]
+    image |> flatten |> fc1 |> relu |> fc2
+}",
+    );
+    let compiled = support::compile(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
+    let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    let zeros = exec::tensors_with_zeros(&built);
+    assert!(zeros.is_empty(), "{zeros:?}");
+    assert!(Forms::of(&built, &built.train[0], &zeros).is_none());
+}
