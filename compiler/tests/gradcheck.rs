@@ -1,7 +1,6 @@
 //! `spnc gradcheck` passes on every example.
 //!
-//! Optimised, all of them are checked; otherwise the interpreter is slow, and four samples of those with built-in data must do. Examples that
-//! read files are left out, and named, where the files are not at hand.
+//! Examples that read files are left out, and named, where the files are not at hand.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +17,6 @@ fn every_derivative_of_every_example_agrees() {
         let built_in = text.contains("digits()") || text.contains("synthetic(");
         match (&data, built_in) {
             (None, false) => println!("left out, its data are not here: {}", path.display()),
-            (Some(_), false) if cfg!(debug_assertions) => {}
             (None | Some(_), _) => {
                 check(&path, data.as_deref());
                 checked += 1;
@@ -32,9 +30,6 @@ fn every_derivative_of_every_example_agrees() {
 fn check(path: &Path, data: Option<&Path>) {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("spnc"));
     let _ = command.arg("gradcheck").arg(path);
-    if cfg!(debug_assertions) {
-        let _ = command.args(["--batch", "4"]);
-    }
     if let Some(folder) = data {
         let _ = command
             .arg("--data")

@@ -1,7 +1,7 @@
 //! The programs of `examples/papers`: all of them compile, the networks have the sizes that the papers name, and they train.
 //!
 //! Data are made up where the files are not at hand. The networks for large images, and the wide ones for small images, are trained at reduced
-//! size. Without optimisation the compiler is slow, and a few small networks must do for training.
+//! size.
 
 #[path = "papers/gradients.rs"]
 mod gradients;
@@ -63,9 +63,6 @@ const SIZES: [Published; 14] = [
     published("ptb_lstm", "66.0M", 0, "", "Zaremba et al. 2014 and GE table 4: 66 million"),
 ];
 
-/// What an unoptimised compiler trains in seconds.
-const QUICK: [&str; 2] = ["competing_branches", "lenet5"];
-
 /// Smaller forms of the programs that would take minutes for a step: what is set in them, and how many samples they train on.
 const REDUCED: [(&str, &[&str]); 6] = [
     ("alexnet", &["width=8", "size=67"]),
@@ -122,9 +119,6 @@ fn programs_train() {
     let (copy, kept) = (Copy::new(Data::Shaped), tempfile::tempdir().expect("a folder"));
     for path in copy.programs() {
         let name = name_of(&path);
-        if cfg!(debug_assertions) && !QUICK.contains(&name.as_str()) {
-            continue;
-        }
         let out = kept.path().join(&name);
         let out = out.to_str().expect("a path in letters");
         let sets = REDUCED.iter().find(|(reduced, _)| *reduced == name).map_or(&[][..], |(_, sets)| sets);

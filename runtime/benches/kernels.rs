@@ -227,7 +227,7 @@ fn pooling_of(group: &mut BenchmarkGroup<'_, WallTime>, size: usize, channels: u
 
 #[expect(unsafe_code, reason = "calls routines")]
 fn tables(c: &mut Criterion) {
-    let shape = TableShape { batch: 1, rows: 10_000, indices: 700, width: 200 };
+    let shape = TableShape { batch: 1, rows: 10_000, indices: 700, width: 200, shared: false };
     let index: Vec<f32> = (0..shape.indices as u32).map(|i| f32::from_bits(i * 7919 % 10_000)).collect();
     let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));
     let mut group = c.benchmark_group("rows");

@@ -19,6 +19,12 @@ pub struct Choice {
     /// How many threads run the machine code [default: one for each processor]; the result is the same for any number.
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// Which instructions machine code may use; results differ by rounding.
+    #[arg(long, value_enum, default_value_t = Kernels::Native)]
+    pub kernels: Kernels,
+    /// Which form steps of training have; results differ by rounding.
+    #[arg(long, value_enum, default_value_t = Form::Live)]
+    pub forms: Form,
 }
 
 /// What runs a program.
@@ -30,11 +36,33 @@ pub enum Evaluator {
     Interpreter,
 }
 
+/// Which instructions machine code may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kernels {
+    /// All that this machine has.
+    Native,
+    /// Those that every supported machine has.
+    Portable,
+}
+
+/// Which form steps of training have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// Where channels, neurons or hidden units are zero, only what is alive is computed.
+    Live,
+    /// Everything is computed, zeros too.
+    Whole,
+}
+
 impl Choice {
     /// What machine code is generated for, and run by.
     pub fn options(self) -> Options {
         let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Options { threads: self.threads.unwrap_or_else(processors), target: Target::Native }
+        let target = match self.kernels {
+            Kernels::Native => Target::Native,
+            Kernels::Portable => Target::Baseline,
+        };
+        Options { threads: self.threads.unwrap_or_else(processors), target }
     }
 
     /// The program, ready to be trained.
@@ -46,6 +74,7 @@ impl Choice {
         match self.evaluator {
             Evaluator::Interpreter => Ok(Box::new(Interpreted::new(built))),
             Evaluator::Jit => match Compiled::new(built, self.options()) {
+                Ok(compiled) if self.forms == Form::Whole => Ok(Box::new(compiled.whole())),
                 Ok(compiled) => Ok(Box::new(compiled)),
                 Err(error) => Err(output::fail(&error.to_string(), Some("--evaluator interpreter"))),
             },

@@ -143,6 +143,12 @@ impl Compiled {
         Ok(compiled)
     }
 
+    /// The same program, all of whose steps are computed as a whole, whatever is zero.
+    pub fn whole(mut self) -> Compiled {
+        self.forms.fill(None);
+        self
+    }
+
     /// Generates the code anew, in other forms; the lasting tensors keep their values.
     fn change_forms(&mut self) {
         let new = Code::new(&self.built, &self.forms, self.options).expect("this machine has had code before");

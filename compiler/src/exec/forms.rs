@@ -82,7 +82,8 @@ impl Forms {
         if self.capacities.as_ref().is_some_and(|now| is_near(now, &wanted, counts)) {
             return false;
         }
-        let is_worthwhile = work(&self.narrowing.narrowed(&wanted)) < WORTHWHILE * self.work;
+        let narrowed = work(&optimise(self.narrowing.narrowed(&wanted))) + work(&self.counts());
+        let is_worthwhile = narrowed < WORTHWHILE * self.work;
         let wanted = is_worthwhile.then_some(wanted);
         let is_new = self.capacities != wanted;
         self.capacities = wanted;

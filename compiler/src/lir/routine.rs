@@ -109,6 +109,8 @@ pub struct Rows {
     pub count: usize,
     /// The length of a row.
     pub rest: usize,
+    /// Whether all tables have the same numbers, which then are there once: `index [count]`.
+    pub shared: bool,
 }
 
 /// The length and type of an operand or a result.
@@ -139,8 +141,9 @@ impl Task {
                 [windows.sizes(), vec![out_channels, groups, phase as usize]].concat()
             }
             Task::Pool(_, windows) => windows.sizes(),
-            Task::Gather(Rows { batch, n, count, rest }, _) | Task::Scatter(Rows { batch, n, count, rest }) => {
-                vec![batch, n, count, rest]
+            Task::Gather(Rows { batch, n, count, rest, shared }, _)
+            | Task::Scatter(Rows { batch, n, count, rest, shared }) => {
+                vec![batch, n, count, rest, usize::from(shared)]
             }
             Task::TopK { rows, n, k } => vec![rows, n, k],
             Task::CumSum { outer, n, inner, reverse } => vec![outer, n, inner, usize::from(reverse)],
@@ -156,8 +159,8 @@ impl Task {
         };
         let pool = |pool| Windows::from_sizes(sizes).map(|(windows, _)| Task::Pool(pool, windows));
         let rows = || {
-            let [batch, n, count, rest] = *sizes else { return None };
-            Some(Rows { batch, n, count, rest })
+            let [batch, n, count, rest, shared] = *sizes else { return None };
+            Some(Rows { batch, n, count, rest, shared: shared > 0 })
         };
         match (name, sizes) {
             ("conv", _) => conv(ConvRole::Forward),
@@ -192,8 +195,8 @@ impl Task {
             Task::Pool(Pool::Sum | Pool::Max, windows) => vec![f32(windows.input_len())],
             Task::Pool(Pool::Unpool, windows) => vec![f32(windows.output_len())],
             Task::Pool(Pool::UnpoolMax, windows) => vec![f32(windows.input_len()), f32(windows.output_len())],
-            Task::Gather(rows, dtype) => vec![(rows.table(), dtype), (rows.batch * rows.count, DType::I32)],
-            Task::Scatter(rows) => vec![f32(rows.picked()), (rows.batch * rows.count, DType::I32)],
+            Task::Gather(rows, dtype) => vec![(rows.table(), dtype), (rows.indices(), DType::I32)],
+            Task::Scatter(rows) => vec![f32(rows.picked()), (rows.indices(), DType::I32)],
             Task::TopK { rows, n, .. } => vec![f32(rows * n)],
             Task::CumSum { outer, n, inner, .. } => vec![f32(outer * n * inner)],
         }
@@ -347,11 +350,16 @@ impl Conv {
 impl Rows {
     /// As the runtime has it.
     pub fn shape(&self) -> TableShape {
-        TableShape { batch: self.batch, rows: self.n, indices: self.count, width: self.rest }
+        TableShape { batch: self.batch, rows: self.n, indices: self.count, width: self.rest, shared: self.shared }
     }
 
     fn table(&self) -> usize {
         self.batch * self.n * self.rest
+    }
+
+    /// How many numbers of rows are in memory.
+    fn indices(&self) -> usize {
+        if self.shared { self.count } else { self.batch * self.count }
     }
 
     fn picked(&self) -> usize {

@@ -42,17 +42,11 @@ const fn reduced(programs: &'static str, batches: &'static [&'static str], sets:
 /// It halves images five times, so that they can't be smaller than those of CIFAR-10.
 const WIDE: &str = "vgg16";
 
-/// What an unoptimised interpreter checks in seconds.
-const QUICK: [&str; 2] = ["competing_branches", "ptb_lstm_masks"];
-
 #[test]
 fn every_derivative_agrees() {
     let [narrow, wide] = [8, 32].map(|side| Copy::new(Data::Small { side }));
     for path in narrow.programs() {
         let name = name_of(&path);
-        if cfg!(debug_assertions) && !QUICK.contains(&name.as_str()) {
-            continue;
-        }
         let started = std::time::Instant::now();
         let form = REDUCED.iter().find(|form| name.starts_with(form.programs)).expect("the last one fits");
         check(&if form.programs == WIDE { wide.program(&name) } else { path }, form);

@@ -19,9 +19,17 @@ pub struct TableShape {
     pub indices: usize,
     /// Numbers in a row.
     pub width: usize,
+    /// Whether all tables have the same indices, which then stand in memory once.
+    pub shared: bool,
 }
 
 impl TableShape {
+    /// Where the index stands that a row of what is picked has.
+    #[inline(always)]
+    fn index_of(&self, position: usize) -> usize {
+        if self.shared { position % self.indices } else { position }
+    }
+
     /// How many positions [`gather`] has: the rows of its result.
     pub fn gather_extent(&self) -> usize {
         self.batch * self.indices
@@ -69,13 +77,13 @@ impl SumShape {
     }
 }
 
-/// From a table `[batch, rows, width]` of 32-bit numbers of any type and indices `[batch, indices]` the rows asked for,
+/// From a table `[batch, rows, width]` of 32-bit numbers of any type and indices `[batch, indices]` (or, shared, `[indices]`) the rows asked for,
 /// `[batch, indices, width]`; an index outside of the table gives zeros. The work buffer is not used.
 pub fn gather(isa: Isa) -> Routine<TableShape> {
     built::<Gather>(isa)
 }
 
-/// From values `[batch, indices, width]` and indices `[batch, indices]` a table `[batch, rows, width]`: each row is the
+/// From values `[batch, indices, width]` and indices `[batch, indices]` (or, shared, `[indices]`) a table `[batch, rows, width]`: each row is the
 /// sum of the values whose index it has, in their order. What has an index outside of the table is dropped. The work
 /// buffer is not used.
 pub fn scatter(isa: Isa) -> Routine<TableShape> {
@@ -107,11 +115,16 @@ impl Body for Gather {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &TableShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.gather_extent());
+        if s.width == 1 {
+            // SAFETY: the caller's promise.
+            unsafe { gather_numbers(s, args) };
+            return;
+        }
         for position in args.first..args.last {
             // SAFETY: an index, and a row of the result, which nobody else writes. Numbers are only moved, as bits.
             let (index, to) = unsafe {
                 let to = args.to.cast::<u32>().add(position * s.width);
-                (*args.b.cast::<i32>().add(position), std::slice::from_raw_parts_mut(to, s.width))
+                (*args.b.cast::<i32>().add(s.index_of(position)), std::slice::from_raw_parts_mut(to, s.width))
             };
             match row(index, s.rows) {
                 Some(row) => {
@@ -122,6 +135,31 @@ impl Body for Gather {
                 None => to.fill(0),
             }
         }
+    }
+}
+
+/// [`Gather`] of rows of one number, table by table.
+///
+/// # Safety
+///
+/// As for [`Routine`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn gather_numbers(s: &TableShape, args: Args) {
+    let mut position = args.first;
+    while position < args.last {
+        let (table, first) = (position / s.indices, position % s.indices);
+        let count = (s.indices - first).min(args.last - position);
+        // SAFETY: a table, the indices from this one on, and as many elements of the result. Numbers are only moved, as bits.
+        let (numbers, indices, to) = unsafe {
+            let numbers = std::slice::from_raw_parts(args.a.cast::<u32>().add(table * s.rows), s.rows);
+            let indices = std::slice::from_raw_parts(args.b.cast::<i32>().add(s.index_of(position)), count);
+            (numbers, indices, std::slice::from_raw_parts_mut(args.to.cast::<u32>().add(position), count))
+        };
+        for (to, index) in to.iter_mut().zip(indices) {
+            *to = row(*index, s.rows).map_or(0, |row| numbers[row]);
+        }
+        position += count;
     }
 }
 
@@ -139,7 +177,7 @@ impl Body for Scatter {
         let tables = args.first / s.rows.max(1)..args.last.div_ceil(s.rows.max(1));
         for at in tables.start * s.indices..tables.end * s.indices {
             // SAFETY: an index.
-            let index = unsafe { *args.b.cast::<i32>().add(at) };
+            let index = unsafe { *args.b.cast::<i32>().add(s.index_of(at)) };
             let place = row(index, s.rows).map(|row| at / s.indices * s.rows + row);
             let Some(place) = place.filter(|place| (args.first..args.last).contains(place)) else { continue };
             // SAFETY: a row of values.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use spnc_runtime::data::{DataError, Fault};
 use spnc_runtime::store::Origin;
 
-use crate::cli::evaluator::{self, Evaluator};
+use crate::cli::evaluator::{self, Evaluator, Form, Kernels};
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::source::{Setting, Source};
@@ -34,12 +34,14 @@ impl Setup {
     /// What a run folder remembers: constants by name, options by the name that they have on the command line.
     pub fn settings(&self) -> IndexMap<String, String> {
         let constants = self.source.set.iter().map(|set| (set.name.clone(), set.value.clone()));
-        let evaluator = self.evaluator.evaluator.to_possible_value().map(|value| value.get_name().to_owned());
+        let evaluator::Choice { evaluator, kernels, forms, threads: _ } = self.evaluator;
         let options = [
             ("--epochs", self.epochs.map(|epochs| epochs.to_string())),
             ("--limit", self.limit.map(|limit| limit.to_string())),
             ("--init", self.init.as_ref().map(|path| path.display().to_string())),
-            ("--evaluator", evaluator),
+            ("--evaluator", name(evaluator)),
+            ("--kernels", name(kernels)),
+            ("--forms", name(forms)),
         ];
         let options = options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         constants.chain(options).collect()
@@ -61,15 +63,27 @@ impl Setup {
         let set = constants.map(|(name, value)| Setting { name: name.clone(), value: value.clone() }).collect();
         let data = data.iter().chain(&origin.folders).cloned().collect();
         let evaluator = option(folder, origin, "--evaluator", |text| Evaluator::from_str(text, false).ok())?;
+        let kernels = option(folder, origin, "--kernels", |text| Kernels::from_str(text, false).ok())?;
+        let forms = option(folder, origin, "--forms", |text| Form::from_str(text, false).ok())?;
         Ok(Setup {
             source: Source { file: folder.join(&origin.program), set, data },
-            evaluator: evaluator::Choice { evaluator: evaluator.unwrap_or(Evaluator::Jit), threads },
+            evaluator: evaluator::Choice {
+                evaluator: evaluator.unwrap_or(Evaluator::Jit),
+                threads,
+                kernels: kernels.unwrap_or(Kernels::Native),
+                forms: forms.unwrap_or(Form::Live),
+            },
             epochs: option(folder, origin, "--epochs", |text| text.parse().ok())?,
             limit: option(folder, origin, "--limit", |text| text.parse().ok())?,
             seed: Some(origin.seed),
             init: option(folder, origin, "--init", |text| Some(PathBuf::from(text)))?,
         })
     }
+}
+
+/// How a choice is written on the command line.
+fn name(choice: impl ValueEnum) -> Option<String> {
+    choice.to_possible_value().map(|value| value.get_name().to_owned())
 }
 
 fn option<T>(

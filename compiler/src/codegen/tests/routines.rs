@@ -52,8 +52,8 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn rows()(batch in 1usize..3, n in 1usize..12, count in 1usize..9, rest in 1usize..20) -> Rows {
-        Rows { batch, n, count, rest }
+    fn rows()(batch in 1usize..3, n in 1usize..12, count in 1usize..9, rest in 1usize..20, shared in any::<bool>()) -> Rows {
+        Rows { batch, n, count, rest, shared }
     }
 }
 

@@ -92,8 +92,8 @@ fn run_pool(pool: Pool, windows: &Windows, from: &[&[u32]], to: &mut [u32]) {
 
 /// Calls `visit` with the row of the table and the row that is picked, for each index inside.
 fn each_row(rows: &Rows, index: &[u32], mut visit: impl FnMut(usize, usize)) {
-    for (position, row) in index.iter().enumerate() {
-        let row = row.cast_signed();
+    for position in 0..rows.batch * rows.count {
+        let row = index[if rows.shared { position % rows.count } else { position }].cast_signed();
         if row >= 0 && (row as usize) < rows.n {
             visit(position / rows.count * rows.n + row as usize, position);
         }

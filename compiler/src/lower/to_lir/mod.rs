@@ -264,7 +264,8 @@ impl<'a> FuncLowering<'a> {
 
     fn routines(&mut self, value: Value) -> Vec<Call> {
         let tasks = task::all(&self.plan.func, value);
-        let from = self.plan.func.def(value).op.operands().into_iter().map(|operand| self.run_of(operand)).collect();
+        let operands = product::routine_operands(&self.plan.func, value);
+        let from = operands.into_iter().map(|operand| self.run_of(operand)).collect();
         let room = tasks.iter().map(Task::work_len).max().filter(|len| *len > 0);
         let work = room.map(|len| self.room(value, len));
         let to = self.place(value);

@@ -4,6 +4,7 @@ use spnc_runtime::kernels::conv::Phase;
 
 use crate::lir::Task;
 use crate::lir::routine::{Conv, Pool, Rows, Windows};
+use crate::pass::fuse::product;
 use crate::tir::{Func, Op, Value};
 use crate::window::{ConvRole, Pooling, Window};
 
@@ -40,9 +41,12 @@ pub fn of(func: &Func, value: Value) -> Task {
         Op::Unpool(window, a) => Task::Pool(Pool::Unpool, windows(*window, to, shape(*a))),
         Op::UnpoolMax { window, ct, .. } => Task::Pool(Pool::UnpoolMax, windows(*window, to, shape(*ct))),
         Op::Gather { batch, table, index } => {
-            Task::Gather(rows(*batch, shape(*table), shape(*index)), super::dtype(func.ty(*table).dtype))
+            let rows = rows(*batch, shape(*table), shape(*index));
+            Task::Gather(Rows { shared: is_shared(func, value), ..rows }, super::dtype(func.ty(*table).dtype))
         }
-        Op::Scatter { batch, index, .. } => Task::Scatter(rows(*batch, to, shape(*index))),
+        Op::Scatter { batch, index, .. } => {
+            Task::Scatter(Rows { shared: is_shared(func, value), ..rows(*batch, to, shape(*index)) })
+        }
         Op::TopK(_, k) => {
             let n = to[to.len() - 1];
             Task::TopK { rows: func.ty(value).len() / n, n, k: *k }
@@ -86,5 +90,11 @@ fn rows(batch: usize, table: &[usize], index: &[usize]) -> Rows {
         n: table[batch],
         count: size(&index[batch..]),
         rest: size(&table[batch + 1..]),
+        shared: false,
     }
+}
+
+/// Whether the numbers of rows are the same for the whole batch, so that they are read once.
+fn is_shared(func: &Func, value: Value) -> bool {
+    product::routine_operands(func, value) != func.def(value).op.operands()
 }

@@ -203,7 +203,8 @@ impl Choice<'_> {
             }
             if matches!(op, Op::Quantile(..)) || is_routine(op) {
                 self.mark(value);
-                op.operands().into_iter().for_each(|operand| self.mark(product::run(self.func, operand).0));
+                let operands = product::routine_operands(self.func, value);
+                operands.into_iter().for_each(|operand| self.mark(product::run(self.func, operand).0));
             }
             if let Op::Concat(parts, _) = op {
                 self.mark(value);
@@ -287,7 +288,7 @@ impl Choice<'_> {
             return Ok(self.call(value, Kind::Join, parts));
         }
         if is_routine(&def.op) {
-            return Ok(self.call(value, Kind::Routine, &def.op.operands()));
+            return Ok(self.call(value, Kind::Routine, &product::routine_operands(self.func, value)));
         }
         if let Op::Contract(..) = &def.op {
             let product = product::of(self.func, value);

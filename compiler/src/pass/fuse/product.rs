@@ -99,6 +99,19 @@ pub fn run(func: &Func, value: Value) -> (Value, usize) {
     if neighbours { (below, start) } else { (base(func, value), 0) }
 }
 
+/// What a routine reads to compute a value: numbers of rows that are the same for the whole batch are read once.
+pub fn routine_operands(func: &Func, value: Value) -> Vec<Value> {
+    let op = &func.def(value).op;
+    let mut operands = op.operands();
+    if let Op::Gather { batch, index, .. } | Op::Scatter { batch, index, .. } = op
+        && let Op::Broadcast(list, dims) = &func.def(*index).op
+        && dims.iter().copied().eq(*batch..func.ty(*index).rank())
+    {
+        operands[1] = *list;
+    }
+    operands
+}
+
 /// The value below reshapes: the same elements in the same order.
 pub fn base(func: &Func, value: Value) -> Value {
     if let Op::Reshape(a) = &func.def(value).op { base(func, *a) } else { value }

@@ -3,12 +3,21 @@
 use crate::tir::{Func, Op, Value};
 use crate::window::ConvRole;
 
-/// Multiplications of products, and elements of everything else.
+/// What an element of a result costs, in multiplications of a product: it goes through memory.
+const ELEMENT: f64 = 4.0;
+
+/// What a number costs that is picked by itself.
+const PICKED: f64 = 40.0;
+
+/// Rows of fewer numbers are picked one by one.
+const SHORT: usize = 8;
+
+/// Multiplications of products, and what everything else costs in terms of them.
 pub fn work(func: &Func) -> f64 {
     func.values().map(|value| work_of(func, value)).sum()
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "all but products cost what they write")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others cost what they write")]
 fn work_of(func: &Func, value: Value) -> f64 {
     let def = func.def(value);
     let len = def.ty.len() as f64;
@@ -29,6 +38,16 @@ fn work_of(func: &Func, value: Value) -> f64 {
             let [weights, out] = [weights, out].map(|value| func.ty(value));
             weights.len() as f64 / *groups as f64 * out.len() as f64 / (out.shape[3] / groups) as f64
         }
-        _ => len,
+        Op::Gather { index, .. } => len * picked(&def.ty.shape[func.ty(*index).rank()..]),
+        Op::Scatter { values, index, .. } => {
+            let values = func.ty(*values);
+            ELEMENT * len + values.len() as f64 * picked(&values.shape[func.ty(*index).rank()..])
+        }
+        _ => ELEMENT * len,
     }
+}
+
+/// What an element of a row of these axes costs.
+fn picked(row: &[usize]) -> f64 {
+    if row.iter().product::<usize>() < SHORT { PICKED } else { ELEMENT }
 }

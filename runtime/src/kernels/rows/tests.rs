@@ -24,11 +24,16 @@ fn bits(index: &[i32]) -> Vec<f32> {
 }
 
 fn tables() -> impl Strategy<Value = (TableShape, Vec<i32>)> {
-    let sizes = (1usize..4, 1usize..12, 0usize..20, prop_oneof![Just(1usize), 2usize..40]);
-    sizes.prop_flat_map(|(batch, rows, indices, width)| {
-        let index = prop::collection::vec(-2..rows as i32 + 2, batch * indices);
-        index.prop_map(move |index| (TableShape { batch, rows, indices, width }, index))
+    let sizes = (1usize..4, 1usize..12, 0usize..20, prop_oneof![Just(1usize), 2usize..40], any::<bool>());
+    sizes.prop_flat_map(|(batch, rows, indices, width, shared)| {
+        let index = prop::collection::vec(-2..rows as i32 + 2, if shared { indices } else { batch * indices });
+        index.prop_map(move |index| (TableShape { batch, rows, indices, width, shared }, index))
     })
+}
+
+/// The indices of each table.
+fn every_index(shape: &TableShape, index: &[i32]) -> Vec<i32> {
+    if shape.shared { index.repeat(shape.batch) } else { index.to_vec() }
 }
 
 /// What the definition of [`top_k`] says, by sorting.
@@ -50,23 +55,23 @@ fn element() -> impl Strategy<Value = f32> {
 proptest! {
     #[test]
     fn rows_are_gathered((shape, index) in tables(), margin in 0usize..20, cuts in 1i32..1000) {
-        let TableShape { batch, rows, indices, width } = shape;
+        let TableShape { batch, rows, indices, width, .. } = shape;
         let table = Tensor::random(0, 0, batch * rows * width);
         let row = |(at, index): (usize, &i32)| match usize::try_from(*index) {
             Ok(row) if row < rows => table.content()[(at / indices * rows + row) * width..][..width].to_vec(),
             _ => vec![0.0; width],
         };
-        let expected: Vec<f32> = index.iter().enumerate().flat_map(row).collect();
+        let expected: Vec<f32> = every_index(&shape, &index).iter().enumerate().flat_map(row).collect();
         let call = call(margin, table.content(), &bits(&index), expected.len());
         check(&call, gather, &shape, shape.gather_extent(), cuts, &expected);
     }
 
     #[test]
     fn rows_are_scattered((shape, index) in tables(), margin in 0usize..20, cuts in 1i32..1000) {
-        let TableShape { batch, rows, indices, width } = shape;
-        let values = Tensor::random(0, 0, index.len() * width);
+        let TableShape { batch, rows, indices, width, .. } = shape;
+        let values = Tensor::random(0, 0, batch * indices * width);
         let mut expected = vec![0.0; batch * rows * width];
-        for (at, index) in index.iter().enumerate().filter(|(_, index)| (0..rows as i32).contains(index)) {
+        for (at, index) in every_index(&shape, &index).iter().enumerate().filter(|(_, index)| (0..rows as i32).contains(index)) {
             let row = at / indices * rows + *index as usize;
             (0..width).for_each(|i| expected[row * width + i] += values.content()[at * width + i]);
         }
