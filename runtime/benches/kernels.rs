@@ -1,5 +1,5 @@
 //! The kernels below compiled programs, one thread: elementary functions by the block, draws, products, quantiles,
-//! convolutions, pooling, rows of tables.
+//! convolutions, pooling, rows of tables, products with scattered zeros.
 //!
 //! What a convolution reaches is to be compared with `peak`, a chain of nothing but fused multiply-adds on the widest
 //! vectors, measured in the same run: both count a multiplication and an addition as two elements.
@@ -16,6 +16,8 @@ use spnc_runtime::kernels::lanes::{self, Function};
 use spnc_runtime::kernels::pooling::{self, PoolShape, Pooling};
 use spnc_runtime::kernels::quantile::quantile;
 use spnc_runtime::kernels::rows::{self, TableShape};
+use spnc_runtime::kernels::sparse::{self, SparseShape};
+use spnc_runtime::kernels::turn::{TurnShape, turn};
 use spnc_runtime::kernels::{Isa, LANES};
 use spnc_runtime::random::fill_uniform;
 
@@ -23,6 +25,32 @@ fn numbers(len: usize) -> Vec<f32> {
     let mut row = vec![0.0; len];
     fill_uniform(1, 2, 3, 0, &mut row);
     row
+}
+
+/// `len` numbers from a cache line's start on, as compiled programs have their tensors, with room before and behind.
+struct Aligned(Vec<f32>);
+
+impl Aligned {
+    fn numbers(len: usize) -> Aligned {
+        Aligned::of(&numbers(len))
+    }
+
+    fn of(content: &[f32]) -> Aligned {
+        let mut row = vec![0.0; content.len() + 16];
+        let start = row.as_ptr().align_offset(64);
+        row[start..][..content.len()].copy_from_slice(content);
+        Aligned(row)
+    }
+
+    fn start(&mut self) -> *mut f32 {
+        let start = self.0.as_ptr().align_offset(64);
+        self.0[start..].as_mut_ptr()
+    }
+}
+
+/// The operands of a routine that reads two.
+fn read([a, b]: [&[f32]; 2]) -> [*const f32; 3] {
+    [a.as_ptr(), b.as_ptr(), std::ptr::null()]
 }
 
 #[expect(unsafe_code, reason = "calls routines")]
@@ -173,9 +201,7 @@ fn convolutions(c: &mut Criterion) {
                     for phase in Phase::ALL {
                         let (routine, extent) = (conv::routine(role, phase, Isa::best()), shape.extent(role, phase));
                         // SAFETY: the vectors are as large as the shape says.
-                        unsafe {
-                            routine(&shape, a.as_ptr(), b.as_ptr(), to.as_mut_ptr(), work.as_mut_ptr(), 0, extent)
-                        };
+                        unsafe { routine(&shape, &read([a, b]), to.as_mut_ptr(), work.as_mut_ptr(), 0, extent) };
                     }
                 });
             });
@@ -219,7 +245,7 @@ fn pooling_of(group: &mut BenchmarkGroup<'_, WallTime>, size: usize, channels: u
         let _ = group.bench_function(format!("{pooling:?}, {channels} channels"), |bench| {
             // SAFETY: the vectors are as large as the shape says.
             bench.iter(|| unsafe {
-                routine(&shape, a.as_ptr(), y.as_ptr(), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+                routine(&shape, &read([a, &y]), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
             });
         });
     }
@@ -240,12 +266,94 @@ fn tables(c: &mut Criterion) {
         let _ = group.bench_function(name, |bench| {
             // SAFETY: the vectors are as large as the shape says.
             bench.iter(|| unsafe {
-                routine(&shape, a.as_ptr(), index.as_ptr(), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+                routine(&shape, &read([a, &index]), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
             });
         });
     }
     group.finish();
 }
 
-criterion_group!(benches, peak, functions, products, quantiles, convolutions, poolings, tables);
+/// A pattern whose share of non-zeros is a percentage, and its shape.
+fn scattered([rows, columns, batch]: [usize; 3], percent: f32) -> (SparseShape, Vec<f32>) {
+    let chances = numbers(rows * columns);
+    let is_kept = |row: &usize, column: &usize| chances[row * columns + column] < percent / 100.0;
+    let (mut starts, mut kept) = (vec![0], vec![]);
+    for row in 0..rows {
+        kept.extend((0..columns).filter(|column| is_kept(&row, column)));
+        starts.push(kept.len());
+    }
+    let shape = SparseShape { rows, columns, non_zeros: kept.len(), batch, is_ordered: false };
+    (shape, starts.into_iter().chain(kept).map(|i| f32::from_bits(i as u32)).collect())
+}
+
+/// Throughput counts what the non-zeros need. Where the dense product takes as long as one of these is the break-even.
+fn scattered_products(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scattered");
+    let _ = group.sample_size(20);
+    for sizes in [[300, 784, 64], [784, 300, 64], [100, 300, 64], [300, 784, 256]] {
+        let [rows, columns, batch] = sizes;
+        let mut tensors = [rows * columns, columns * batch, rows * batch].map(Aligned::numbers);
+        let [a, x, y] = tensors.each_mut().map(Aligned::start);
+        let by_row = |start, row| Operand { start, row, col: 1 };
+        let [w, b, result] = [by_row(a, columns), by_row(x, batch), by_row(y, batch)];
+        let _ = group.throughput(Throughput::Elements(2 * (rows * columns * batch) as u64));
+        let _ = group.bench_function(format!("{rows}x{columns}, batch {batch}, dense"), |bench| {
+            #[expect(unsafe_code, reason = "calls the kernel")]
+            // SAFETY: three vectors as large as the matrices.
+            bench.iter(|| unsafe { product([rows, batch, columns], w, b, result, Before::Dropped) });
+        });
+        for percent in [5.0, 10.0, 20.0, 40.0] {
+            scattered_products_of(&mut group, sizes, percent);
+        }
+    }
+    group.finish();
+}
+
+#[expect(unsafe_code, reason = "calls routines")]
+fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize; 3], percent: f32) {
+    let [rows, columns, batch] = sizes;
+    let (shape, pattern) = scattered(sizes, percent);
+    let mut tensors = [shape.non_zeros, columns * batch, rows * batch].map(Aligned::numbers);
+    let ([values, x, y], mut pattern) = (tensors.each_mut().map(Aligned::start), Aligned::of(&pattern));
+    let _ = group.throughput(Throughput::Elements(2 * (shape.non_zeros * batch) as u64));
+    for (name, routine, a, b, to) in [
+        ("product", sparse::product(Isa::best()), values, x, y),
+        ("sampled", sparse::sampled(Isa::best()), y, x, values),
+    ] {
+        let from = [a.cast_const(), b, pattern.start()];
+        let _ = group.bench_function(format!("{rows}x{columns}, batch {batch}, {percent} %, {name}"), |bench| {
+            // SAFETY: the vectors are as large as the shape says, and the pattern is one of its.
+            bench.iter(|| unsafe { routine(&shape, &from, to, std::ptr::null_mut(), 0, rows) });
+        });
+    }
+}
+
+#[expect(unsafe_code, reason = "calls routines")]
+fn turning(c: &mut Criterion) {
+    let shape = TurnShape { rows: 64, columns: 784 };
+    let len = shape.rows * shape.columns;
+    let mut tensors = [len; 2].map(Aligned::numbers);
+    let [from, to] = tensors.each_mut().map(Aligned::start);
+    let mut group = c.benchmark_group("turn");
+    let _ = group.throughput(Throughput::Bytes(8 * len as u64));
+    let _ = group.bench_function("64x784", |bench| {
+        let from = [from.cast_const(), std::ptr::null(), std::ptr::null()];
+        // SAFETY: the vectors are as large as the shape says.
+        bench.iter(|| unsafe { turn(Isa::best())(&shape, &from, to, std::ptr::null_mut(), 0, shape.extent()) });
+    });
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    peak,
+    functions,
+    products,
+    quantiles,
+    convolutions,
+    poolings,
+    tables,
+    scattered_products,
+    turning
+);
 criterion_main!(benches);

@@ -12,7 +12,7 @@ use crate::lir::routine::runtime_role;
 /// A routine and where its operands, its result and its room to work in are.
 pub(super) struct Bound {
     pub code: Code,
-    pub from: [*const f32; 2],
+    pub from: [*const f32; 3],
     pub to: *mut f32,
     pub work: *mut f32,
 }
@@ -50,15 +50,15 @@ impl Bound {
     /// As for [`Routine`].
     #[expect(unsafe_code, reason = "calls a routine over memory that the compiler has planned")]
     pub unsafe fn run(&self, first: usize, last: usize) {
-        let Bound { code, from: [a, b], to, work } = self;
+        let Bound { code, from, to, work } = self;
         // SAFETY: the caller's promise.
         unsafe {
             match code {
-                Code::Conv(routine, shape) => routine(shape, *a, *b, *to, *work, first, last),
-                Code::Pool(routine, shape) => routine(shape, *a, *b, *to, *work, first, last),
-                Code::Rows(routine, shape) => routine(shape, *a, *b, *to, *work, first, last),
-                Code::TopK(routine, shape) => routine(shape, *a, *b, *to, *work, first, last),
-                Code::CumSum(routine, shape) => routine(shape, *a, *b, *to, *work, first, last),
+                Code::Conv(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::Pool(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::Rows(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::TopK(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::CumSum(routine, shape) => routine(shape, from, *to, *work, first, last),
             }
         }
     }

@@ -138,7 +138,7 @@ impl Resolver<'_> {
     fn routine(&self, routine: &lir::Routine) -> Work {
         let from = |index: usize| routine.from.get(index).map_or(std::ptr::null_mut(), |from| self.place(*from));
         let work = routine.work.map_or(std::ptr::null_mut(), |work| self.place(work));
-        let from = [from(0).cast_const(), from(1).cast_const()];
+        let from = [0, 1, 2].map(|index| from(index).cast_const());
         Work::Routine(Bound { code: Code::of(&routine.task, self.isa), from, to: self.place(routine.to), work })
     }
 

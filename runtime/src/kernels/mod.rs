@@ -14,8 +14,10 @@ pub mod pooling;
 pub mod quantile;
 mod routine;
 pub mod rows;
+pub mod sparse;
 #[cfg(test)]
 mod testing;
+pub mod turn;
 mod vector;
 
 pub use routine::Routine;

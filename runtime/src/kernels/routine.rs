@@ -5,8 +5,8 @@ use super::Isa;
 use super::vector::{Avx2, Avx512};
 use super::vector::{Plain, Vector};
 
-/// A routine over tensors: what it computes follows from a shape; it reads the tensors at the first two pointers (some
-/// routines read one only), writes the one at the third, uses the work buffer at the fourth, and does the positions
+/// A routine over tensors: what it computes follows from a shape; it reads the tensors at up to three pointers (most
+/// routines need fewer), writes the one at the next, uses the work buffer at the last, and does the positions
 /// from the first number to the second, exclusive, of an extent. Any cut of the extent into ranges, done in any order
 /// or at the same time, gives the same bits.
 ///
@@ -15,13 +15,14 @@ use super::vector::{Plain, Vector};
 /// The shape is consistent. The pointers that are used lead to as many numbers as it says, all of them initialised; the
 /// tensors that are read overlap with nothing that is written; nobody else touches what this call writes. The range
 /// lies within the extent. The machine has the instruction set that the routine was asked for.
-pub type Routine<Shape> = unsafe extern "C" fn(&Shape, *const f32, *const f32, *mut f32, *mut f32, usize, usize);
+pub type Routine<Shape> = unsafe extern "C" fn(&Shape, &[*const f32; 3], *mut f32, *mut f32, usize, usize);
 
 /// What a call of a routine is given beside its shape.
 #[derive(Clone, Copy)]
 pub(super) struct Args {
     pub a: *const f32,
     pub b: *const f32,
+    pub c: *const f32,
     pub to: *mut f32,
     pub work: *mut f32,
     pub first: usize,
@@ -61,15 +62,15 @@ pub(super) fn built<B: Body>(isa: Isa) -> Routine<B::Shape> {
 #[expect(unsafe_code, reason = "compiled programs pass pointers")]
 unsafe extern "C" fn portable<B: Body>(
     shape: &B::Shape,
-    a: *const f32,
-    b: *const f32,
+    from: &[*const f32; 3],
     to: *mut f32,
     work: *mut f32,
     first: usize,
     last: usize,
 ) {
+    let [a, b, c] = *from;
     // SAFETY: the same promise.
-    unsafe { B::run::<Plain>(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Plain>(shape, Args { a, b, c, to, work, first, last }) }
 }
 
 /// # Safety
@@ -80,15 +81,15 @@ unsafe extern "C" fn portable<B: Body>(
 #[expect(unsafe_code, reason = "compiled programs pass pointers")]
 unsafe extern "C" fn avx2<B: Body>(
     shape: &B::Shape,
-    a: *const f32,
-    b: *const f32,
+    from: &[*const f32; 3],
     to: *mut f32,
     work: *mut f32,
     first: usize,
     last: usize,
 ) {
+    let [a, b, c] = *from;
     // SAFETY: the same promise.
-    unsafe { B::run::<Avx2>(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Avx2>(shape, Args { a, b, c, to, work, first, last }) }
 }
 
 /// # Safety
@@ -99,13 +100,13 @@ unsafe extern "C" fn avx2<B: Body>(
 #[expect(unsafe_code, reason = "compiled programs pass pointers")]
 unsafe extern "C" fn avx512<B: Body>(
     shape: &B::Shape,
-    a: *const f32,
-    b: *const f32,
+    from: &[*const f32; 3],
     to: *mut f32,
     work: *mut f32,
     first: usize,
     last: usize,
 ) {
+    let [a, b, c] = *from;
     // SAFETY: the same promise.
-    unsafe { B::run::<Avx512>(shape, Args { a, b, to, work, first, last }) }
+    unsafe { B::run::<Avx512>(shape, Args { a, b, c, to, work, first, last }) }
 }

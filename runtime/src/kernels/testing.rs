@@ -53,14 +53,28 @@ pub struct Call {
 
 impl Call {
     /// Runs a routine over its whole extent, cut into pieces of random lengths in a random order.
-    #[expect(unsafe_code, reason = "calls a routine")]
     pub fn run<Shape>(&mut self, routine: Routine<Shape>, shape: &Shape, extent: usize, cuts: i32) {
+        self.run_with(&mut Tensor::new(0, &[]), routine, shape, extent, cuts);
+    }
+
+    /// [`Call::run`] for a routine that reads a third operand.
+    #[expect(unsafe_code, reason = "calls a routine")]
+    pub fn run_with<Shape>(
+        &mut self,
+        c: &mut Tensor,
+        routine: Routine<Shape>,
+        shape: &Shape,
+        extent: usize,
+        cuts: i32,
+    ) {
         for (first, last) in pieces(extent, cuts) {
-            let [a, b, to, work] = [&mut self.a, &mut self.b, &mut self.to, &mut self.work].map(Tensor::start);
+            let from = [&mut self.a, &mut self.b, &mut *c].map(|tensor| tensor.start().cast_const());
+            let [to, work] = [&mut self.to, &mut self.work].map(Tensor::start);
             // SAFETY: the tensors are as large as the shape says and apart from each other; the range lies in the
             // extent, and the instruction set is one of those available.
-            unsafe { routine(shape, a, b, to, work, first, last) };
+            unsafe { routine(shape, &from, to, work, first, last) };
         }
+        assert!(c.margins_are_whole(), "something was written beyond c");
         for (tensor, name) in [(&self.a, "a"), (&self.b, "b"), (&self.to, "to"), (&self.work, "work")] {
             assert!(tensor.margins_are_whole(), "something was written beyond {name}");
         }

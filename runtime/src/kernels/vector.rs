@@ -18,6 +18,12 @@ pub(super) trait Vector: Copy {
     /// `self · factor + sum`, rounded once where the instruction set has it.
     fn mul_add(self, factor: Self, sum: Self) -> Self;
 
+    /// The sum of each number of one vector and that of the other.
+    fn add(self, other: Self) -> Self;
+
+    /// The sum of the numbers of each vector.
+    fn totals(of: [Self; 4]) -> [f32; 4];
+
     /// The first `count` numbers; all of them for a larger one.
     fn mask(count: usize) -> Self::Mask;
 
@@ -37,9 +43,26 @@ pub(super) trait Vector: Copy {
 
     /// # Safety
     ///
+    /// [`Self::LEN`] numbers can be written.
+    #[expect(unsafe_code, reason = "writes memory")]
+    unsafe fn store(self, to: *mut f32);
+
+    /// Some machines do this in microcode: whole vectors are better written by [`Vector::store`].
+    ///
+    /// # Safety
+    ///
     /// The numbers that the mask means can be written.
     #[expect(unsafe_code, reason = "writes memory")]
     unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask);
+
+    /// Turns a square of as many rows as a vector has numbers: row `i` of `to` becomes column `i` of `from`. Both have
+    /// their rows the second number of elements apart.
+    ///
+    /// # Safety
+    ///
+    /// The square can be read at the first pointer and written at the second; they do not overlap.
+    #[expect(unsafe_code, reason = "reads and writes memory")]
+    unsafe fn turn(from: (*const f32, usize), to: (*mut f32, usize));
 }
 
 /// Vectors of 128 bits, which every 64-bit machine has in some form; products are rounded before they are added.
@@ -59,6 +82,16 @@ impl Vector for Plain {
     #[inline(always)]
     fn mul_add(self, factor: Plain, sum: Plain) -> Plain {
         Plain(std::array::from_fn(|lane| self.0[lane] * factor.0[lane] + sum.0[lane]))
+    }
+
+    #[inline(always)]
+    fn add(self, other: Plain) -> Plain {
+        Plain(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    fn totals(of: [Plain; 4]) -> [f32; 4] {
+        of.map(|Plain([a, b, c, d])| (a + b) + (c + d))
     }
 
     #[inline(always)]
@@ -88,14 +121,33 @@ impl Vector for Plain {
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "writes memory")]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) };
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "writes memory")]
     unsafe fn store_masked(self, to: *mut f32, mask: usize) {
         if mask == 4 {
             // SAFETY: the caller's promise.
-            unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) };
+            unsafe { self.store(to) };
             return;
         }
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(to, mask) }.copy_from_slice(&self.0[..mask]);
+    }
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads and writes memory")]
+    unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
+        // SAFETY: the rows of the square.
+        let rows: [Plain; 4] = std::array::from_fn(|row| unsafe { Plain::load(from.add(row * pitch)) });
+        for lane in 0..4 {
+            let column = Plain(rows.map(|row| row.0[lane]));
+            // SAFETY: a row of the turned square.
+            unsafe { column.store(to.add(lane * to_pitch)) };
+        }
     }
 }
 
@@ -138,6 +190,24 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn add(self, other: Avx2) -> Avx2 {
+            // SAFETY: the machine has the instruction.
+            Avx2(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn totals([a, b, c, d]: [Avx2; 4]) -> [f32; 4] {
+            // SAFETY: the machine has the instructions; four numbers have 128 bits.
+            unsafe {
+                // Sums of neighbours, twice: each half holds a partial sum of each vector.
+                let pairs = [_mm256_hadd_ps(a.0, b.0), _mm256_hadd_ps(c.0, d.0)];
+                let halves = _mm256_hadd_ps(pairs[0], pairs[1]);
+                let sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
+                std::mem::transmute::<__m128, [f32; 4]>(sums)
+            }
+        }
+
+        #[inline(always)]
         fn mask(count: usize) -> __m256i {
             // SAFETY: the machine has the instruction, and eight masks follow the eighth.
             unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - count.min(8)).cast()) }
@@ -156,9 +226,38 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the machine has the instruction; the caller's promise.
+            unsafe { _mm256_storeu_ps(to, self.0) };
+        }
+
+        #[inline(always)]
         unsafe fn store_masked(self, to: *mut f32, mask: __m256i) {
             // SAFETY: the machine has the instruction; the caller's promise.
             unsafe { _mm256_maskstore_ps(to, mask, self.0) };
+        }
+
+        #[inline(always)]
+        unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
+            // SAFETY: the machine has the instructions; halves of rows of the square and of the turned one.
+            unsafe {
+                for half in 0..2 {
+                    // Row `i` has what rows `i` and `i + 4` hold in this half.
+                    let pair = |row: usize| {
+                        let at = from.add(row * pitch + 4 * half);
+                        let low = _mm256_castps128_ps256(_mm_loadu_ps(at));
+                        _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(at.add(4 * pitch)))
+                    };
+                    let [a, b, c, d] = [pair(0), pair(1), pair(2), pair(3)];
+                    let [low_ab, high_ab] = [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)];
+                    let [low_cd, high_cd] = [_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)];
+                    let to = |row: usize| to.add((4 * half + row) * to_pitch);
+                    _mm256_storeu_ps(to(0), _mm256_shuffle_ps::<0x44>(low_ab, low_cd));
+                    _mm256_storeu_ps(to(1), _mm256_shuffle_ps::<0xee>(low_ab, low_cd));
+                    _mm256_storeu_ps(to(2), _mm256_shuffle_ps::<0x44>(high_ab, high_cd));
+                    _mm256_storeu_ps(to(3), _mm256_shuffle_ps::<0xee>(high_ab, high_cd));
+                }
+            }
         }
     }
 
@@ -181,6 +280,20 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn add(self, other: Avx512) -> Avx512 {
+            // SAFETY: the machine has the instruction.
+            Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn totals(of: [Avx512; 4]) -> [f32; 4] {
+            Avx2::totals(of.map(|Avx512(all)| {
+                // SAFETY: the machine has the instructions.
+                Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all)) })
+            }))
+        }
+
+        #[inline(always)]
         fn mask(count: usize) -> __mmask16 {
             ((1u32 << count.min(16)) - 1) as __mmask16
         }
@@ -198,9 +311,26 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the machine has the instruction; the caller's promise.
+            unsafe { _mm512_storeu_ps(to, self.0) };
+        }
+
+        #[inline(always)]
         unsafe fn store_masked(self, to: *mut f32, mask: __mmask16) {
             // SAFETY: the machine has the instruction; the caller's promise.
             unsafe { _mm512_mask_storeu_ps(to, mask, self.0) };
+        }
+
+        #[inline(always)]
+        unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
+            for [row, col] in [[0, 0], [0, 8], [8, 0], [8, 8]] {
+                // SAFETY: a quarter of the square, which becomes the one across the diagonal.
+                unsafe {
+                    let (from, to) = (from.add(row * pitch + col), to.add(col * to_pitch + row));
+                    Avx2::turn((from, pitch), (to, to_pitch));
+                }
+            }
         }
     }
 }
