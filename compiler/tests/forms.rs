@@ -200,3 +200,58 @@ fn a_dense_network_has_one_form() {
     assert!(zeros.is_empty(), "{zeros:?}");
     assert!(Forms::of(&built, &built.train[0], &zeros).is_none());
 }
+
+/// Channels that are cut before the first epoch are left out of every step, and the network learns what it learns as a whole.
+#[test]
+fn a_run_learns_the_same_in_either_form() {
+    let text = "use std.layers.{BatchNorm, Dense, LinearConv2d, global_pool}
+
+data digits = digits()
+
+layer Net(image: [B, H, W]) -> [B, 10] {
+    conv1 = LinearConv2d[Out = 16]
+    norm1 = BatchNorm
+    conv2 = LinearConv2d[Out = 32]
+    norm2 = BatchNorm
+    fc = Dense[Out = 10]
+    maps = reshape(image, [B, 1, H, W]) |> conv1 |> norm1 |> relu |> conv2 |> norm2 |> relu
+    maps |> global_pool |> fc
+}
+
+model net = Net
+
+/// Half of the channels of each layer lose scale and shift, whatever these are.
+layer Half[G, M](w: [G, M]) -> [G, M] {
+    state mask: [G] = 1
+    on cut() { mask <- mask * float(positions(G) - 2 * floor(positions(G) / 2) == 0) }
+    w * mask
+}
+
+group channels = net.{norm1, norm2}.live by each
+sparsify channels with Half
+
+minimize cross_entropy(net(digits.image / 16), digits.label)
+
+report accuracy(net(digits.image / 16), digits.label)
+
+train {
+    batch     = 64
+    optimizer = sgd(lr: 0.05, momentum: 0.9)
+    seed      = 1
+
+    fire cut()
+    phase { epochs = 2 }
+}
+";
+    let [whole, live] =
+        [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
+    assert!(whole.form.iter().all(Option::is_none), "{:?}", whole.form);
+    let rooms = live.form.iter().flatten().next().expect("a narrowed form");
+    assert!(rooms.contains(&8) && rooms.contains(&16), "half of 16 and of 32 channels: {rooms:?}");
+    for (name, expected) in &whole.lasting {
+        let size = expected.iter().fold(0.1, |most: f64, x| most.max(x.abs()));
+        for (a, b) in live.lasting[name].iter().zip(expected) {
+            assert!((a - b).abs() <= 2e-2 * size, "{name}: {a} and {b}");
+        }
+    }
+}

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use spnc_runtime::program::Role;
+
 use super::{Built, Step, optimise};
 use crate::pass::narrow::{Inputs, Narrowing, can_be_zero, work};
 use crate::tir::Func;
@@ -30,11 +32,13 @@ pub struct Forms {
     pub capacities: Option<Vec<usize>>,
 }
 
-/// The lasting tensors with elements that can be exactly zero for a reason.
+/// The lasting tensors with elements that can be exactly zero for a reason: what a step or an event computes by a mask, a threshold or
+/// a proximal step, and the states of layers, where masks are kept, which may start with zeros.
 pub fn tensors_with_zeros(built: &Built) -> BTreeSet<Arc<str>> {
     let funcs: Vec<&Func> = built.train.iter().map(|step| &step.func).chain(&built.events).collect();
     let tensors = &built.interface.description.tensors;
-    let mut found: BTreeSet<Arc<str>> = BTreeSet::new();
+    let states = tensors.iter().filter(|tensor| tensor.role == Role::State);
+    let mut found: BTreeSet<Arc<str>> = states.map(|tensor| tensor.name.as_str().into()).collect();
     loop {
         let before = found.len();
         for func in &funcs {

@@ -107,6 +107,8 @@ pub enum Evaluator {
     Interpreter,
     /// Machine code.
     Jit,
+    /// Machine code whose steps are never narrowed.
+    Whole,
 }
 
 /// A program that has been trained.
@@ -118,6 +120,8 @@ pub struct Trained {
     pub lasting: BTreeMap<String, ArrayD<f64>>,
     /// How it went.
     pub outcome: Outcome,
+    /// The form that its steps had at the end.
+    pub form: Vec<Option<Vec<usize>>>,
 }
 
 /// The folder of real data sets, where it is there: `SPNET_DATA`, or `shared/data` beside or above the project.
@@ -151,16 +155,18 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let batches = plan.batches(&data);
     let sizes = BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() };
     let built = Built::new(&model, &sources, &sizes);
+    let compiled = || exec::Compiled::new(&built, Options::default()).expect("code for this machine");
     let mut program: Box<dyn Program> = match evaluator {
         Evaluator::Interpreter => Box::new(Interpreted::new(&built)),
-        Evaluator::Jit => Box::new(exec::Compiled::new(&built, Options::default()).expect("code for this machine")),
+        Evaluator::Jit => Box::new(compiled()),
+        Evaluator::Whole => Box::new(compiled().whole()),
     };
     program.init(seed);
     let outcome = train(program.as_mut(), &data, &plan, &|| 0.0, &mut Nobody, &AtomicBool::new(false));
     let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
     let infos = program.description().tensors.clone();
     let lasting = infos.into_iter().enumerate().map(|(index, info)| (info.name, program.read(index))).collect();
-    Trained { tensors: program.effective().into_iter().collect(), lasting, outcome }
+    Trained { tensors: program.effective().into_iter().collect(), lasting, outcome, form: program.form() }
 }
 
 struct Nobody;
