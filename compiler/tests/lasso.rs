@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::Evaluator::{Interpreter, Jit};
+use support::Evaluator::{Interpreter, Jit, Whole};
 use support::{Evaluator, Trained, data_folder, example, train_text};
 
 /// "The Elements of Statistical Learning", table 3.3: intercept, then the eight predictors.
@@ -89,7 +89,7 @@ fn prostate(trained: &Trained) -> Vec<f64> {
 fn close(found: &[f64], expected: &[f64], evaluator: Evaluator) {
     let allowed = |y: f64| match evaluator {
         Interpreter => 1e-2,
-        Jit => (2e-2 * y.abs()).max(1e-3),
+        Jit | Whole => (2e-2 * y.abs()).max(1e-3),
     };
     let is_close = |(x, y): (&f64, &f64)| (x - y).abs() <= allowed(*y);
     assert!(found.len() == expected.len() && found.iter().zip(expected).all(is_close), "{found:?}, not {expected:?}");

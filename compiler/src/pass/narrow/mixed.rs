@@ -65,7 +65,7 @@ fn sliced(axis: usize, [start, step]: [usize; 2], len: usize, whole: usize) -> P
 fn reshaped(from: &[usize], to: &[usize]) -> Vec<Place> {
     let mut places = vec![];
     for (old, new) in blocks(from, to) {
-        if let (1, _) = (new.len(), old.len()) {
+        if new.len() == 1 {
             for axis in old.clone() {
                 let (merge, split) = merged(&from[old.clone()], axis - old.start);
                 places.push(Place { operand: 0, axis, result: new.start, there: merge, back: split, is_factor: true });

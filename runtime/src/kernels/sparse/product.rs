@@ -1,5 +1,7 @@
 //! Compressed times dense: each row of the result is a sum of rows of the other factor.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::{Pattern, SparseShape};
 use crate::kernels::routine::{Args, Body};
 use crate::kernels::vector::Vector;

@@ -1,5 +1,7 @@
 //! Dense times dense where a pattern has non-zeros: the gradient of a compressed factor.
 
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
 use super::{Pattern, SparseShape};
 use crate::kernels::routine::{Args, Body};
 use crate::kernels::vector::Vector;
