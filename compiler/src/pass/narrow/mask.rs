@@ -121,7 +121,7 @@ impl Mask {
             Mask::Both(mut parts) | Mask::Either(mut parts) if parts.len() == 1 => {
                 parts.pop_first().expect("there is one")
             }
-            mask => mask,
+            mask @ (Mask::All | Mask::Vector(_) | Mask::Moved(..) | Mask::Both(_) | Mask::Either(_)) => mask,
         }
     }
 }

@@ -239,6 +239,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Cuts what a value is made of where that is less work.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only what has its elements from elsewhere can be cut early")]
     fn cut_early(&mut self, value: Value, cuts: &Cuts) -> Value {
         let def = self.of.func.def(value);
         let ty = self.cut_type(&def.ty, cuts);
