@@ -6,7 +6,7 @@
 //! backward (where is it needed?), and axes that must be cut alike are joined into [`Class`]es. A position of a class is *live* where
 //! some value of it is non-zero and needed; all others can be left out, and nothing changes.
 //!
-//! A function narrowed to `capacity` positions of a class lists the live ones anew in each step ([`write`]), takes the weights and fields
+//! A function narrowed to `capacity` positions of a class lists the live ones anew in each step ([`mod@write`]), takes the weights and fields
 //! at these positions, computes on tensors of that size, and puts gradients back among zeros. It is valid in steps with at most
 //! so many live positions; [`Narrowing::counts`] is the function that tells. Positions beyond the live ones are filled up with dead
 //! ones, which are computed as always.

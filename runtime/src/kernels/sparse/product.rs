@@ -6,7 +6,7 @@ use super::{Pattern, SparseShape};
 use crate::kernels::routine::{Args, Body};
 use crate::kernels::vector::Vector;
 
-/// See [`super::product`].
+/// See [`super::product()`].
 pub struct Product;
 
 impl Body for Product {

@@ -6,7 +6,7 @@ use super::{Pattern, SparseShape};
 use crate::kernels::routine::{Args, Body};
 use crate::kernels::vector::Vector;
 
-/// See [`super::sampled`].
+/// See [`super::sampled()`].
 pub struct Sampled;
 
 /// How many non-zeros of a row are computed together, to be summed across in one go.
