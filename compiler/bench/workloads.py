@@ -71,7 +71,7 @@ def write(workload, folder, n=BATCHES):
 
 
 def text(case, folder, n):
-    """One stream behind the other, in one line and in another file for what follows the last word: ends of lines are words too."""
+    """One stream behind the other, in one line: ends of lines are words too. What follows the last word of a stream is the first of the next."""
     folder.mkdir(exist_ok=True)
     words = streams(case, n)[:, :-1].ravel()
     (folder / "train.txt").write_text(" ".join(f"w{n}" for n in words))
