@@ -176,6 +176,33 @@ fn everything_that_lasts_is_kept() {
     check_same(&result(&run_folder), &expected);
 }
 
+/// The form of its steps is kept, too: a narrowed step and a whole one differ in the last bits.
+#[test]
+fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/draws.spnet");
+    let args = ["run", path.to_str().expect("a plain path"), "-q", "--limit", "640", "--epochs", "12", "--out"];
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, _, text) = run(folder.path(), &[&args[..], &["whole"]].concat());
+    assert_eq!(code, Some(0), "{text}");
+    let run_folder = folder.path().join("run");
+    let mut child = spnc(folder.path(), &[&args[..], &["run", "--checkpoint-every", "1", "--threads", "1"]].concat())
+        .spawn()
+        .expect("spnc starts");
+    let is_narrowed = || {
+        let checkpoint = fs::read(run_folder.join("checkpoint.spnc")).unwrap_or_default();
+        String::from_utf8_lossy(&checkpoint).contains("\"form\":[[")
+    };
+    while !is_narrowed() {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before a step was narrowed");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().expect("it was started");
+    let _ = child.wait().expect("it ends");
+    let (code, _, text) = run(folder.path(), &["resume", "run", "-q"]);
+    assert_eq!(code, Some(0), "{text}");
+    check_same(&result(&run_folder), &result(&folder.path().join("whole")));
+}
+
 #[test]
 fn a_run_that_is_over_or_was_never_kept_cannot_go_on() {
     let (folder, _) = undisturbed();

@@ -21,16 +21,7 @@ use crate::tir::{DType, Func, Type};
 #[derive(Debug)]
 pub struct Compiled {
     host: Host,
-    code: Executable,
-    /// The buffers of the lasting tensors, in the order of their indices.
-    tensors: Vec<BufferId>,
-    /// The buffers of the constant tensors.
-    literals: Vec<BufferId>,
-    /// By variant and batch.
-    train: BTreeMap<(usize, usize), Train>,
-    evaluate: BTreeMap<usize, Call>,
-    events: Vec<Call>,
-    effective: Call,
+    machine: Machine,
     terms: Vec<f64>,
     /// What steps of other forms are made from, and what [`Program::explain_non_finite`] runs again.
     built: Built,
@@ -57,11 +48,15 @@ struct Narrow {
     capacities: Vec<usize>,
 }
 
-/// The functions of a program in machine code, with their inputs and outputs looked up.
-struct Code {
+/// The functions of a program in machine code, and the memory that they share.
+#[derive(Debug)]
+struct Machine {
     code: Executable,
+    /// The buffers of the lasting tensors, in the order of their indices.
     tensors: Vec<BufferId>,
+    /// The buffers of the constant tensors.
     literals: Vec<BufferId>,
+    /// By variant and batch.
     train: BTreeMap<(usize, usize), Train>,
     evaluate: BTreeMap<usize, Call>,
     events: Vec<Call>,
@@ -84,8 +79,8 @@ struct Call {
     numbered: Vec<BufferId>,
 }
 
-impl Code {
-    fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Code, codegen::Error> {
+impl Machine {
+    fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
         let counts: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().map(Forms::counts)).collect();
         let narrow: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().and_then(Forms::narrowed)).collect();
         let module = lowered(built, counts.iter().chain(&narrow).flatten());
@@ -102,7 +97,7 @@ impl Code {
             };
             ((step.variant, step.batch), train)
         });
-        Ok(Code {
+        Ok(Machine {
             tensors: built.interface.description.tensors.iter().map(|t| find(&t.name)).collect(),
             literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
             train: train.collect(),
@@ -123,21 +118,14 @@ impl Compiled {
     pub fn new(built: &Built, options: Options) -> Result<Compiled, codegen::Error> {
         let zeros = forms::tensors_with_zeros(built);
         let forms: Vec<_> = built.train.iter().map(|step| Forms::of(built, step, &zeros)).collect();
-        let Code { code, tensors, literals, train, evaluate, events, effective } = Code::new(built, &forms, options)?;
         let mut compiled = Compiled {
+            machine: Machine::new(built, &forms, options)?,
             terms: vec![0.0; built.interface.description.terms.len()],
             built: built.clone(),
             options,
             forms,
             unread: vec![],
             host: Host::new(built),
-            code,
-            tensors,
-            literals,
-            train,
-            evaluate,
-            events,
-            effective,
         };
         compiled.write_literals();
         Ok(compiled)
@@ -151,35 +139,33 @@ impl Compiled {
 
     /// Generates the code anew, in other forms; the lasting tensors keep their values.
     fn change_forms(&mut self) {
-        let new = Code::new(&self.built, &self.forms, self.options).expect("this machine has had code before");
-        let Code { mut code, tensors, literals, train, evaluate, events, effective } = new;
-        for (from, to) in self.tensors.iter().zip(&tensors) {
-            code.floats_mut(*to).copy_from_slice(self.code.floats(*from));
+        let mut new = Machine::new(&self.built, &self.forms, self.options).expect("this machine has had code before");
+        for (from, to) in self.machine.tensors.iter().zip(&new.tensors) {
+            new.code.floats_mut(*to).copy_from_slice(self.machine.code.floats(*from));
         }
-        (self.code, self.tensors, self.literals, self.train) = (code, tensors, literals, train);
-        (self.evaluate, self.events, self.effective) = (evaluate, events, effective);
+        self.machine = new;
         self.write_literals();
     }
 
     fn write_literals(&mut self) {
-        for ((_, value), buffer) in self.host.interface.literals.iter().zip(&self.literals) {
-            narrow(value, self.code.floats_mut(*buffer));
+        for ((_, value), buffer) in self.host.interface.literals.iter().zip(&self.machine.literals) {
+            narrow(value, self.machine.code.floats_mut(*buffer));
         }
     }
 
     fn tensor_values(&self) -> Vec<Tensor> {
-        (0..self.tensors.len()).map(|index| self.read(index)).collect()
+        (0..self.machine.tensors.len()).map(|index| self.read(index)).collect()
     }
 
     /// The least and the most live positions of each class of a step, in some of the steps to come.
     fn live_positions(&mut self, key: (usize, usize), clock: Clock) -> Vec<(usize, usize)> {
-        let Some(counts) = &self.train[&key].counts else { return vec![] };
+        let Some(counts) = &self.machine.train[&key].counts else { return vec![] };
         let mut found = vec![(usize::MAX, 0); counts.outputs.len()];
         for ahead in 0..forms::LOOKED_AT {
             let clock = Clock { step: clock.step + ahead * forms::APART, ..clock };
-            counts.run(&mut self.code, self.host.seed, clock, key.1);
+            counts.run(&mut self.machine.code, self.host.seed, clock, key.1);
             for ((least, most), (_, buffer, _)) in found.iter_mut().zip(&counts.outputs) {
-                let count = self.code.floats(*buffer)[0] as usize;
+                let count = self.machine.code.floats(*buffer)[0] as usize;
                 (*least, *most) = (count.min(*least), count.max(*most));
             }
         }
@@ -276,13 +262,13 @@ impl Program for Compiled {
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
         let call = match entry {
-            Entry::Train(variant) => &self.train[&(variant, samples)].whole,
-            Entry::Evaluate => &self.evaluate[&samples],
+            Entry::Train(variant) => &self.machine.train[&(variant, samples)].whole,
+            Entry::Evaluate => &self.machine.evaluate[&samples],
         };
         let info = &self.host.interface.description.fields[index];
         match (call.fields[index], info.element) {
-            (Some(buffer), Element::Real) => FieldMut::F32(self.code.floats_mut(buffer)),
-            (Some(buffer), Element::Integer) => FieldMut::I32(self.code.integers_mut(buffer)),
+            (Some(buffer), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
+            (Some(buffer), Element::Integer) => FieldMut::I32(self.machine.code.integers_mut(buffer)),
             (None, Element::Real | Element::Integer) => {
                 self.unread.resize(samples * info.shape.iter().product::<usize>(), 0.0);
                 FieldMut::F32(&mut self.unread)
@@ -291,11 +277,11 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        let train = &self.train[&(variant, samples)];
-        let call = train.form(&mut self.code, self.host.seed, clock);
-        call.run(&mut self.code, self.host.seed, clock, samples);
+        let train = &self.machine.train[&(variant, samples)];
+        let call = train.form(&mut self.machine.code, self.host.seed, clock);
+        call.run(&mut self.machine.code, self.host.seed, clock, samples);
         for (term, buffer) in self.terms.iter_mut().zip(&call.numbered) {
-            *term = f64::from(self.code.floats(*buffer)[0]);
+            *term = f64::from(self.machine.code.floats(*buffer)[0]);
         }
         &self.terms
     }
@@ -331,19 +317,19 @@ impl Program for Compiled {
     }
 
     fn fire(&mut self, event: usize, clock: Clock) {
-        self.events[event].run(&mut self.code, self.host.seed, clock, 1);
+        self.machine.events[event].run(&mut self.machine.code, self.host.seed, clock, 1);
     }
 
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
-        let call = &self.evaluate[&samples];
-        call.run(&mut self.code, self.host.seed, clock, split);
-        let code = &self.code;
+        let call = &self.machine.evaluate[&samples];
+        call.run(&mut self.machine.code, self.host.seed, clock, split);
+        let code = &self.machine.code;
         self.host
             .accumulate(split, |index, to| to.extend(code.floats(call.numbered[index]).iter().map(|x| f64::from(*x))));
     }
 
     fn finish_evaluation(&mut self) -> Vec<f64> {
-        let (code, buffers) = (&self.code, &self.tensors);
+        let (code, buffers) = (&self.machine.code, &self.machine.tensors);
         let infos = self.host.interface.description.tensors.clone();
         let tensor = |name: &str| {
             let index = infos.iter().position(|t| t.name == name)?;
@@ -354,20 +340,22 @@ impl Program for Compiled {
 
     fn read(&self, tensor: usize) -> ArrayD<f64> {
         let shape = &self.host.interface.description.tensors[tensor].shape;
-        widen(self.code.floats(self.tensors[tensor]), shape)
+        widen(self.machine.code.floats(self.machine.tensors[tensor]), shape)
     }
 
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {
         let shape = &self.host.interface.description.tensors[tensor].shape;
         assert_eq!(value.shape(), shape.as_slice(), "a tensor keeps its shape");
-        narrow(value, self.code.floats_mut(self.tensors[tensor]));
+        narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
     fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
         let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
-        self.effective.run(&mut self.code, self.host.seed, clock, 1);
-        let values = self.effective.outputs.iter();
-        values.map(|(name, buffer, shape)| (outside_name(name), widen(self.code.floats(*buffer), shape))).collect()
+        self.machine.effective.run(&mut self.machine.code, self.host.seed, clock, 1);
+        let values = self.machine.effective.outputs.iter();
+        values
+            .map(|(name, buffer, shape)| (outside_name(name), widen(self.machine.code.floats(*buffer), shape)))
+            .collect()
     }
 
     fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
@@ -381,11 +369,11 @@ impl Program for Compiled {
         let step = self.built.train.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
         let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(buffer) = self.train[&(variant, samples)].whole.fields[index] else { continue };
+            let Some(buffer) = self.machine.train[&(variant, samples)].whole.fields[index] else { continue };
             match self.host.interface.description.fields[index].element {
-                Element::Real => write(&mut plan, name, self.code.floats(buffer).iter().map(|x| f64::from(*x))),
+                Element::Real => write(&mut plan, name, self.machine.code.floats(buffer).iter().map(|x| f64::from(*x))),
                 Element::Integer => {
-                    write(&mut plan, name, self.code.integers_mut(buffer).iter().map(|x| f64::from(*x)))
+                    write(&mut plan, name, self.machine.code.integers_mut(buffer).iter().map(|x| f64::from(*x)))
                 }
             }
         }
