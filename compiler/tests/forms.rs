@@ -11,6 +11,7 @@ use spnc::codegen::Options;
 use spnc::exec::{self, BatchSizes, Built, Forms};
 use spnc::tir::interp;
 use spnc::tir::{DType, Func, Op};
+use spnc_runtime::program::Form;
 use spnc_runtime::random::fill_uniform;
 
 const BATCH: usize = 6;
@@ -78,10 +79,11 @@ fn check(declarations: &str) -> Vec<(usize, usize)> {
     let mut forms = Forms::of(&built, step, &zeros).expect("something of it can be left out");
     let inputs = inputs(&built, &step.func);
     let given = |name: &str| inputs.get(name).cloned();
-    let counts = interp::run(&forms.counts(), &given).expect("all inputs are there");
+    let counting = forms.counts().expect("it has dead positions");
+    let counts = interp::run(&counting, &given).expect("all inputs are there");
     let counts: Vec<usize> = counts.values().map(|count| count[[]] as usize).collect();
-    forms.capacities = Some(counts.iter().map(|count| (*count).max(1)).collect());
-    let narrowed = forms.narrowed().expect("it has capacities");
+    forms.set(Form::Narrowed(counts.iter().map(|count| (*count).max(1)).collect()));
+    let narrowed = forms.special().expect("it is narrowed").func().clone();
     let computed = [&narrowed, &step.func].map(products);
     assert!(computed[0] < computed[1], "{computed:?}");
     let expected = interp::run(&step.func, &given).expect("all inputs are there");
@@ -251,8 +253,8 @@ train {
 ";
     let [whole, live] =
         [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
-    assert!(whole.form.iter().all(Option::is_none), "{:?}", whole.form);
-    let rooms = live.form.iter().flatten().next().expect("a narrowed form");
+    assert!(whole.form.iter().all(|form| *form == Form::Whole), "{:?}", whole.form);
+    let Some(Form::Narrowed(rooms)) = live.form.first() else { panic!("{:?}", live.form) };
     assert!(rooms.contains(&8) && rooms.contains(&16), "half of 16 and of 32 channels: {rooms:?}");
     for (name, expected) in &whole.lasting {
         let size = expected.iter().fold(0.1, |most: f64, x| most.max(x.abs()));

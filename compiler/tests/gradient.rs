@@ -279,6 +279,7 @@ fn word(op: &Op) -> String {
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
         Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
+        Op::Sparse { .. } => panic!("weights are compressed after derivatives are taken"),
         Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
     }
     op.to_string().split(' ').next().expect("an op is printed").to_owned()

@@ -190,7 +190,7 @@ fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
         .expect("spnc starts");
     let is_narrowed = || {
         let checkpoint = fs::read(run_folder.join("checkpoint.spnc")).unwrap_or_default();
-        String::from_utf8_lossy(&checkpoint).contains("\"form\":[[")
+        String::from_utf8_lossy(&checkpoint).contains("\"narrowed\":[")
     };
     while !is_narrowed() {
         assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before a step was narrowed");

@@ -96,7 +96,7 @@ fn all_words() -> BTreeSet<String> {
     let others = ["param", "const", "iota", "select", "convert", "broadcast", "transpose", "reshape", "contract"];
     let special = ["uniform", "quantile", "with_gradient", "grad"];
     let images = ["conv", "conv_by_input", "conv_by_weight", "pool_sum", "pool_max", "unpool", "unpool_max"];
-    let rows = ["pad", "slice", "concat", "gather", "scatter", "top_k", "cumsum"];
+    let rows = ["pad", "slice", "concat", "gather", "scatter", "top_k", "cumsum", "sparse_product", "sparse_sampled"];
     let words = others.into_iter().chain(special).chain(images).chain(rows).map(str::to_owned);
     let unary = Unary::ALL.into_iter().map(|f| f.to_string());
     let binary = Binary::ALL.into_iter().map(|f| f.to_string());
@@ -110,7 +110,7 @@ fn word(op: &Op) -> String {
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => {}
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
         Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => {}
         Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
     }
     op.to_string().split(' ').next().expect("a word").to_owned()

@@ -4,6 +4,7 @@
 //! `f64`. The trainer, the evaluator and the run folder work with either.
 
 use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
 
 /// The number type of a batch field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,30 @@ pub struct Clock {
     pub progress: f64,
 }
 
+/// How a step is computed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// All of it.
+    #[default]
+    Whole,
+    /// With room for so many live positions in each class of axes.
+    Narrowed(Vec<usize>),
+    /// With these matrices compressed.
+    Compressed(Vec<CompressedMatrix>),
+}
+
+/// A matrix of which a step computes the elements that are not zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompressedMatrix {
+    /// Its number among the matrices of the step that can be compressed.
+    pub pattern: usize,
+    /// How many elements it has.
+    pub non_zeros: usize,
+    /// The tensors that were seen to be zero where it is.
+    pub zeros: Vec<String>,
+}
+
 /// A program that can be trained.
 pub trait Program {
     /// What it is made of.
@@ -113,13 +138,13 @@ pub trait Program {
     /// is chosen by are the tensors, the clock and the form before; results differ by rounding only.
     fn adapt(&mut self, _variant: usize, _clock: Clock) {}
 
-    /// The form of each step: its sizes, or `None` for the whole one.
-    fn form(&self) -> Vec<Option<Vec<usize>>> {
+    /// The form of each step.
+    fn form(&self) -> Vec<Form> {
         vec![]
     }
 
     /// Goes back to a form, as [`Program::form`] gave it.
-    fn set_form(&mut self, _form: &[Option<Vec<usize>>]) {}
+    fn set_form(&mut self, _form: &[Form]) {}
 
     /// Does the writes of an event: all read the tensors as they are, then all are written.
     fn fire(&mut self, event: usize, clock: Clock);

@@ -40,10 +40,13 @@ pub fn differentiable(op: &Op) -> Vec<Value> {
         Op::UnpoolMax { ct, .. } => vec![*ct],
         Op::Gather { table: a, .. } | Op::Scatter { values: a, .. } | Op::CumSum { a, .. } => vec![*a],
         Op::TopK(..) => vec![],
+        Op::Sparse { .. } => unreachable!("{COMPRESSED}"),
         Op::WithGradient(_, b) => vec![*b],
         Op::Grad(_, _) => unreachable!("a gradient above the sweep is written out already"),
     }
 }
+
+const COMPRESSED: &str = "weights are compressed after derivatives are taken";
 
 /// Whether the derivative is zero everywhere (or there is none: bools).
 fn is_flat(f: Unary) -> bool {
@@ -98,6 +101,7 @@ pub fn vjp(s: &mut Sweep, y: Value, ct: Value) {
         Op::Gather { batch, table, index } => rows::gather(s, batch, table, index, ct),
         Op::Scatter { batch, values, index } => rows::scatter(s, batch, values, index, ct),
         Op::TopK(..) => unreachable!("a bool is never active"),
+        Op::Sparse { .. } => unreachable!("{COMPRESSED}"),
         // An element is added to all sums behind it, so it gets what they got.
         Op::CumSum { a, axis, reverse } => s.give(a, |f| f.cumsum(ct, axis, !reverse)),
         // The derivative of the second operand is declared to be the derivative of the value.

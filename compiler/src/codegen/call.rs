@@ -5,6 +5,8 @@ use spnc_runtime::kernels::Routine;
 use spnc_runtime::kernels::conv::{self, ConvShape};
 use spnc_runtime::kernels::pooling::{self, PoolShape};
 use spnc_runtime::kernels::rows::{self, SumShape, TableShape, TopShape};
+use spnc_runtime::kernels::sparse::{self, SparseShape};
+use spnc_runtime::kernels::turn::{self, TurnShape};
 
 use crate::lir::Task;
 use crate::lir::routine::runtime_role;
@@ -24,6 +26,8 @@ pub(super) enum Code {
     Rows(Routine<TableShape>, TableShape),
     TopK(Routine<TopShape>, TopShape),
     CumSum(Routine<SumShape>, SumShape),
+    Sparse(Routine<SparseShape>, SparseShape),
+    Turn(Routine<TurnShape>, TurnShape),
 }
 
 impl Code {
@@ -38,6 +42,9 @@ impl Code {
             Task::CumSum { outer, n, inner, reverse } => {
                 Code::CumSum(rows::cumsum(isa), SumShape { outer, len: n, inner, reverse })
             }
+            Task::SparseProduct(shape) => Code::Sparse(sparse::product(isa), shape),
+            Task::SparseSampled(shape) => Code::Sparse(sparse::sampled(isa), shape),
+            Task::Turn(shape, _) => Code::Turn(turn::turn(isa), shape),
         }
     }
 }
@@ -59,6 +66,8 @@ impl Bound {
                 Code::Rows(routine, shape) => routine(shape, from, *to, *work, first, last),
                 Code::TopK(routine, shape) => routine(shape, from, *to, *work, first, last),
                 Code::CumSum(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::Sparse(routine, shape) => routine(shape, from, *to, *work, first, last),
+                Code::Turn(routine, shape) => routine(shape, from, *to, *work, first, last),
             }
         }
     }

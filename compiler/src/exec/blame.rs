@@ -29,7 +29,7 @@ fn describe(func: &Func, value: Value) -> String {
         Op::Unary(f, _) => f.name(),
         Op::Binary(f, ..) => f.name(),
         Op::Reduce(..) => "a reduction",
-        Op::Contract(..) => "a product",
+        Op::Contract(..) | Op::Sparse { .. } => "a product",
         Op::Conv { .. } => "a convolution",
         Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => "a pooling",
         Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) | Op::TopK(..) => "a value",

@@ -1,21 +1,18 @@
 //! A program run by machine code, in `f32`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use ndarray::ArrayD;
-use spnc_runtime::program::{Clock, Description, Element, Entry, FieldMut, Program};
+use spnc_runtime::program::{Clock, Description, Element, Entry, FieldMut, Form, Program};
 
 use super::blame;
-use super::forms::{self, Forms};
+use super::forms::{self, Forms, Seen};
 use super::host::{Host, outside_name, write};
 use super::interpreted::prepare;
+use super::machine::{Machine, Train};
 use super::{Built, Step};
-use crate::codegen::{self, Executable, Options};
-use crate::lir::{self, BufferId};
-use crate::lower::to_lir;
+use crate::codegen::{self, Options};
+use crate::lir::BufferId;
+use crate::pass::compress::Pattern;
 use crate::tir::interp::{Keep, Plan, Tensor};
-use crate::tir::{DType, Func, Type};
 
 /// A program run by machine code.
 #[derive(Debug)]
@@ -28,85 +25,10 @@ pub struct Compiled {
     options: Options,
     /// For each step of `built` what can be left out of it.
     forms: Vec<Option<Forms>>,
+    /// The step, by variant and batch, that keeps elements of lasting tensors which have changed since.
+    ahead: Option<(usize, usize)>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
-}
-
-/// A step of training in all its forms.
-#[derive(Debug)]
-struct Train {
-    whole: Call,
-    /// Counts the live positions of each class.
-    counts: Option<Call>,
-    narrow: Option<Narrow>,
-}
-
-/// A step that has room for so many live positions of each class.
-#[derive(Debug)]
-struct Narrow {
-    call: Call,
-    capacities: Vec<usize>,
-}
-
-/// The functions of a program in machine code, and the memory that they share.
-#[derive(Debug)]
-struct Machine {
-    code: Executable,
-    /// The buffers of the lasting tensors, in the order of their indices.
-    tensors: Vec<BufferId>,
-    /// The buffers of the constant tensors.
-    literals: Vec<BufferId>,
-    /// By variant and batch.
-    train: BTreeMap<(usize, usize), Train>,
-    evaluate: BTreeMap<usize, Call>,
-    events: Vec<Call>,
-    effective: Call,
-}
-
-/// A function, with its inputs and outputs looked up.
-#[derive(Debug)]
-struct Call {
-    index: usize,
-    fields: Vec<Option<BufferId>>,
-    seed: Option<BufferId>,
-    step: Option<BufferId>,
-    epoch: Option<BufferId>,
-    progress: Option<BufferId>,
-    samples: Option<BufferId>,
-    /// Results that are no lasting tensors, by name, with their shapes.
-    outputs: Vec<(Arc<str>, BufferId, Vec<usize>)>,
-    /// The outputs that are terms of the objective or partial results, in their order.
-    numbered: Vec<BufferId>,
-}
-
-impl Machine {
-    fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
-        let counts: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().map(Forms::counts)).collect();
-        let narrow: Vec<Option<Func>> = forms.iter().map(|forms| forms.as_ref().and_then(Forms::narrowed)).collect();
-        let module = lowered(built, counts.iter().chain(&narrow).flatten());
-        let code = codegen::compile(&module, options)?;
-        let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
-        let call = |func: &Func| Call::new(func, &module, &code, built);
-        let train = built.train.iter().enumerate().map(|(index, step)| {
-            let capacities = forms[index].as_ref().and_then(|forms| forms.capacities.clone());
-            let narrow = narrow[index].as_ref().zip(capacities);
-            let train = Train {
-                whole: call(&step.func),
-                counts: counts[index].as_ref().map(call),
-                narrow: narrow.map(|(func, capacities)| Narrow { call: call(func), capacities }),
-            };
-            ((step.variant, step.batch), train)
-        });
-        Ok(Machine {
-            tensors: built.interface.description.tensors.iter().map(|t| find(&t.name)).collect(),
-            literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
-            train: train.collect(),
-            evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
-            events: built.events.iter().map(call).collect(),
-            effective: call(&built.effective),
-            code,
-        })
-    }
 }
 
 impl Compiled {
@@ -124,6 +46,7 @@ impl Compiled {
             built: built.clone(),
             options,
             forms,
+            ahead: None,
             unread: vec![],
             host: Host::new(built),
         };
@@ -145,6 +68,94 @@ impl Compiled {
         }
         self.machine = new;
         self.write_literals();
+        let keys: Vec<(usize, usize)> = self.machine.train.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.refresh_patterns(key));
+    }
+
+    /// Puts back into the lasting tensors what a compressed step has changed.
+    fn settle(&mut self) {
+        let Some(key) = self.ahead.take() else { return };
+        if let Some(step) = self.machine.train[&key].compressed() {
+            step.store(&mut self.machine.code);
+        }
+    }
+
+    /// Where each pattern of a step has elements.
+    fn positions(&mut self, key: (usize, usize)) -> Vec<Vec<usize>> {
+        let Some(masks) = &self.machine.train[&key].masks else { return vec![] };
+        let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+        masks.run(&mut self.machine.code, self.host.seed, clock, 1);
+        let there = |buffer: BufferId| {
+            let mask = self.machine.code.floats(buffer).iter().enumerate();
+            mask.filter(|(_, number)| **number != 0.0).map(|(at, _)| at).collect()
+        };
+        masks.outputs.iter().map(|(_, buffer, _)| there(*buffer)).collect()
+    }
+
+    /// What is to be said of the patterns of a step.
+    fn seen(&self, index: usize, positions: &[Vec<usize>]) -> Vec<Seen> {
+        let patterns = self.forms[index].iter().flat_map(Forms::patterns).zip(positions);
+        let seen = |(pattern, positions): (&Pattern, &Vec<usize>)| {
+            let zeros = pattern.assumed.iter().filter(|name| self.is_zero_outside(name, positions));
+            Seen { non_zeros: positions.len(), zeros: zeros.cloned().collect() }
+        };
+        patterns.map(seen).collect()
+    }
+
+    /// Whether a lasting tensor has no elements but at these positions, which increase.
+    fn is_zero_outside(&self, name: &str, positions: &[usize]) -> bool {
+        let index = self.host.interface.description.tensors.iter().position(|tensor| tensor.name == *name);
+        let index = index.expect("assumptions are about lasting tensors");
+        let mut inside = positions.iter().peekable();
+        let tensor = self.machine.code.floats(self.machine.tensors[index]).iter().enumerate();
+        let mut outside = tensor.filter(|(at, _)| inside.next_if(|position| *position == at).is_none());
+        outside.all(|(_, element)| *element == 0.0)
+    }
+
+    /// Tells a compressed step what its patterns are now.
+    fn refresh_patterns(&mut self, key: (usize, usize)) {
+        if self.machine.train[&key].compressed().is_none() {
+            return;
+        }
+        let positions = self.positions(key);
+        let index = self.built.train.iter().position(|step| (step.variant, step.batch) == key);
+        let patterns = index.and_then(|index| self.forms[index].as_ref()).map_or(&[][..], Forms::patterns);
+        let shapes: Vec<[usize; 2]> = patterns.iter().map(|pattern| pattern.shape).collect();
+        let Machine { code, train, .. } = &mut self.machine;
+        if let Some(step) = train.get_mut(&key).and_then(Train::compressed_mut)
+            && !step.fits(&positions)
+        {
+            step.set_patterns(code, &positions, &shapes);
+        }
+    }
+
+    /// Ends compressed forms that an event has made wrong.
+    fn check_patterns(&mut self, event: usize) {
+        for index in 0..self.forms.len() {
+            let Step { variant, batch, .. } = self.built.train[index];
+            let Some(forms) = &self.forms[index] else { continue };
+            let Form::Compressed(matrices) = forms.form().clone() else { continue };
+            let written = self.built.events[event].results.iter();
+            if written.clone().any(|(name, _)| forms.watched().contains(name)) {
+                let positions = self.positions((variant, batch));
+                let seen = self.seen(index, &positions);
+                let step = self.machine.train[&(variant, batch)].compressed();
+                let fits = step.is_some_and(|step| step.fits(&positions));
+                let holds = |name: &String| seen.iter().any(|seen| seen.zeros.contains(name.as_str()));
+                if !fits || !matrices.iter().flat_map(|matrix| &matrix.zeros).all(holds) {
+                    self.make_whole(index, (variant, batch));
+                }
+            }
+        }
+    }
+
+    fn make_whole(&mut self, index: usize, key: (usize, usize)) {
+        if let Some(forms) = &mut self.forms[index] {
+            forms.set(Form::Whole);
+        }
+        if let Some(train) = self.machine.train.get_mut(&key) {
+            train.special = None;
+        }
     }
 
     fn write_literals(&mut self) {
@@ -170,81 +181,6 @@ impl Compiled {
             }
         }
         found
-    }
-}
-
-/// The program as loop nests over planned memory: what is compiled, and what `emit --stage lir` shows.
-pub fn schedule(built: &Built) -> lir::Module {
-    lowered(built, std::iter::empty())
-}
-
-/// The same with further functions.
-fn lowered<'a>(built: &'a Built, further: impl Iterator<Item = &'a Func>) -> lir::Module {
-    let tensors = built.interface.description.tensors.iter().map(|t| (Arc::from(t.name.as_str()), t.shape.clone()));
-    let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
-    let lasting: Vec<(Arc<str>, Type)> =
-        tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape))).collect();
-    let steps = built.train.iter().map(|step| &step.func);
-    let evaluations = built.evaluate.iter().map(|(_, func)| func);
-    let funcs: Vec<Func> =
-        steps.chain(evaluations).chain(&built.events).chain([&built.effective]).chain(further).cloned().collect();
-    to_lir::lower(&funcs, &lasting)
-}
-
-impl Train {
-    /// The form for this step of the run: the narrowed one where all that is alive has room.
-    fn form(&self, code: &mut Executable, seed: i32, clock: Clock) -> &Call {
-        let (Some(counts), Some(narrow)) = (&self.counts, &self.narrow) else { return &self.whole };
-        counts.run(code, seed, clock, 1);
-        let mut rooms = counts.outputs.iter().zip(&narrow.capacities);
-        let has_room = rooms.all(|((_, buffer, _), capacity)| code.floats(*buffer)[0] <= *capacity as f32);
-        if has_room { &narrow.call } else { &self.whole }
-    }
-}
-
-impl Call {
-    fn new(func: &Func, module: &lir::Module, code: &Executable, built: &Built) -> Call {
-        let scheduled = module.func(&func.name).expect("every function was scheduled");
-        let input = |name: &str| module.input(scheduled, name);
-        let outputs: Vec<_> = func
-            .results
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((name.clone(), module.output(scheduled, name)?, func.ty(*value).shape.clone()))
-            })
-            .collect();
-        let numbered = outputs.iter().filter(|(name, ..)| name.starts_with("term.") || name.starts_with("partial."));
-        Call {
-            index: code.func(&func.name).expect("every function was compiled"),
-            fields: built.interface.field_names.iter().map(|name| input(name)).collect(),
-            seed: input("seed"),
-            step: input("step"),
-            epoch: input("epoch"),
-            progress: input("progress"),
-            samples: input("samples"),
-            numbered: numbered.map(|(_, buffer, _)| *buffer).collect(),
-            outputs,
-        }
-    }
-
-    /// Runs the function at this place of the run.
-    fn run(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
-        let mut integer = |buffer: Option<BufferId>, value: i32| {
-            if let Some(buffer) = buffer {
-                code.integers_mut(buffer)[0] = value;
-            }
-        };
-        integer(self.seed, seed);
-        integer(self.step, clock.step as i32);
-        let mut real = |buffer: Option<BufferId>, value: f64| {
-            if let Some(buffer) = buffer {
-                code.floats_mut(buffer)[0] = value as f32;
-            }
-        };
-        real(self.epoch, clock.epoch);
-        real(self.progress, clock.progress);
-        real(self.samples, split as f64);
-        code.run(self.index);
     }
 }
 
@@ -277,8 +213,15 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        let train = &self.machine.train[&(variant, samples)];
-        let call = train.form(&mut self.machine.code, self.host.seed, clock);
+        let key = (variant, samples);
+        if self.ahead != Some(key) {
+            self.settle();
+            if let Some(step) = self.machine.train[&key].compressed() {
+                step.load(&mut self.machine.code);
+                self.ahead = Some(key);
+            }
+        }
+        let call = self.machine.train[&key].call(&mut self.machine.code, self.host.seed, clock);
         call.run(&mut self.machine.code, self.host.seed, clock, samples);
         for (term, buffer) in self.terms.iter_mut().zip(&call.numbered) {
             *term = f64::from(self.machine.code.floats(*buffer)[0]);
@@ -287,12 +230,16 @@ impl Program for Compiled {
     }
 
     fn adapt(&mut self, variant: usize, clock: Clock) {
+        self.settle();
         let mut is_new = false;
         for index in 0..self.forms.len() {
             let Step { variant: of, batch, .. } = self.built.train[index];
             if of == variant && self.forms[index].is_some() {
                 let counts = self.live_positions((of, batch), clock);
-                is_new |= self.forms[index].as_mut().is_some_and(|forms| forms.choose(&counts));
+                let positions = self.positions((of, batch));
+                let seen = self.seen(index, &positions);
+                is_new |= self.forms[index].as_mut().is_some_and(|forms| forms.choose(&counts, &seen));
+                self.refresh_patterns((of, batch));
             }
         }
         if is_new {
@@ -300,27 +247,32 @@ impl Program for Compiled {
         }
     }
 
-    fn form(&self) -> Vec<Option<Vec<usize>>> {
-        self.forms.iter().map(|forms| forms.as_ref().and_then(|forms| forms.capacities.clone())).collect()
+    fn form(&self) -> Vec<Form> {
+        let of = |forms: &Option<Forms>| forms.as_ref().map(|forms| forms.form().clone()).unwrap_or_default();
+        self.forms.iter().map(of).collect()
     }
 
-    fn set_form(&mut self, form: &[Option<Vec<usize>>]) {
+    fn set_form(&mut self, form: &[Form]) {
+        self.settle();
         if self.form() == form {
             return;
         }
-        for (forms, capacities) in self.forms.iter_mut().zip(form) {
-            if let Some(forms) = forms {
-                forms.capacities = capacities.clone().filter(|capacities| capacities.len() == forms.sizes().len());
+        for (forms, form) in self.forms.iter_mut().zip(form) {
+            if let Some(forms) = forms.as_mut().filter(|forms| forms.admits(form)) {
+                forms.set(form.clone());
             }
         }
         self.change_forms();
     }
 
     fn fire(&mut self, event: usize, clock: Clock) {
+        self.settle();
         self.machine.events[event].run(&mut self.machine.code, self.host.seed, clock, 1);
+        self.check_patterns(event);
     }
 
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
+        self.settle();
         let call = &self.machine.evaluate[&samples];
         call.run(&mut self.machine.code, self.host.seed, clock, split);
         let code = &self.machine.code;
@@ -329,6 +281,7 @@ impl Program for Compiled {
     }
 
     fn finish_evaluation(&mut self) -> Vec<f64> {
+        self.settle();
         let (code, buffers) = (&self.machine.code, &self.machine.tensors);
         let infos = self.host.interface.description.tensors.clone();
         let tensor = |name: &str| {
@@ -340,16 +293,22 @@ impl Program for Compiled {
 
     fn read(&self, tensor: usize) -> ArrayD<f64> {
         let shape = &self.host.interface.description.tensors[tensor].shape;
-        widen(self.machine.code.floats(self.machine.tensors[tensor]), shape)
+        let buffer = self.machine.tensors[tensor];
+        match self.ahead.and_then(|key| self.machine.train[&key].compressed()) {
+            Some(step) => widen(&step.read(&self.machine.code, buffer), shape),
+            None => widen(self.machine.code.floats(buffer), shape),
+        }
     }
 
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {
         let shape = &self.host.interface.description.tensors[tensor].shape;
         assert_eq!(value.shape(), shape.as_slice(), "a tensor keeps its shape");
+        self.settle();
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
     fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
+        self.settle();
         let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
         self.machine.effective.run(&mut self.machine.code, self.host.seed, clock, 1);
         let values = self.machine.effective.outputs.iter();

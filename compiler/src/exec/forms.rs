@@ -1,16 +1,19 @@
-//! Which form of a step runs: the whole one, or one that is narrowed to what is alive.
+//! Which form of a step runs: the whole one, one that is narrowed to what is alive, or one on compressed matrices.
 //!
-//! A form is chosen when an epoch begins, from the live positions of the steps to come as far as they can be told then, and stays
-//! until the next one. A step with more live positions than its form has room for is computed as a whole. So what runs depends on
-//! the lasting tensors, the clock and the form before, and on nothing else.
+//! A form is chosen when an epoch begins, and stays until the next one. What it is chosen by are the lasting tensors, the clock and the form before, and
+//! nothing else.
+//!
+//! *Narrowed* steps: room is made for the live positions of the steps to come as far as they can be told; a step with more of them is computed as a
+//! whole. *Compressed* steps: masks that steps leave alone say which elements of a matrix are not zero. An event that changes such a mask ends the form.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use spnc_runtime::program::Role;
+use spnc_runtime::program::{CompressedMatrix, Form, Role};
 
 use super::{Built, Step, optimise};
-use crate::pass::narrow::{Inputs, Narrowing, can_be_zero, work};
+use crate::pass::compress::{Compressed, Compression, Pattern, Use};
+use crate::pass::narrow::{Class, Inputs, Narrowing, can_be_zero, work};
 use crate::tir::Func;
 
 /// How many of the steps to come are looked at.
@@ -19,17 +22,43 @@ pub const LOOKED_AT: u64 = 16;
 /// How far apart they are.
 pub const APART: u64 = 7;
 
-/// A narrowed form has to save so much of the work of a step.
+/// Another form has to save so much of the work of a step.
 const WORTHWHILE: f64 = 0.9;
+
+/// A matrix is compressed if at most so many of its elements are not zero. At a batch of 64 the products break even at 25 to 30 %.
+const BREAK_EVEN: f64 = 0.25;
 
 /// What is known of a step's forms.
 #[derive(Clone, Debug)]
 pub struct Forms {
-    narrowing: Narrowing,
+    narrowing: Option<Narrowing>,
+    compression: Option<Compression>,
+    /// The tensors on which patterns depend.
+    watched: BTreeSet<Arc<str>>,
     /// The work of the whole step.
     work: f64,
-    /// Room in each class, where a narrowed form is in use.
-    pub capacities: Option<Vec<usize>>,
+    /// The form in use.
+    form: Form,
+    /// Between which forms it was chosen.
+    compared: Option<Vec<Form>>,
+}
+
+/// The function of a form that is not the whole one.
+#[derive(Clone, Debug)]
+pub enum SpecialForm {
+    /// With room for so many live positions of each class.
+    Narrowed(Func, Vec<usize>),
+    /// On compressed matrices.
+    Compressed(Compressed),
+}
+
+/// What was seen of a pattern.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// How many elements it has.
+    pub non_zeros: usize,
+    /// Tensors that are zero outside of it.
+    pub zeros: BTreeSet<Arc<str>>,
 }
 
 /// The lasting tensors with elements that can be exactly zero for a reason: what a step or an event computes by a mask, a threshold or
@@ -53,46 +82,154 @@ pub fn tensors_with_zeros(built: &Built) -> BTreeSet<Arc<str>> {
     }
 }
 
+impl SpecialForm {
+    /// The function itself.
+    pub fn func(&self) -> &Func {
+        match self {
+            SpecialForm::Narrowed(func, _) => func,
+            SpecialForm::Compressed(compressed) => &compressed.func,
+        }
+    }
+}
+
 impl Forms {
     /// The forms of a step; `None` where nothing of it can be left out.
     pub fn of(built: &Built, step: &Step, zeros: &BTreeSet<Arc<str>>) -> Option<Forms> {
         let fields = &built.interface.field_names;
         let is_field = |name: &str| fields.iter().any(|field| &**field == name);
         let inputs = Inputs { is_field: &is_field, has_zeros: &|name| zeros.contains(name) };
-        let narrowing = Narrowing::of(&step.func, &inputs);
-        let is_any = !narrowing.classes.is_empty();
-        is_any.then(|| Forms { narrowing, work: work(&step.func), capacities: None })
+        let narrowing = Some(Narrowing::of(&step.func, &inputs)).filter(|of| !of.classes.is_empty());
+        let tensors = &built.interface.description.tensors;
+        let is_lasting = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
+        let compression = Some(Compression::of(&step.func, &is_lasting)).filter(|of| !of.patterns.is_empty());
+        let is_any = narrowing.is_some() || compression.is_some();
+        let (watched, work) = (BTreeSet::new(), work(&step.func));
+        let forms = Forms { narrowing, compression, watched, work, form: Form::Whole, compared: None };
+        let masks = forms.masks();
+        let of_masks = masks.iter().flat_map(|func| func.params().map(|(name, ..)| name.clone()));
+        let assumed = forms.patterns().iter().flat_map(|pattern| pattern.assumed.iter().cloned());
+        let watched = of_masks.chain(assumed).collect();
+        is_any.then_some(Forms { watched, ..forms })
+    }
+
+    /// The tensors on which patterns, and what is assumed of them, depend.
+    pub fn watched(&self) -> &BTreeSet<Arc<str>> {
+        &self.watched
+    }
+
+    /// The form in use.
+    pub fn form(&self) -> &Form {
+        &self.form
     }
 
     /// How many positions each class of axes has.
     pub fn sizes(&self) -> Vec<usize> {
-        self.narrowing.classes.iter().map(|class| class.size).collect()
+        self.narrowing.iter().flat_map(|narrowing| &narrowing.classes).map(|class| class.size).collect()
     }
 
-    /// The function that counts live positions: `live.0`, `live.1`, …
-    pub fn counts(&self) -> Func {
-        optimise(self.narrowing.counts())
+    /// The matrices that can be compressed.
+    pub fn patterns(&self) -> &[Pattern] {
+        self.compression.as_ref().map_or(&[], |compression| &compression.patterns)
     }
 
-    /// The narrowed form in use.
-    pub fn narrowed(&self) -> Option<Func> {
-        self.capacities.as_ref().map(|capacities| optimise(self.narrowing.narrowed(capacities)))
+    /// The function that counts live positions, if any axis has dead ones: `live.0`, `live.1`, …
+    pub fn counts(&self) -> Option<Func> {
+        self.narrowing.as_ref().map(|narrowing| optimise(narrowing.counts()))
     }
 
-    /// Chooses a form for steps with at least and at most so many live positions of each class; whether it is another one than before.
-    pub fn choose(&mut self, counts: &[(usize, usize)]) -> bool {
-        let wanted: Vec<usize> =
-            self.narrowing.classes.iter().zip(counts).map(|(class, c)| room(class.size, *c)).collect();
-        if self.capacities.as_ref().is_some_and(|now| is_near(now, &wanted, counts)) {
+    /// The function that tells where patterns have elements, if there are any: `mask.0`, `mask.1`, …
+    pub fn masks(&self) -> Option<Func> {
+        self.compression.as_ref().map(|compression| optimise(compression.masks()))
+    }
+
+    /// The form in use, unless it is the whole one.
+    pub fn special(&self) -> Option<SpecialForm> {
+        self.special_of(&self.form)
+    }
+
+    fn special_of(&self, form: &Form) -> Option<SpecialForm> {
+        match form {
+            Form::Whole => None,
+            Form::Narrowed(capacities) => {
+                let narrowed = self.narrowing.as_ref()?.narrowed(capacities);
+                Some(SpecialForm::Narrowed(optimise(narrowed), capacities.clone()))
+            }
+            Form::Compressed(matrices) => {
+                let uses: Vec<Use> = matrices.iter().map(used).collect();
+                let mut compressed = self.compression.as_ref()?.compressed(&uses);
+                compressed.func = optimise(compressed.func);
+                Some(SpecialForm::Compressed(compressed))
+            }
+        }
+    }
+
+    /// Whether this can be the form of this step.
+    pub fn admits(&self, form: &Form) -> bool {
+        match form {
+            Form::Whole => true,
+            Form::Narrowed(capacities) => capacities.len() == self.sizes().len(),
+            Form::Compressed(matrices) => matrices.iter().all(|matrix| matrix.pattern < self.patterns().len()),
+        }
+    }
+
+    /// Chooses a form for steps with at least and at most so many live positions of each class, and for patterns as they were seen; whether it
+    /// is another one than before.
+    pub fn choose(&mut self, counts: &[(usize, usize)], seen: &[Seen]) -> bool {
+        let forms: Vec<Form> = [self.narrowed_form(counts), self.compressed_form(seen)].into_iter().flatten().collect();
+        if self.compared.as_ref() == Some(&forms) {
             return false;
         }
-        let narrowed = work(&optimise(self.narrowing.narrowed(&wanted))) + work(&self.counts());
-        let is_worthwhile = narrowed < WORTHWHILE * self.work;
-        let wanted = is_worthwhile.then_some(wanted);
-        let is_new = self.capacities != wanted;
-        self.capacities = wanted;
+        let works = forms.iter().map(|form| (self.work_of(form), form));
+        let best = works.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(work, _)| *work < WORTHWHILE * self.work);
+        let best = best.map_or(Form::Whole, |(_, form)| form.clone());
+        let is_new = best != self.form;
+        (self.form, self.compared) = (best, Some(forms));
         is_new
     }
+
+    /// Goes back to a form that was chosen before.
+    pub fn set(&mut self, form: Form) {
+        (self.form, self.compared) = (form, None);
+    }
+
+    fn work_of(&self, form: &Form) -> f64 {
+        let counted = if matches!(form, Form::Narrowed(_)) { self.counts() } else { None };
+        self.special_of(form).map_or(self.work, |form| work(form.func())) + counted.map_or(0.0, |func| work(&func))
+    }
+
+    fn narrowed_form(&self, counts: &[(usize, usize)]) -> Option<Form> {
+        let narrowing = self.narrowing.as_ref()?;
+        if let Form::Narrowed(now) = &self.form
+            && is_near(now, &rooms(&narrowing.classes, counts), counts)
+        {
+            return Some(self.form.clone());
+        }
+        Some(Form::Narrowed(rooms(&narrowing.classes, counts)))
+    }
+
+    fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
+        let patterns = self.patterns().iter().zip(seen).enumerate();
+        let sparse = patterns.filter(|(_, (pattern, seen))| {
+            let size = pattern.shape.iter().product::<usize>() as f64;
+            (1.0..=BREAK_EVEN * size).contains(&(seen.non_zeros as f64))
+        });
+        let matrices: Vec<CompressedMatrix> = sparse
+            .map(|(pattern, (_, Seen { non_zeros, zeros }))| {
+                let zeros = zeros.iter().map(|name| name.to_string()).collect();
+                CompressedMatrix { pattern, non_zeros: *non_zeros, zeros }
+            })
+            .collect();
+        (!matrices.is_empty()).then_some(Form::Compressed(matrices))
+    }
+}
+
+fn used(matrix: &CompressedMatrix) -> Use {
+    let zeros = matrix.zeros.iter().map(|name| name.as_str().into()).collect();
+    Use { pattern: matrix.pattern, non_zeros: matrix.non_zeros, zeros }
+}
+
+fn rooms(classes: &[Class], counts: &[(usize, usize)]) -> Vec<usize> {
+    classes.iter().zip(counts).map(|(class, counts)| room(class.size, *counts)).collect()
 }
 
 /// Room for `most` of `size` positions, and some more if their number varies, in whole vectors.

@@ -6,6 +6,8 @@
 use spnc_runtime::kernels::conv::{ConvShape, Phase, Role};
 use spnc_runtime::kernels::pooling::{PoolShape, Pooling};
 use spnc_runtime::kernels::rows::{SumShape, TableShape};
+use spnc_runtime::kernels::sparse::SparseShape;
+use spnc_runtime::kernels::turn::TurnShape;
 
 use super::{DType, Place};
 use crate::window::{ConvRole, Window};
@@ -57,6 +59,12 @@ pub enum Task {
         /// Whether it begins at the end.
         reverse: bool,
     },
+    /// Elements of a compressed matrix, `x [columns, batch]` and a pattern to the product `[rows, batch]`.
+    SparseProduct(SparseShape),
+    /// `y [rows, batch]`, `x [columns, batch]` and a pattern to the elements of `y xᵀ` at the pattern.
+    SparseSampled(SparseShape),
+    /// `[rows, columns]` of any type to `[columns, rows]`.
+    Turn(TurnShape, DType),
 }
 
 /// What a window does.
@@ -131,6 +139,11 @@ impl Task {
             Task::Scatter(_) => "scatter",
             Task::TopK { .. } => "top_k",
             Task::CumSum { .. } => "cumsum",
+            Task::SparseProduct(_) => "sparse_product",
+            Task::SparseSampled(_) => "sparse_sampled",
+            Task::Turn(_, DType::F32) => "turn",
+            Task::Turn(_, DType::I32) => "turn_i32",
+            Task::Turn(_, DType::Bool) => "turn_bool",
         }
     }
 
@@ -147,6 +160,10 @@ impl Task {
             }
             Task::TopK { rows, n, k } => vec![rows, n, k],
             Task::CumSum { outer, n, inner, reverse } => vec![outer, n, inner, usize::from(reverse)],
+            Task::SparseProduct(s) | Task::SparseSampled(s) => {
+                vec![s.rows, s.columns, s.non_zeros, s.batch, usize::from(s.is_ordered)]
+            }
+            Task::Turn(TurnShape { rows, columns }, _) => vec![rows, columns],
         }
     }
 
@@ -162,6 +179,14 @@ impl Task {
             let [batch, n, count, rest, shared] = *sizes else { return None };
             Some(Rows { batch, n, count, rest, shared: shared > 0 })
         };
+        let sparse = || {
+            let [rows, columns, non_zeros, batch, is_ordered] = *sizes else { return None };
+            Some(SparseShape { rows, columns, non_zeros, batch, is_ordered: is_ordered > 0 })
+        };
+        let turn = |dtype| {
+            let [rows, columns] = *sizes else { return None };
+            Some(Task::Turn(TurnShape { rows, columns }, dtype))
+        };
         match (name, sizes) {
             ("conv", _) => conv(ConvRole::Forward),
             ("conv_by_input", _) => conv(ConvRole::ByInput),
@@ -176,6 +201,11 @@ impl Task {
             ("scatter", _) => rows().map(Task::Scatter),
             ("top_k", &[rows, n, k]) => Some(Task::TopK { rows, n, k }),
             ("cumsum", &[outer, n, inner, reverse]) => Some(Task::CumSum { outer, n, inner, reverse: reverse > 0 }),
+            ("sparse_product", _) => sparse().map(Task::SparseProduct),
+            ("sparse_sampled", _) => sparse().map(Task::SparseSampled),
+            ("turn", _) => turn(DType::F32),
+            ("turn_i32", _) => turn(DType::I32),
+            ("turn_bool", _) => turn(DType::Bool),
             (_, _) => None,
         }
     }
@@ -199,6 +229,13 @@ impl Task {
             Task::Scatter(rows) => vec![f32(rows.picked()), (rows.indices(), DType::I32)],
             Task::TopK { rows, n, .. } => vec![f32(rows * n)],
             Task::CumSum { outer, n, inner, .. } => vec![f32(outer * n * inner)],
+            Task::SparseProduct(s) => {
+                vec![f32(s.non_zeros), f32(s.columns * s.batch), (s.pattern_len(), DType::I32)]
+            }
+            Task::SparseSampled(s) => {
+                vec![f32(s.rows * s.batch), f32(s.columns * s.batch), (s.pattern_len(), DType::I32)]
+            }
+            Task::Turn(TurnShape { rows, columns }, dtype) => vec![(rows * columns, dtype)],
         }
     }
 
@@ -215,6 +252,9 @@ impl Task {
             Task::Scatter(rows) => f32(rows.table()),
             Task::TopK { rows, n, .. } => (rows * n, DType::Bool),
             Task::CumSum { outer, n, inner, .. } => f32(outer * n * inner),
+            Task::SparseProduct(s) => f32(s.rows * s.batch),
+            Task::SparseSampled(s) => f32(s.non_zeros),
+            Task::Turn(TurnShape { rows, columns }, dtype) => (rows * columns, dtype),
         }
     }
 
@@ -226,6 +266,8 @@ impl Task {
             Task::Gather(rows, _) => rows.shape().gather_extent(),
             Task::Scatter(rows) => rows.shape().scatter_extent(),
             Task::TopK { rows, .. } => *rows,
+            Task::SparseProduct(sparse) | Task::SparseSampled(sparse) => sparse.rows,
+            Task::Turn(turn, _) => turn.extent(),
             Task::CumSum { outer, n, inner, reverse } => {
                 SumShape { outer: *outer, len: *n, inner: *inner, reverse: *reverse }.extent()
             }
@@ -237,6 +279,7 @@ impl Task {
         match self {
             Task::Conv(role, _, conv) => conv.shape().work_len(runtime_role(*role)),
             Task::Pool(..) | Task::Gather(..) | Task::Scatter(_) | Task::TopK { .. } | Task::CumSum { .. } => 0,
+            Task::SparseProduct(_) | Task::SparseSampled(_) | Task::Turn(..) => 0,
         }
     }
 
@@ -248,6 +291,8 @@ impl Task {
             Task::Gather(..) | Task::Scatter(_) | Task::TopK { .. } | Task::CumSum { .. } => {
                 8 * self.operands()[0].0.max(self.result().0)
             }
+            Task::SparseProduct(s) | Task::SparseSampled(s) => 4 * s.non_zeros * s.batch,
+            Task::Turn(..) => 4 * self.result().0,
         }
     }
 }

@@ -91,6 +91,7 @@ impl Hash for Key {
             Op::Slice { start, step, a: _ } => (start, step).hash(state),
             Op::Concat(_, number) | Op::TopK(_, number) => number.hash(state),
             Op::Gather { batch, .. } | Op::Scatter { batch, .. } => batch.hash(state),
+            Op::Sparse { role, .. } => role.hash(state),
             Op::CumSum { axis, reverse, a: _ } => (axis, reverse).hash(state),
             Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {}
         }

@@ -68,6 +68,7 @@ impl Range {
             Op::Convert(a) | Op::Broadcast(a, _) | Op::Transpose(a, _) | Op::Reshape(a) => at(a),
             Op::Reduce(Reduction::Sum, a, _) => at(a).sum(),
             Op::Reduce(Reduction::Max | Reduction::Min, a, _) | Op::Quantile(a, _) => at(a),
+            Op::Sparse { a, b, .. } => at(a).product(at(b)).sum(),
             Op::Contract(_, a, b) => at(a).product(at(b)).sum(),
             Op::Conv { a, b, .. } => at(a).product(at(b)).sum(),
             Op::Pool(Pooling::Sum, _, a) | Op::Unpool(_, a) | Op::UnpoolMax { ct: a, .. } => at(a).sum(),

@@ -119,7 +119,7 @@ pub fn elementwise(op: &Op) -> Option<Vec<Value>> {
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) => None,
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
         Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => None,
         Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => None,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
+use super::{DType, Einsum, Func, Op, Origin, Reduction, SparseRole, Type, Value};
 use crate::scalar::{Binary, Unary};
 use crate::window::{ConvRole, Pooling, Window};
 
@@ -178,6 +178,17 @@ pub trait Build {
         let rest = &self.ty(values).shape[self.ty(index).rank()..];
         let shape = [&self.ty(index).shape[..batch], &[rows], rest].concat();
         self.push(Op::Scatter { batch, values, index }, Type::f32(shape))
+    }
+
+    /// The product of the matrix with the elements `w` at a pattern, of `rows` rows, and `x`.
+    fn sparse_product(&mut self, w: Value, x: Value, pattern: Value, rows: usize) -> Value {
+        let ty = Type::f32([rows, self.ty(x).shape[1]]);
+        self.push(Op::Sparse { role: SparseRole::Product, a: w, b: x, pattern }, ty)
+    }
+
+    /// The `count` elements of `y xᵀ` at a pattern.
+    fn sparse_sampled(&mut self, y: Value, x: Value, pattern: Value, count: usize) -> Value {
+        self.push(Op::Sparse { role: SparseRole::Sampled, a: y, b: x, pattern }, Type::f32([count]))
     }
 
     /// Whether each element is among the `k` largest along the last axis.

@@ -77,6 +77,15 @@ pub enum Reduction {
     Min,
 }
 
+/// What [`Op::Sparse`] computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SparseRole {
+    /// The product of a compressed matrix and a dense one.
+    Product,
+    /// Of the product of a dense matrix and a dense one's transpose the elements where the pattern has some.
+    Sampled,
+}
+
 /// Which axes of two operands are multiplied and summed: an Einstein summation.
 ///
 /// Each axis of the operands and of the result carries a label. A label that does not occur in
@@ -219,6 +228,22 @@ pub enum Op {
         /// Which place of the program draws.
         site: u64,
     },
+    /// One of two tensors of ⟨y, W x⟩ from the other two, where the matrix `W: [R, C]` is *compressed*: `w: f32[n]` are its elements that
+    /// need not be zero, and a pattern says where they stand. `x: f32[C, B]`, `y: f32[R, B]`.
+    ///
+    /// The pattern, `i32`, is `R + 1` starts (row `r` has the elements from `start[r]` to `start[r + 1]`), then `n` columns, then, if it is
+    /// *ordered*, `n` places: element `k` is `w[place[k]]`, and no place occurs twice. Starts do not decrease and end with `n`. See
+    /// `spnc_runtime::kernels::sparse`.
+    Sparse {
+        /// What is computed: `y` from `(w, x)`, or `w` from `(y, x)`.
+        role: SparseRole,
+        /// The first operand.
+        a: Value,
+        /// The second operand.
+        b: Value,
+        /// Where the elements stand.
+        pattern: Value,
+    },
     /// The smallest element `v` of the one-axis operand (first) for which at least a share `q` (second, a scalar) of the
     /// elements is `<= v`; for `q <= 0` the smallest element. Its derivative is zero.
     Quantile(Value, Value),
@@ -323,6 +348,7 @@ impl Op {
             Op::Concat(parts, _) => parts.clone(),
             Op::Gather { table, index, batch: _ } => vec![*table, *index],
             Op::Scatter { values, index, batch: _ } => vec![*values, *index],
+            Op::Sparse { a, b, pattern, role: _ } => vec![*a, *b, *pattern],
         }
     }
 
@@ -343,6 +369,7 @@ impl Op {
             Op::Concat(parts, _) => parts.iter_mut().collect(),
             Op::Gather { table, index, batch: _ } => vec![table, index],
             Op::Scatter { values, index, batch: _ } => vec![values, index],
+            Op::Sparse { a, b, pattern, role: _ } => vec![a, b, pattern],
         }
     }
 }
@@ -392,6 +419,16 @@ impl Module {
     /// The function with this name.
     pub fn func(&self, name: &str) -> Option<&Func> {
         self.funcs.iter().find(|f| f.name == name)
+    }
+}
+
+impl SparseRole {
+    /// Its name in the text forms.
+    pub fn name(self) -> &'static str {
+        match self {
+            SparseRole::Product => "sparse_product",
+            SparseRole::Sampled => "sparse_sampled",
+        }
     }
 }
 

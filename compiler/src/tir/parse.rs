@@ -150,6 +150,7 @@ fn read_other_op(name: &str, cursor: &mut Cursor<'_>) -> Parsed<Op> {
         "with_gradient" => cursor.two_values().map(|(a, b)| Op::WithGradient(a, b)),
         "grad" => cursor.two_values().map(|(y, x)| Op::Grad(y, x)),
         "top_k" | "cumsum" | "gather" | "scatter" => rows::read(name, cursor),
+        "sparse_product" | "sparse_sampled" => rows::read(name, cursor),
         "pad" | "slice" | "concat" => rows::read(name, cursor),
         _ => images::read(name, cursor)?.ok_or_else(|| format!("unknown op `{name}`")),
     }

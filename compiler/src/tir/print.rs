@@ -97,6 +97,7 @@ impl fmt::Display for Op {
                 let reverse = if *reverse { ", reverse" } else { "" };
                 write!(f, "cumsum {a}, axis {axis}{reverse}")
             }
+            Op::Sparse { role, a, b, pattern } => write!(f, "{} {a}, {b}, {pattern}", role.name()),
             Op::WithGradient(a, b) => write!(f, "with_gradient {a}, {b}"),
             Op::Grad(y, x) => write!(f, "grad {y}, {x}"),
         }

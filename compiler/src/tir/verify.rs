@@ -28,6 +28,7 @@
 //! - `slice`: two lists with an entry for each axis, steps at least 1, the last element exists;
 //! - `concat`: at least one operand, an existing axis; types equal but for the sizes along it, which add up to the result's;
 //! - `gather`, `scatter`: numbers of rows in `i32`; table, numbers and rows fit (see [`Op::Gather`]); `scatter` is for `f32`;
+//! - `sparse_product`, `sparse_sampled`: matrices `x` and `y`, elements `w` and a pattern that fits them (see [`Op::Sparse`]); `f32`;
 //! - `top_k`: `f32` with a last axis of at least `k`; a bool of that shape;
 //! - `cumsum`: the operand has the result's type, `f32`; the axis exists;
 //! - `with_gradient`: both operands have the result's type, which is `f32`;
@@ -210,6 +211,7 @@ fn check_def(func: &Func, def: &Def) -> Checked {
         Op::Gather { batch, table, index } => rows::check_rows(func, *batch, [func.ty(*table), ty], *index),
         Op::Scatter { batch, values, index } => expect_one_of(ty.dtype, &[DType::F32])
             .and_then(|()| rows::check_rows(func, *batch, [ty, func.ty(*values)], *index)),
+        Op::Sparse { role, a, b, pattern } => rows::check_sparse(func, *role, [*a, *b, *pattern], ty),
         Op::TopK(a, k) => rows::check_top_k(func, *a, *k, ty),
         Op::CumSum { a, axis, reverse: _ } => rows::check_cumsum(func, *a, *axis, ty),
         Op::WithGradient(a, b) => expect_type(func, *a, ty)

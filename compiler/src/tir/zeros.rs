@@ -173,6 +173,8 @@ impl Forward<'_> {
             Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => self.moved(&def.op, ty),
             Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => self.moved(&def.op, ty),
             Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => ones(ty),
+            // What a pattern says is not known here.
+            Op::Sparse { .. } => ones(ty),
         }
     }
 
@@ -260,7 +262,7 @@ impl Backward<'_> {
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => self.moved(value, &matters),
             Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => self.moved(value, &matters),
             Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => self.moved(value, &matters),
-            Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => self.all_of(&def.op.operands(), &matters),
+            Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) | Op::Sparse { .. } => self.all_of(&def.op.operands(), &matters),
         }
     }
 

@@ -13,7 +13,7 @@ use spnc::exec::{self, BatchSizes, Built, Interpreted};
 use spnc::model::{DType, DataArg, DataFacts, DataSpec, Field, Model, Refusal, World};
 use spnc::{elaborate, lower, resolve, syntax};
 use spnc_runtime::data::{self, Arg, Dataset, Request};
-use spnc_runtime::program::{Element, Program};
+use spnc_runtime::program::{Element, Form, Program};
 use spnc_runtime::train::{EpochRecord, Observer, Outcome, Plan, Progress, train};
 
 /// A program without mistakes.
@@ -121,7 +121,7 @@ pub struct Trained {
     /// How it went.
     pub outcome: Outcome,
     /// The form that its steps had at the end.
-    pub form: Vec<Option<Vec<usize>>>,
+    pub form: Vec<Form>,
 }
 
 /// The folder of real data sets, where it is there: `SPNET_DATA`, or `shared/data` beside or above the project.

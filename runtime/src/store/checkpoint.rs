@@ -9,10 +9,11 @@ use sha2::{Digest, Sha256};
 use super::origin::Origin;
 use super::write::safetensors;
 use crate::data::{DataError, Fault, hex, parse_safetensors};
+use crate::program::Form;
 use crate::train::{Checkpoint, EpochRecord, Position};
 
 /// How a file starts; the number is that of the format.
-const MAGIC: &str = "spnc checkpoint 2 ";
+const MAGIC: &str = "spnc checkpoint 3 ";
 const TENSOR: &str = "tensor/";
 const SUMS: &str = "sums";
 
@@ -23,7 +24,7 @@ struct Head {
     position: Position,
     epoch_seconds: f64,
     seconds: f64,
-    form: Vec<Option<Vec<usize>>>,
+    form: Vec<Form>,
     records: Vec<Value>,
 }
 

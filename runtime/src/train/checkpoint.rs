@@ -5,6 +5,7 @@ use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
 use super::EpochRecord;
+use crate::program::Form;
 
 /// How far a run is. The events that follow a step are done with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,5 +38,5 @@ pub struct Checkpoint {
     /// Seconds since the start of the run.
     pub seconds: f64,
     /// In which form the program computes its steps: see [`Program::form`](crate::program::Program::form).
-    pub form: Vec<Option<Vec<usize>>>,
+    pub form: Vec<Form>,
 }

@@ -85,6 +85,7 @@ impl<'a> Reader<'a> {
             Op::Gather { table, index, .. } => self.call("gather", &[*table, *index]),
             Op::Scatter { values, index, .. } => self.call("scatter", &[*values, *index]),
             Op::CumSum { a, .. } => self.call("cumsum", &[*a]),
+            Op::Sparse { role, a, b, .. } => self.call(role.name(), &[*a, *b]),
             Op::TopK(..) => unreachable!("a bool is read as a condition"),
             Op::Grad(..) => panic!("derivatives are written out before they are read as formulas"),
         }
@@ -133,7 +134,7 @@ impl<'a> Reader<'a> {
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {
                 unreachable!("{value} is no bool")
             }
-            Op::Scatter { .. } | Op::CumSum { .. } => unreachable!("{value} is no bool"),
+            Op::Scatter { .. } | Op::CumSum { .. } | Op::Sparse { .. } => unreachable!("{value} is no bool"),
             Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} is no bool"),
         }
     }
@@ -255,7 +256,7 @@ impl<'a> Reader<'a> {
             Op::Reshape(_) | Op::Param(_) | Op::Const(_) | Op::Iota(_) => {}
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => {}
             Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => {}
-            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {}
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => {}
             Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => {}
         }
     }

@@ -3,6 +3,7 @@
 //! Both compute in `f32` and neither fuses multiplications with additions, so that everything but elementary
 //! functions and the order of sums agrees bit for bit; see [`tolerance`] for the rest.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use spnc_runtime::random;
@@ -21,6 +22,9 @@ fn a_training_step_agrees_with_the_interpreter() {
     check(&crate::lir::parse(text).expect("a golden file parses"), 1);
 }
 
+/// What buffers hold before a run that do not hold just anything.
+type Given = BTreeMap<BufferId, Vec<f64>>;
+
 /// How far a number of compiled code may be from the interpreter's: elementary functions differ by some units of the last
 /// place, and sums by their order.
 fn tolerance(expected: f64) -> f64 {
@@ -31,27 +35,33 @@ fn tolerance(expected: f64) -> f64 {
 /// two, from equal memory, and compares all buffers but scratch.
 #[track_caller]
 fn check(module: &Module, seed: u64) {
+    check_given(module, seed, &BTreeMap::new());
+}
+
+/// The same, where some buffers hold given numbers.
+#[track_caller]
+fn check_given(module: &Module, seed: u64, given: &Given) {
     let mut expected = Arena::new(module);
     for id in readable(module) {
-        expected.write(module, id, start(module, id, seed));
+        expected.write(module, id, start(module, id, seed, given));
     }
     expected.run(module, &module.funcs[0]);
     for target in [Target::Native, Target::Baseline] {
-        let alone = run(module, seed, target, 1);
+        let alone = run(module, seed, given, target, 1);
         for (id, found) in readable(module).into_iter().zip(&alone) {
             compare(module, id, &expected.read(module, id), found, target);
         }
-        let shared = run(module, seed, target, 2);
+        let shared = run(module, seed, given, target, 2);
         assert_eq!(shared, alone, "{target:?}, 2 threads\n{}", text(module));
     }
 }
 
 /// The bits of all buffers but scratch after a run.
-fn run(module: &Module, seed: u64, target: Target, threads: usize) -> Vec<Vec<u32>> {
+fn run(module: &Module, seed: u64, given: &Given, target: Target, threads: usize) -> Vec<Vec<u32>> {
     let threads = NonZeroUsize::new(threads).expect("at least one thread");
     let mut program = compile(module, Options { threads, target }).expect("the host is supported");
     for id in readable(module) {
-        let numbers = start(module, id, seed);
+        let numbers = start(module, id, seed, given);
         match module.buffer(id).dtype {
             DType::F32 => program.floats_mut(id).iter_mut().zip(numbers).for_each(|(to, from)| *to = from as f32),
             DType::I32 => program.integers_mut(id).iter_mut().zip(numbers).for_each(|(to, from)| *to = from as i32),
@@ -68,7 +78,10 @@ fn readable(module: &Module) -> Vec<BufferId> {
 }
 
 /// What a buffer holds before a run.
-fn start(module: &Module, id: BufferId, seed: u64) -> Vec<f64> {
+fn start(module: &Module, id: BufferId, seed: u64, given: &Given) -> Vec<f64> {
+    if let Some(numbers) = given.get(&id) {
+        return numbers.clone();
+    }
     let buffer = module.buffer(id);
     let draw = |index: usize| f64::from(random::uniform(seed as i32, 0, u64::from(id.0), index as u64));
     let number = |index: usize| match buffer.dtype {

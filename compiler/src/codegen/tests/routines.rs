@@ -2,10 +2,13 @@
 
 use proptest::prelude::*;
 use spnc_runtime::kernels::conv::Phase;
+use spnc_runtime::kernels::sparse::SparseShape;
+use spnc_runtime::kernels::turn::TurnShape;
 
-use super::check;
+use super::{check, check_given};
 use crate::lir::routine::{Conv, Pool, Rows, Windows};
 use crate::lir::{Buffer, BufferId, Call, DType, Func, Module, Place, Role, Routine, Step, Task, print, verify};
+use crate::pass::compress::Table;
 use crate::window::{ConvRole, Window};
 
 /// A program that does the tasks, which have the same operands and the same result, in slices of about this length.
@@ -57,6 +60,17 @@ prop_compose! {
     }
 }
 
+/// Checks what is computed of a matrix with elements at these positions, or of its transpose.
+fn check_sparse(size: [usize; 2], positions: &[usize], batch: usize, is_turned: bool, chunk: usize) {
+    let (table, [rows, columns]) = if is_turned { (Table::ByColumn, [size[1], size[0]]) } else { (Table::ByRow, size) };
+    let shape = SparseShape { rows, columns, non_zeros: positions.len(), batch, is_ordered: is_turned };
+    let pattern: Vec<f64> = table.numbers(size, positions).into_iter().map(f64::from).collect();
+    for task in [Task::SparseProduct(shape), Task::SparseSampled(shape)] {
+        let module = module(&[task], chunk);
+        check_given(&module, chunk as u64, &[(module.funcs[0].inputs[2], pattern.clone())].into());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -85,6 +99,25 @@ proptest! {
         let dtype = [DType::F32, DType::I32, DType::Bool][dtype];
         check(&module(&[Task::Gather(rows, dtype)], chunk), chunk as u64);
         check(&module(&[Task::Scatter(rows)], chunk), chunk as u64);
+    }
+
+    #[test]
+    fn compressed_matrices(
+        size in prop::array::uniform2(1usize..20),
+        filled in prop::collection::vec(prop::bool::weighted(0.3), 400),
+        batch in prop_oneof![1usize..20, Just(64)],
+        is_turned: bool,
+        chunk in 1usize..20,
+    ) {
+        let positions: Vec<usize> = (0..size[0] * size[1]).filter(|at| filled[*at]).collect();
+        prop_assume!(!positions.is_empty());
+        check_sparse(size, &positions, batch, is_turned, chunk);
+    }
+
+    #[test]
+    fn turned_matrices([rows, columns] in prop::array::uniform2(1usize..70), dtype in 0usize..3, chunk in 1usize..20) {
+        let dtype = [DType::F32, DType::I32, DType::Bool][dtype];
+        check(&module(&[Task::Turn(TurnShape { rows, columns }, dtype)], chunk), chunk as u64);
     }
 
     #[test]

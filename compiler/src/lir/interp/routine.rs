@@ -1,6 +1,8 @@
 //! Routines, one element at a time.
 
 use spnc_runtime::kernels::conv::Phase;
+use spnc_runtime::kernels::sparse::SparseShape;
+use spnc_runtime::kernels::turn::TurnShape;
 
 use crate::lir::routine::{Conv, Pool, Rows, Task, Windows};
 use crate::window::ConvRole;
@@ -17,6 +19,11 @@ pub fn run(task: &Task, from: &[&[u32]], to: &mut [u32]) {
             to.chunks_mut(n).zip(from[0].chunks(n)).for_each(|(to, from)| top_k(from, k, to));
         }
         Task::CumSum { n, inner, reverse, .. } => cumsum([n, inner], reverse, from[0], to),
+        Task::SparseProduct(shape) => sparse_product(&shape, [from[0], from[1], from[2]], to),
+        Task::SparseSampled(shape) => sparse_sampled(&shape, [from[0], from[1], from[2]], to),
+        Task::Turn(TurnShape { rows, columns }, _) => {
+            to.iter_mut().enumerate().for_each(|(at, to)| *to = from[0][at % rows * columns + at / rows]);
+        }
     }
 }
 
@@ -115,6 +122,34 @@ fn scatter(rows: &Rows, values: &[u32], index: &[u32], to: &mut [u32]) {
         for (to, value) in to[row * rest..][..rest].iter_mut().zip(&values[position * rest..]) {
             add(to, f32(*value));
         }
+    });
+}
+
+/// Calls `visit` with row, column and place of each element of a pattern.
+fn each_element(shape: &SparseShape, pattern: &[u32], mut visit: impl FnMut(usize, usize, usize)) {
+    let (columns, places) = pattern[shape.rows + 1..].split_at(shape.non_zeros);
+    for row in 0..shape.rows {
+        for k in pattern[row] as usize..pattern[row + 1] as usize {
+            visit(row, columns[k] as usize, if shape.is_ordered { places[k] as usize } else { k });
+        }
+    }
+}
+
+fn sparse_product(shape: &SparseShape, [w, x, pattern]: [&[u32]; 3], to: &mut [u32]) {
+    let batch = shape.batch;
+    to.fill(0);
+    each_element(shape, pattern, |row, column, place| {
+        let x = &x[column * batch..][..batch];
+        to[row * batch..].iter_mut().zip(x).for_each(|(to, x)| add(to, f32(w[place]) * f32(*x)));
+    });
+}
+
+fn sparse_sampled(shape: &SparseShape, [y, x, pattern]: [&[u32]; 3], to: &mut [u32]) {
+    let row_of = |of: &[u32], row: usize| of[row * shape.batch..][..shape.batch].to_vec();
+    to.fill(0);
+    each_element(shape, pattern, |row, column, place| {
+        let (y, x) = (row_of(y, row), row_of(x, column));
+        y.iter().zip(&x).for_each(|(y, x)| add(&mut to[place], f32(*y) * f32(*x)));
     });
 }
 

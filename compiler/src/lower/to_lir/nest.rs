@@ -313,7 +313,7 @@ impl<'n, 'a> PhaseNest<'n, 'a> {
             Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
                 panic!("{value} is in memory")
             }
-            Op::Concat(..) | Op::Pad { .. } => panic!("{value} is in memory"),
+            Op::Concat(..) | Op::Pad { .. } | Op::Sparse { .. } => panic!("{value} is in memory"),
             Op::Grad(..) => panic!("derivatives are taken before code is generated"),
         };
         self.push(inst, ty)

@@ -1,11 +1,13 @@
 //! The task of the runtime that an op is.
 
 use spnc_runtime::kernels::conv::Phase;
+use spnc_runtime::kernels::sparse::SparseShape;
+use spnc_runtime::kernels::turn::TurnShape;
 
 use crate::lir::Task;
 use crate::lir::routine::{Conv, Pool, Rows, Windows};
 use crate::pass::fuse::product;
-use crate::tir::{Func, Op, Value};
+use crate::tir::{Func, Op, SparseRole, Value};
 use crate::window::{ConvRole, Pooling, Window};
 
 /// The tasks that compute `value`, one after the other.
@@ -57,6 +59,20 @@ pub fn of(func: &Func, value: Value) -> Task {
             inner: to[axis + 1..].iter().product(),
             reverse: *reverse,
         },
+        Op::Sparse { role, a, b, pattern } => {
+            let [rows, columns] = [if *role == SparseRole::Product { to[0] } else { shape(*a)[0] }, shape(*b)[0]];
+            let non_zeros = if *role == SparseRole::Product { shape(*a)[0] } else { to[0] };
+            let is_ordered = shape(*pattern)[0] > rows + 1 + non_zeros;
+            let sparse = SparseShape { rows, columns, non_zeros, batch: shape(*b)[1], is_ordered };
+            match role {
+                SparseRole::Product => Task::SparseProduct(sparse),
+                SparseRole::Sampled => Task::SparseSampled(sparse),
+            }
+        }
+        Op::Transpose(..) => {
+            let turn = TurnShape { rows: to[1], columns: to[0] };
+            Task::Turn(turn, super::dtype(func.ty(value).dtype))
+        }
         Op::Param(_)
         | Op::Const(_)
         | Op::Iota(_)
@@ -65,7 +81,6 @@ pub fn of(func: &Func, value: Value) -> Task {
         | Op::Select(..)
         | Op::Convert(_)
         | Op::Broadcast(..)
-        | Op::Transpose(..)
         | Op::Reshape(_)
         | Op::Slice { .. }
         | Op::Reduce(..)

@@ -102,6 +102,7 @@ pub fn operands(func: &Func, value: Value, map: &Map, space: &[usize]) -> Result
         Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => map.clone(),
         Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) | Op::Grad(..) => panic!("{value} is not elementwise"),
         Op::Concat(..) | Op::Pad { .. } => panic!("{value} is put together in memory"),
+        Op::Sparse { .. } => panic!("{value} is not elementwise"),
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => panic!("{value} is not elementwise"),
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
             panic!("{value} is not elementwise")

@@ -18,6 +18,9 @@ pub const EXPENSIVE: u32 = 16;
 /// The same for work whose results are then repeated along new axes, so that the buffer is small: a division is enough.
 const EXPENSIVE_TO_REPEAT: u32 = 4;
 
+/// Matrices with shorter sides are transposed by loops, which can be fused.
+const TURNED: usize = 16;
+
 /// How a node is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
@@ -128,7 +131,7 @@ fn own_cost(op: &Op) -> u32 {
         Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::WithGradient(..) => 0,
         Op::Slice { .. } | Op::Reduce(..) | Op::Contract(..) | Op::Quantile(..) => 0,
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Concat(..) | Op::Pad { .. } => 0,
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => 0,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => 0,
         Op::Grad(..) => panic!("derivatives are taken before code is generated"),
     }
 }
@@ -137,7 +140,7 @@ fn own_cost(op: &Op) -> u32 {
 fn is_routine(op: &Op) -> bool {
     match op {
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => true,
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => true,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => true,
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => false,
         Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Slice { .. } => false,
         Op::Reduce(..) | Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) => false,
@@ -256,6 +259,15 @@ impl Choice<'_> {
         costs
     }
 
+    /// Whether it is a transposed matrix of which the rows lie in memory: a routine reads them in the order they lie in.
+    fn is_turned(&self, value: Value) -> bool {
+        let Op::Transpose(a, _) = self.func.def(value).op else { return false };
+        let is_matrix = self.func.ty(a).rank() == 2 && self.func.ty(a).shape.iter().all(|size| *size >= TURNED);
+        let (below, start) = product::run(self.func, a);
+        let is_node = self.chosen[below.0 as usize];
+        is_matrix && start == 0 && (is_node || matches!(self.func.def(below).op, Op::Param(_)))
+    }
+
     /// The nodes; `Err` names a value that has to be one too.
     fn build(&mut self) -> Result<Vec<Node>, Value> {
         let mut nodes = vec![];
@@ -287,7 +299,7 @@ impl Choice<'_> {
         if let Op::Concat(parts, _) = &def.op {
             return Ok(self.call(value, Kind::Join, parts));
         }
-        if is_routine(&def.op) {
+        if is_routine(&def.op) || self.is_turned(value) {
             return Ok(self.call(value, Kind::Routine, &product::routine_operands(self.func, value)));
         }
         if let Op::Contract(..) = &def.op {

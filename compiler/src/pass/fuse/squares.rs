@@ -85,6 +85,7 @@ fn sums(func: &Func, value: Value, x: Value) -> bool {
         Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reduce(..) | Op::Contract(..) => false,
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Pad { .. } => false,
         Op::Slice { .. } | Op::Concat(..) | Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) => false,
-        Op::CumSum { .. } | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => false,
+        Op::CumSum { .. } | Op::Sparse { .. } | Op::Uniform { .. } | Op::Quantile(..) => false,
+        Op::WithGradient(..) | Op::Grad(..) => false,
     }
 }

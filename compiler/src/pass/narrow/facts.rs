@@ -78,7 +78,7 @@ impl Facts {
         let rule = |label: Option<u8>| match &def.op {
             Op::Const(0.0) => Mask::none(),
             Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) => Mask::All,
-            Op::Grad(..) | Op::TopK(..) => Mask::All,
+            Op::Grad(..) | Op::TopK(..) | Op::Sparse { .. } => Mask::All,
             Op::Unary(function, _) => {
                 if keeps_zero(*function) {
                     of(0, label)
@@ -86,7 +86,7 @@ impl Facts {
                     Mask::All
                 }
             }
-            Op::Binary(function, _, b) => match zeros(*function, func, *b) {
+            Op::Binary(function, _, b) => match zeros(*function, &func.def(*b).op, false) {
                 Zeros::OfEither => both(label),
                 Zeros::OfBoth => either(label),
                 Zeros::OfFirst => of(0, label),
@@ -171,27 +171,33 @@ impl Facts {
             Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Pad { .. } | Op::Slice { .. } => result,
             Op::Concat(..) | Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => result,
             Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => result,
+            Op::Sparse { .. } => result,
         }
     }
 }
 
 /// Where a function of two numbers is 0.
-enum Zeros {
+pub(in crate::pass) enum Zeros {
+    /// Where one of them is.
     OfEither,
+    /// Where both are.
     OfBoth,
+    /// Where the first is.
     OfFirst,
+    /// Nobody knows.
     Lost,
 }
 
-fn zeros(function: Binary, func: &Func, second: Value) -> Zeros {
+/// The zero rule of a function of two numbers; the second one `is_divisor` if it is known not to be 0.
+pub(in crate::pass) fn zeros(function: Binary, second: &Op, is_divisor: bool) -> Zeros {
     match function {
         Binary::Mul | Binary::MulZ | Binary::And => Zeros::OfEither,
         Binary::Add | Binary::Sub | Binary::Min | Binary::Max | Binary::Lt | Binary::Gt | Binary::Ne | Binary::Or => {
             Zeros::OfBoth
         }
-        Binary::Pow if matches!(func.def(second).op, Op::Const(power) if power > 0.0) => Zeros::OfFirst,
+        Binary::Pow if matches!(second, Op::Const(power) if *power > 0.0) => Zeros::OfFirst,
         // 0 / 0 is no number.
-        Binary::Div if matches!(func.def(second).op, Op::Const(number) if number != 0.0) => Zeros::OfFirst,
+        Binary::Div if is_divisor || matches!(second, Op::Const(number) if *number != 0.0) => Zeros::OfFirst,
         Binary::Pow | Binary::Div | Binary::Le | Binary::Ge | Binary::Eq => Zeros::Lost,
     }
 }
@@ -250,7 +256,7 @@ pub fn can_be_zero(func: &Func, has_zeros: &dyn Fn(&str) -> bool) -> Vec<bool> {
             Op::Contract(_, a, b) | Op::Conv { a, b, .. } => of(a) || of(b),
             Op::UnpoolMax { ct, .. } => of(ct),
             Op::Gather { table: a, .. } | Op::Scatter { values: a, .. } => of(a),
-            Op::Quantile(a, _) | Op::WithGradient(a, _) | Op::Grad(_, a) => of(a),
+            Op::Quantile(a, _) | Op::WithGradient(a, _) | Op::Grad(_, a) | Op::Sparse { a, .. } => of(a),
         };
         can.push(own);
     }

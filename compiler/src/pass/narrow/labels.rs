@@ -19,10 +19,10 @@ pub fn of(func: &Func, value: Value) -> Labels {
     let rank = |value: &Value| func.ty(*value).rank();
     let own = numbered(def.ty.rank());
     match &def.op {
-        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => Labels {
-            operands: def.op.operands().iter().map(|operand| vec![None; rank(operand)]).collect(),
-            result: vec![None; own.len()],
-        },
+        Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) => {
+            all_mixed(func, value)
+        }
+        Op::Sparse { .. } => all_mixed(func, value),
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) | Op::WithGradient(..) => {
             Labels { operands: vec![own.clone(); def.op.operands().len()], result: own }
         }
@@ -97,6 +97,12 @@ fn kept_axes(rank: usize, is_kept: impl Fn(usize) -> bool) -> Labels {
 /// The axes of an image: samples, then what the window mixes up, then channels.
 fn image(channels: u8) -> Vec<Option<u8>> {
     vec![Some(0), None, None, Some(channels)]
+}
+
+/// No axis of the result is one of an operand.
+fn all_mixed(func: &Func, value: Value) -> Labels {
+    let mixed = |value: &Value| vec![None; func.ty(*value).rank()];
+    Labels { operands: func.def(value).op.operands().iter().map(mixed).collect(), result: mixed(&value) }
 }
 
 /// Axes of the same size with as many elements behind them are the same axis.

@@ -17,7 +17,7 @@
 //! Only values along which samples run are cut ("sampled" values): they are most of the work. Weights, their gradients and their updates keep
 //! their sizes.
 
-mod facts;
+pub(super) mod facts;
 mod labels;
 mod mask;
 mod mixed;

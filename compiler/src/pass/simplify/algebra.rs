@@ -187,7 +187,7 @@ fn absorb(cx: &mut Rewriter, value: Value, number: f64) -> Value {
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => {
             unreachable!("{value} absorbs nothing")
         }
-        Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} absorbs nothing"),
+        Op::Sparse { .. } | Op::WithGradient(..) | Op::Grad(..) => unreachable!("{value} absorbs nothing"),
     }
 }
 
@@ -369,7 +369,7 @@ impl Rewriter {
             Op::Param(_) | Op::Iota(_) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => false,
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => false,
             Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => false,
-            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => false,
+            Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Sparse { .. } => false,
             Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => false,
         }
     }

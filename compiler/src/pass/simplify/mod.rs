@@ -40,7 +40,7 @@ fn rule(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::Slice { start, step, a } => positions::slice(cx, start, step, *a, ty),
         Op::Concat(parts, axis) => positions::concat(cx, parts, *axis, ty),
         Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => None,
-        Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
+        Op::Quantile(..) | Op::Sparse { .. } | Op::WithGradient(..) | Op::Grad(..) => None,
     };
     specific.or_else(|| shapes::work_before_repeating(cx, op, ty))
 }

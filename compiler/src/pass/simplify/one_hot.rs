@@ -109,7 +109,7 @@ impl OneHot {
             Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Conv { .. } | Op::Pool(..) => None,
             Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => None,
             Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } | Op::Uniform { .. } => None,
-            Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
+            Op::Quantile(..) | Op::Sparse { .. } | Op::WithGradient(..) | Op::Grad(..) => None,
         }
     }
 }
@@ -123,7 +123,8 @@ fn positions_along(cx: &Rewriter, value: Value) -> Option<usize> {
         Op::Convert(_) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Contract(..) => None,
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Pad { .. } => None,
         Op::Slice { .. } | Op::Concat(..) | Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) => None,
-        Op::CumSum { .. } | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
+        Op::CumSum { .. } | Op::Sparse { .. } | Op::Uniform { .. } | Op::Quantile(..) => None,
+        Op::WithGradient(..) | Op::Grad(..) => None,
     }
 }
 

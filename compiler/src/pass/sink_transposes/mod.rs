@@ -39,7 +39,7 @@ fn sink(cx: &mut Rewriter, op: &Op, ty: &Type) -> Option<Value> {
         Op::CumSum { a, axis, reverse } => boxes::cumsum(cx, *a, *axis, *reverse),
         // What takes images takes them in one order of axes only.
         Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => None,
-        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) => None,
+        Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::Sparse { .. } => None,
         Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Broadcast(..) | Op::Contract(..) => None,
         Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => None,
         Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => None,

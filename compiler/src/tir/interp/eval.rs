@@ -3,9 +3,9 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array3, ArrayD, ArrayView3, ArrayViewD, ArrayViewMutD, Axis};
 
-use super::{images, rows};
+use super::{images, rows, sparse};
 use crate::scalar::Binary;
-use crate::tir::{DType, Def, Einsum, Func, Op, Reduction, Type, Value};
+use crate::tir::{DType, Def, Einsum, Func, Op, Reduction, SparseRole, Type, Value};
 
 /// The operands of a definition, by value.
 type Operands<'a> = &'a dyn Fn(Value) -> ArrayViewD<'a, f64>;
@@ -46,6 +46,14 @@ pub fn eval(func: &Func, def: &Def, get: Operands<'_>, out: &mut [f64]) {
         Op::Gather { batch, table, index } => rows::gather(*batch, &get(*table), &get(*index), out),
         Op::Scatter { batch, values, index } => {
             rows::scatter(*batch, &get(*values), &get(*index), &ty.shape, out);
+        }
+        Op::Sparse { role, a, b, pattern } => {
+            let [a, b, pattern] = [a, b, pattern].map(|value| get(*value));
+            out.fill(0.0);
+            match role {
+                SparseRole::Product => sparse::product([&a, &b, &pattern], ty.shape[0], out),
+                SparseRole::Sampled => sparse::sampled([&a, &b, &pattern], out),
+            }
         }
         Op::TopK(a, k) => rows::top_k(flat(&get(*a)), *k, *ty.shape.last().expect("it has a last axis"), out),
         Op::CumSum { a, axis, reverse } => {

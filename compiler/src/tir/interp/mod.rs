@@ -14,6 +14,7 @@ pub(super) mod eval;
 pub(super) mod images;
 pub(super) mod rows;
 mod slots;
+mod sparse;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

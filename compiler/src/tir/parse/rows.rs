@@ -1,7 +1,7 @@
 //! Ops that choose, move or add up elements by their positions.
 
 use super::{Cursor, Parsed};
-use crate::tir::{Op, Value};
+use crate::tir::{Op, SparseRole, Value};
 
 /// The op of this name, which must be one of these.
 pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Parsed<Op> {
@@ -15,11 +15,19 @@ pub fn read(name: &str, cursor: &mut Cursor<'_>) -> Parsed<Op> {
             let (table, index) = cursor.two_values()?;
             Ok(Op::Gather { batch: cursor.labelled("batch", Cursor::number)?, table, index })
         }
+        "sparse_product" => read_sparse(SparseRole::Product, cursor),
+        "sparse_sampled" => read_sparse(SparseRole::Sampled, cursor),
         _ => {
             let (values, index) = cursor.two_values()?;
             Ok(Op::Scatter { batch: cursor.labelled("batch", Cursor::number)?, values, index })
         }
     }
+}
+
+fn read_sparse(role: SparseRole, cursor: &mut Cursor<'_>) -> Parsed<Op> {
+    let (a, b) = cursor.two_values()?;
+    cursor.expect(",")?;
+    Ok(Op::Sparse { role, a, b, pattern: cursor.value()? })
 }
 
 fn read_pad(cursor: &mut Cursor<'_>) -> Parsed<Op> {

@@ -1,7 +1,7 @@
 //! Rules about ops that choose, move or add up elements by their positions.
 
 use super::{Checked, check, check_const, expect_dtype, expect_one_of, expect_shape, expect_type};
-use crate::tir::{DType, Func, Type, Value};
+use crate::tir::{DType, Func, SparseRole, Type, Value};
 
 /// `lo`, `hi` and `gap` new elements `value` around and between those of `a`.
 pub fn check_pad(func: &Func, value: f64, [lo, hi, gap]: [&[usize]; 3], a: Value, ty: &Type) -> Checked {
@@ -47,6 +47,23 @@ pub fn check_rows(func: &Func, batch: usize, [rows, picked]: [&Type; 2], index: 
     let expected = [index, &rows.shape[batch + 1..]].concat();
     check(index[..batch] == rows.shape[..batch], || format!("{index:?} and {rows} differ in the first {batch} axes"))?;
     check(picked.shape == expected, || format!("{picked} stands for rows of shape {expected:?}"))
+}
+
+/// Two of `y`, `w`, `x` and a pattern; the third one is the result.
+pub fn check_sparse(func: &Func, role: SparseRole, [a, b, pattern]: [Value; 3], ty: &Type) -> Checked {
+    [a, b].iter().try_for_each(|operand| expect_dtype(func, *operand, DType::F32))?;
+    expect_one_of(ty.dtype, &[DType::F32])?;
+    expect_dtype(func, pattern, DType::I32)?;
+    let [w, y, x] = match role {
+        SparseRole::Product => [func.ty(a), ty, func.ty(b)],
+        SparseRole::Sampled => [ty, func.ty(a), func.ty(b)],
+    };
+    let ranks = [w, y, x, func.ty(pattern)].map(Type::rank);
+    check(ranks == [1, 2, 2, 1], || format!("{w}, {y}, {x} and their pattern have {ranks:?} axes"))?;
+    check(y.shape[1] == x.shape[1], || format!("{y} and {x} differ in the last axis"))?;
+    let [plain, ordered] = [1, 2].map(|n| y.shape[0] + 1 + n * w.len());
+    let len = func.ty(pattern).len();
+    check(len == plain || len == ordered, || format!("a pattern of {len} numbers, expected {plain} or {ordered}"))
 }
 
 /// The `k` largest along the last axis of `a`.

@@ -65,9 +65,10 @@ impl Forward<'_> {
             Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) => {
                 unreachable!("{op} has a rule of its own")
             }
-            Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {
+            Op::Contract(..) | Op::Sparse { .. } | Op::Uniform { .. } | Op::Quantile(..) => {
                 unreachable!("{op} has a rule of its own")
             }
+            Op::WithGradient(..) | Op::Grad(..) => unreachable!("{op} has a rule of its own"),
         }
     }
 }
@@ -118,9 +119,10 @@ impl Backward<'_> {
             Op::Convert(_) | Op::Broadcast(..) | Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) => {
                 unreachable!("{op} has a rule of its own")
             }
-            Op::Contract(..) | Op::Uniform { .. } | Op::Quantile(..) | Op::WithGradient(..) | Op::Grad(..) => {
+            Op::Contract(..) | Op::Sparse { .. } | Op::Uniform { .. } | Op::Quantile(..) => {
                 unreachable!("{op} has a rule of its own")
             }
+            Op::WithGradient(..) | Op::Grad(..) => unreachable!("{op} has a rule of its own"),
         }
     }
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::super::*;
 use super::{origin, run, sources};
 use crate::data::Fault;
+use crate::program::{CompressedMatrix, Form};
 use crate::train::{Checkpoint, Position};
 
 /// A checkpoint whose numbers have long decimals.
@@ -19,6 +20,7 @@ fn checkpoint(steps: u64, values: &[f64]) -> Checkpoint {
         record.objective = *value;
         let _ = record.reports.insert("strange".into(), f64::NAN);
     }
+    let matrix = CompressedMatrix { pattern: 0, non_zeros: 7, zeros: vec!["optimizer.net.w.velocity".into()] };
     Checkpoint {
         position: Position { stage: 1, epoch: 2, index: 3, epochs: 4, steps },
         tensors: IndexMap::from([("net.w".into(), arr1(values).into_dyn()), ("net.z".into(), ArrayD::zeros(vec![]))]),
@@ -26,7 +28,7 @@ fn checkpoint(steps: u64, values: &[f64]) -> Checkpoint {
         records,
         epoch_seconds: 0.5,
         seconds: 2.0,
-        form: vec![None, Some(vec![8, 16])],
+        form: vec![Form::Whole, Form::Narrowed(vec![8, 16]), Form::Compressed(vec![matrix])],
     }
 }
 

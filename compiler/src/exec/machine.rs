@@ -1,0 +1,233 @@
+//! The functions of a program in machine code, and the memory that they share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use spnc_runtime::program::Clock;
+
+use super::Built;
+use super::compressed::CompressedStep;
+use super::forms::{Forms, SpecialForm};
+use crate::codegen::{self, Executable, Options};
+use crate::lir::{self, BufferId};
+use crate::lower::to_lir;
+use crate::tir::{DType, Func, Type};
+
+/// A step of training in all its forms.
+#[derive(Debug)]
+pub(super) struct Train {
+    pub whole: Call,
+    /// Counts the live positions of each class of axes.
+    pub counts: Option<Call>,
+    /// Tells where the elements of patterns are.
+    pub masks: Option<Call>,
+    /// The form in use, unless it is the whole one.
+    pub special: Option<Special>,
+}
+
+/// A step that computes less than all.
+#[derive(Debug)]
+pub(super) enum Special {
+    /// With room for so many live positions of each class.
+    Narrowed(Call, Vec<usize>),
+    /// On compressed matrices.
+    Compressed(CompressedStep),
+}
+
+/// The functions of a program in machine code, and the memory that they share.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub code: Executable,
+    /// The buffers of the lasting tensors, in the order of their indices.
+    pub tensors: Vec<BufferId>,
+    /// The buffers of the constant tensors.
+    pub literals: Vec<BufferId>,
+    /// By variant and batch.
+    pub train: BTreeMap<(usize, usize), Train>,
+    pub evaluate: BTreeMap<usize, Call>,
+    pub events: Vec<Call>,
+    pub effective: Call,
+}
+
+/// A function, with its inputs and outputs looked up.
+#[derive(Debug)]
+pub(super) struct Call {
+    index: usize,
+    pub fields: Vec<Option<BufferId>>,
+    seed: Option<BufferId>,
+    step: Option<BufferId>,
+    epoch: Option<BufferId>,
+    progress: Option<BufferId>,
+    samples: Option<BufferId>,
+    /// Results that are no lasting tensors, by name, with their shapes.
+    pub outputs: Vec<(Arc<str>, BufferId, Vec<usize>)>,
+    /// The outputs that are terms of the objective or partial results, in their order.
+    pub numbered: Vec<BufferId>,
+}
+
+impl Machine {
+    /// Generates the code of all functions; steps in the forms that are chosen.
+    pub fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
+        let forms: Vec<Functions> = forms.iter().map(Functions::of).collect();
+        let module = lowered(built, forms.iter().flat_map(Functions::all), &stored(&forms));
+        let code = codegen::compile(&module, options)?;
+        let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
+        let call = |func: &Func| Call::new(func, &module, &code, built);
+        let special = |form: &SpecialForm| match form {
+            SpecialForm::Narrowed(func, capacities) => Special::Narrowed(call(func), capacities.clone()),
+            SpecialForm::Compressed(compressed) => {
+                Special::Compressed(CompressedStep::new(compressed, call(&compressed.func), &module))
+            }
+        };
+        let train = built.train.iter().zip(&forms).map(|(step, forms)| {
+            let train = Train {
+                whole: call(&step.func),
+                counts: forms.counts.as_ref().map(call),
+                masks: forms.masks.as_ref().map(call),
+                special: forms.special.as_ref().map(special),
+            };
+            ((step.variant, step.batch), train)
+        });
+        Ok(Machine {
+            tensors: built.interface.description.tensors.iter().map(|t| find(&t.name)).collect(),
+            literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
+            train: train.collect(),
+            evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
+            events: built.events.iter().map(call).collect(),
+            effective: call(&built.effective),
+            code,
+        })
+    }
+}
+
+/// What a step's forms add to the functions of a program.
+#[derive(Default)]
+struct Functions {
+    counts: Option<Func>,
+    masks: Option<Func>,
+    special: Option<SpecialForm>,
+}
+
+impl Functions {
+    fn of(forms: &Option<Forms>) -> Functions {
+        let of = |forms: &Forms| Functions { counts: forms.counts(), masks: forms.masks(), special: forms.special() };
+        forms.as_ref().map(of).unwrap_or_default()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Func> {
+        [&self.counts, &self.masks].into_iter().flatten().chain(self.special.iter().map(SpecialForm::func))
+    }
+}
+
+/// The tensors that compressed steps keep as vectors of elements.
+fn stored(forms: &[Functions]) -> Vec<(Arc<str>, Type)> {
+    let mut stored = vec![];
+    for form in forms {
+        let Some(SpecialForm::Compressed(compressed)) = &form.special else { continue };
+        let is_stored = |name: &Arc<str>| compressed.stored.iter().any(|stored| stored.name == *name);
+        let params = compressed.func.params().filter(|(name, ..)| is_stored(name));
+        stored.extend(params.map(|(name, _, ty)| (name.clone(), ty.clone())));
+    }
+    stored
+}
+
+/// The program as loop nests over planned memory: what is compiled, and what `emit --stage lir` shows.
+pub fn schedule(built: &Built) -> lir::Module {
+    lowered(built, std::iter::empty(), &[])
+}
+
+/// The same with further functions and lasting tensors.
+fn lowered<'a>(
+    built: &'a Built,
+    further: impl Iterator<Item = &'a Func>,
+    stored: &[(Arc<str>, Type)],
+) -> lir::Module {
+    let tensors = built.interface.description.tensors.iter().map(|t| (Arc::from(t.name.as_str()), t.shape.clone()));
+    let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
+    let whole = tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape)));
+    let lasting: Vec<(Arc<str>, Type)> = whole.chain(stored.iter().cloned()).collect();
+    let steps = built.train.iter().map(|step| &step.func);
+    let evaluations = built.evaluate.iter().map(|(_, func)| func);
+    let funcs: Vec<Func> =
+        steps.chain(evaluations).chain(&built.events).chain([&built.effective]).chain(further).cloned().collect();
+    to_lir::lower(&funcs, &lasting)
+}
+
+impl Train {
+    /// The compressed step, if that is its form.
+    pub fn compressed(&self) -> Option<&CompressedStep> {
+        match &self.special {
+            Some(Special::Compressed(step)) => Some(step),
+            Some(Special::Narrowed(..)) | None => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn compressed_mut(&mut self) -> Option<&mut CompressedStep> {
+        match &mut self.special {
+            Some(Special::Compressed(step)) => Some(step),
+            Some(Special::Narrowed(..)) | None => None,
+        }
+    }
+
+    /// What computes this step of the run: a narrowed form where all that is alive has room.
+    pub fn call(&self, code: &mut Executable, seed: i32, clock: Clock) -> &Call {
+        let (narrowed, capacities) = match &self.special {
+            None => return &self.whole,
+            Some(Special::Compressed(step)) => return &step.call,
+            Some(Special::Narrowed(narrowed, capacities)) => (narrowed, capacities),
+        };
+        let Some(counts) = &self.counts else { return &self.whole };
+        counts.run(code, seed, clock, 1);
+        let mut rooms = counts.outputs.iter().zip(capacities);
+        let has_room = rooms.all(|((_, buffer, _), capacity)| code.floats(*buffer)[0] <= *capacity as f32);
+        if has_room { narrowed } else { &self.whole }
+    }
+}
+
+impl Call {
+    pub fn new(func: &Func, module: &lir::Module, code: &Executable, built: &Built) -> Call {
+        let scheduled = module.func(&func.name).expect("every function was scheduled");
+        let input = |name: &str| module.input(scheduled, name);
+        let outputs: Vec<_> = func
+            .results
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.clone(), module.output(scheduled, name)?, func.ty(*value).shape.clone()))
+            })
+            .collect();
+        let numbered = outputs.iter().filter(|(name, ..)| name.starts_with("term.") || name.starts_with("partial."));
+        Call {
+            index: code.func(&func.name).expect("every function was compiled"),
+            fields: built.interface.field_names.iter().map(|name| input(name)).collect(),
+            seed: input("seed"),
+            step: input("step"),
+            epoch: input("epoch"),
+            progress: input("progress"),
+            samples: input("samples"),
+            numbered: numbered.map(|(_, buffer, _)| *buffer).collect(),
+            outputs,
+        }
+    }
+
+    /// Runs the function at this place of the run.
+    pub fn run(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
+        let mut integer = |buffer: Option<BufferId>, value: i32| {
+            if let Some(buffer) = buffer {
+                code.integers_mut(buffer)[0] = value;
+            }
+        };
+        integer(self.seed, seed);
+        integer(self.step, clock.step as i32);
+        let mut real = |buffer: Option<BufferId>, value: f64| {
+            if let Some(buffer) = buffer {
+                code.floats_mut(buffer)[0] = value as f32;
+            }
+        };
+        real(self.epoch, clock.epoch);
+        real(self.progress, clock.progress);
+        real(self.samples, split as f64);
+        code.run(self.index);
+    }
+}
+

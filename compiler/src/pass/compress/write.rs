@@ -1,0 +1,221 @@
+//! Writing a function on the elements of a pattern.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::demand::{Demand, Factor, factor, is_direct};
+use super::outside::Facts;
+use super::{Stored, Table, Use};
+use crate::pass::rewrite::{elementwise, with_operands};
+use crate::tir::build::{Build, Builder};
+use crate::tir::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
+
+/// Writes `func` with a pattern in use; also what is stored, and the new whole values by the old ones.
+pub fn run(func: &Func, mask: Value, of: &Use, prefix: &str) -> (Func, Vec<Stored>, BTreeMap<Value, Value>) {
+    let facts = Facts::of(func, mask, &|name| of.zeros.contains(name));
+    let demand = Demand::of(&facts, &of.zeros);
+    let mut writer = Writer {
+        old: func,
+        new: Func::new(func.name.clone()),
+        facts: &facts,
+        demand: &demand,
+        shape: [facts.shape[0], facts.shape[1]],
+        of,
+        prefix,
+        whole: BTreeMap::new(),
+        within: BTreeMap::new(),
+        tables: BTreeMap::new(),
+        origin: None,
+    };
+    func.values().for_each(|value| writer.write(value));
+    let stored = writer.write_results();
+    (writer.new, stored, writer.whole)
+}
+
+struct Writer<'a> {
+    old: &'a Func,
+    new: Func,
+    facts: &'a Facts<'a>,
+    demand: &'a Demand,
+    shape: [usize; 2],
+    of: &'a Use,
+    prefix: &'a str,
+    /// The new values that are as large as the old ones.
+    whole: BTreeMap<Value, Value>,
+    /// Their elements within the pattern: vectors.
+    within: BTreeMap<Value, Value>,
+    tables: BTreeMap<&'static str, Value>,
+    origin: Option<Arc<Origin>>,
+}
+
+impl Writer<'_> {
+    fn build(&mut self) -> Builder<'_> {
+        Builder { func: &mut self.new, origin: self.origin.clone() }
+    }
+
+    /// A table of the pattern, an input.
+    fn table(&mut self, table: Table) -> Value {
+        let ty = Type::new(DType::I32, [table.len(self.shape, self.of.non_zeros)]);
+        let name = format!("{}.{}", self.prefix, table.suffix());
+        let new = &mut self.new;
+        *self.tables.entry(table.suffix()).or_insert_with(|| new.push(Op::Param(name.into()), ty, None))
+    }
+
+    /// A value that is made of its elements comes behind them, any other one before.
+    fn write(&mut self, value: Value) {
+        self.origin.clone_from(&self.old.def(value).origin);
+        let [whole, within] = [&self.demand.whole, &self.demand.within].map(|of| of[value.0 as usize]);
+        let is_put_back = whole && self.facts.is_put_back(value);
+        if whole && !is_put_back {
+            let new = self.write_whole(value);
+            let _ = self.whole.insert(value, new);
+        }
+        if within {
+            let new = self.write_within(value);
+            let _ = self.within.insert(value, new);
+        }
+        if is_put_back {
+            let new = self.put_back(value);
+            let _ = self.whole.insert(value, new);
+        }
+    }
+
+    /// The elements among zeros.
+    fn put_back(&mut self, value: Value) -> Value {
+        let (positions, elements, [rows, columns]) = (self.table(Table::Positions), self.within[&value], self.shape);
+        let mut build = self.build();
+        let flat = build.scatter(0, elements, positions, rows * columns);
+        build.reshape(flat, vec![rows, columns])
+    }
+
+    fn write_whole(&mut self, value: Value) -> Value {
+        let old = self.old;
+        let def = old.def(value);
+        match &def.op {
+            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => {
+                self.sum(self.within[a], axes)
+            }
+            Op::Contract(einsum, a, b) => match factor(einsum, [*a, *b], self.facts) {
+                Some(factor) => self.product(einsum, factor, if factor.is_first { *b } else { *a }),
+                None => self.copy(value),
+            },
+            _ => self.copy(value),
+        }
+    }
+
+    fn copy(&mut self, value: Value) -> Value {
+        let def = self.old.def(value);
+        let mut op = def.op.clone();
+        op.operands_mut().into_iter().for_each(|operand| *operand = self.whole[operand]);
+        self.new.push(op, def.ty.clone(), def.origin.clone())
+    }
+
+    /// Sums of a matrix that is zero outside of the pattern.
+    fn sum(&mut self, elements: Value, axes: &[usize]) -> Value {
+        let [rows, columns] = self.shape;
+        let (table, count) = match axes {
+            [0] => (Table::Columns, columns),
+            [1] => (Table::Rows, rows),
+            _ => return self.build().reduce(Reduction::Sum, elements, vec![0]),
+        };
+        let index = self.table(table);
+        self.build().scatter(0, elements, index, count)
+    }
+
+    /// The product of a matrix and the other operand of a contraction.
+    fn product(&mut self, einsum: &Einsum, factor: Factor, other: Value) -> Value {
+        let (own, others) = if factor.is_first { (&einsum.lhs, &einsum.rhs) } else { (&einsum.rhs, &einsum.lhs) };
+        let [kept, summed] = [own[factor.kept], own[1 - factor.kept]];
+        let order: Vec<u8> = std::iter::once(summed).chain(without(others, summed)).collect();
+        let x = self.rows_of(self.whole[&other], others, &order);
+        let table = if factor.kept == 0 { Table::ByRow } else { Table::ByColumn };
+        let (pattern, elements) = (self.table(table), self.within[&factor.matrix]);
+        let rows = self.shape[factor.kept];
+        let product = self.build().sparse_product(elements, x, pattern, rows);
+        let labels: Vec<u8> = std::iter::once(kept).chain(without(others, summed)).collect();
+        let sizes = self.old.ty(other).shape.iter().zip(others).filter(|(_, label)| **label != summed);
+        let shape = std::iter::once(rows).chain(sizes.map(|(size, _)| *size)).collect();
+        let mut build = self.build();
+        let product = build.reshape(product, shape);
+        let place = |label: &u8| labels.iter().position(|l| l == label).expect("the result has these labels only");
+        build.transpose(product, einsum.out.iter().map(place).collect())
+    }
+
+    /// A tensor as a matrix, its axes in this order of labels: the first one numbers the rows.
+    fn rows_of(&mut self, value: Value, labels: &[u8], order: &[u8]) -> Value {
+        let place = |label: &u8| labels.iter().position(|l| l == label).expect("an order of the labels");
+        let perm: Vec<usize> = order.iter().map(place).collect();
+        let mut build = self.build();
+        let rows = build.ty(value).shape[perm[0]];
+        let rest = build.ty(value).len() / rows.max(1);
+        let turned = build.transpose(value, perm);
+        build.reshape(turned, vec![rows, rest])
+    }
+
+    fn write_within(&mut self, value: Value) -> Value {
+        let old = self.old;
+        let def = old.def(value);
+        let ty = Type::new(def.ty.dtype, [self.of.non_zeros]);
+        if let Some(operands) = elementwise(&def.op) {
+            let operands: Vec<Value> = operands.iter().map(|operand| self.within[operand]).collect();
+            let op = with_operands(&def.op, &operands);
+            return self.new.push(op, ty, def.origin.clone());
+        }
+        match &def.op {
+            Op::Param(name) if self.demand.stored.contains(name) => {
+                self.new.push(Op::Param(self.name_of(name)), ty, None)
+            }
+            Op::Const(number) => self.build().constant(*number, ty),
+            Op::Broadcast(a, dims) if is_direct(old, value) => self.spread(self.whole[a], dims, ty),
+            Op::Contract(einsum, a, b) if is_direct(old, value) => self.sampled(einsum, [*a, *b]),
+            _ => self.taken(self.whole[&value]),
+        }
+    }
+
+    fn name_of(&self, tensor: &str) -> Arc<str> {
+        format!("{}.{tensor}", self.prefix).into()
+    }
+
+    /// A number or a vector along one axis, repeated over the matrix.
+    fn spread(&mut self, a: Value, dims: &[usize], ty: Type) -> Value {
+        let &[dim] = dims else { return self.build().broadcast(a, vec![], ty.shape) };
+        let index = self.table(if dim == 0 { Table::Rows } else { Table::Columns });
+        self.build().gather(0, a, index)
+    }
+
+    /// The elements of the product of two matrices.
+    fn sampled(&mut self, einsum: &Einsum, operands: [Value; 2]) -> Value {
+        let sides = [&einsum.lhs, &einsum.rhs];
+        let summed = || einsum.lhs.iter().copied().filter(|label| !einsum.out.contains(label));
+        let [y, x] = [0, 1].map(|axis| {
+            let label = einsum.out[axis];
+            let side = usize::from(!einsum.lhs.contains(&label));
+            let order: Vec<u8> = std::iter::once(label).chain(summed()).collect();
+            self.rows_of(self.whole[&operands[side]], sides[side], &order)
+        });
+        let (pattern, count) = (self.table(Table::ByRow), self.of.non_zeros);
+        self.build().sparse_sampled(y, x, pattern, count)
+    }
+
+    /// The elements of a whole value.
+    fn taken(&mut self, value: Value) -> Value {
+        let (positions, [rows, columns]) = (self.table(Table::Positions), self.shape);
+        let mut build = self.build();
+        let flat = build.reshape(value, vec![rows * columns]);
+        build.gather(0, flat, positions)
+    }
+
+    fn write_results(&mut self) -> Vec<Stored> {
+        for (name, value) in &self.old.results {
+            let is_stored = self.demand.stored.contains(name);
+            let result = if is_stored { (self.name_of(name), self.within[value]) } else { (name.clone(), self.whole[value]) };
+            self.new.results.push(result);
+        }
+        let stored = |name: &Arc<str>| Stored { tensor: name.clone(), name: self.name_of(name), pattern: self.of.pattern };
+        self.demand.stored.iter().map(stored).collect()
+    }
+}
+
+fn without(labels: &[u8], label: u8) -> impl Iterator<Item = u8> {
+    labels.iter().copied().filter(move |l| *l != label)
+}

@@ -1,0 +1,276 @@
+//! Steps on compressed matrices compute what whole steps do.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, arr1};
+use proptest::prelude::*;
+use spnc::codegen::Options;
+use spnc::exec::{self, BatchSizes, Built, Forms, Seen, SpecialForm};
+use spnc::pass::compress::{Compressed, Table};
+use spnc::tir::{DType, Func, interp};
+use spnc_runtime::program::Form;
+use spnc_runtime::random::fill_uniform;
+
+const BATCH: usize = 6;
+
+type Values = BTreeMap<Arc<str>, ArrayD<f64>>;
+type Results = IndexMap<Arc<str>, ArrayD<f64>>;
+
+/// A program of a masked network on the digits, with something more in the objective and an optimizer.
+fn program(network: &str, more: &str, optimizer: &str) -> String {
+    format!(
+        "use std.layers.{{Dense, Lstm, flatten}}
+use std.norms.{{l1, l21}}
+use std.optim.{{adam, sgd}}
+use std.sparse.MagnitudeMask
+
+data digits = digits()
+
+{network}
+
+model net = Net
+
+group neurons = net.{{fc1, fc2}}.w by In
+sparsify net.{{fc1, fc2}}.w with MagnitudeMask as kept
+
+minimize cross_entropy(net(digits.image / 16), digits.label) {more}
+
+report accuracy(net(digits.image / 16), digits.label)
+
+train {{ epochs = 1, batch = {BATCH}, optimizer = {optimizer}, seed = 1 }}
+"
+    )
+}
+
+const NETWORK: &str = "layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 96]
+    fc2 = Dense[Out = 80]
+    fc3 = Dense[Out = 10]
+    image |> flatten |> fc1 |> relu |> fc2 |> relu |> fc3
+}";
+
+/// The inputs of a step after a while: masks with some ones, optimizer states that are zero where the mask is, unless it was pruned `lately`.
+fn inputs(built: &Built, func: &Func, density: f64, seed: u64, lately: bool) -> Values {
+    let start = |name: &str| (name == "seed").then(|| ArrayD::from_elem(vec![], 1.0));
+    let starts = interp::run(&built.init, &start).expect("starts depend on the seed");
+    let draws = |name: &str, len: usize| {
+        let mut numbers = vec![0.0; len];
+        fill_uniform(seed as i32, 0, name.bytes().map(u64::from).sum(), 0, &mut numbers);
+        numbers.into_iter().map(f64::from)
+    };
+    let value = |name: &str, shape: &[usize], dtype| {
+        let len = shape.iter().product::<usize>().max(1);
+        let mask: Vec<f64> = draws(&mask_name(name), len).map(|x| f64::from(u8::from(x < density))).collect();
+        let numbers: Vec<f64> = match name {
+            name if name.ends_with(".mask") => mask,
+            name if name.starts_with("optimizer.") && name.contains(".w.") => {
+                let kept = |mask: f64| if lately { 1.0 } else { mask };
+                draws(name, len).zip(mask).map(|(x, mask)| 0.01 * x * kept(mask)).collect()
+            }
+            name => match starts.get(name) {
+                Some(start) => start.iter().copied().collect(),
+                None if dtype == DType::I32 => draws(name, len).map(|x| (x * 10.0).floor()).collect(),
+                None => draws(name, len).map(|x| x * 16.0).collect(),
+            },
+        };
+        ArrayD::from_shape_vec(shape, numbers).expect("as many as there are")
+    };
+    func.params().map(|(name, _, ty)| (name.clone(), value(name, &ty.shape, ty.dtype))).collect()
+}
+
+/// The mask that belongs to a state of the optimizer.
+fn mask_name(name: &str) -> String {
+    let parameter = name.strip_prefix("optimizer.").and_then(|rest| rest.rsplit_once('.'));
+    parameter.map_or(name.to_owned(), |(parameter, _)| format!("kept.{parameter}.mask"))
+}
+
+/// Where each pattern of a step has elements.
+fn positions(forms: &Forms, given: &Values) -> Vec<Vec<usize>> {
+    let masks = forms.masks().expect("it has patterns");
+    let masks = interp::run(&masks, &|name| given.get(name).cloned()).expect("all inputs are there");
+    let there = |mask: &ArrayD<f64>| mask.iter().enumerate().filter(|(_, x)| **x != 0.0).map(|(at, _)| at).collect();
+    masks.values().map(there).collect()
+}
+
+/// The compressed form of a step.
+fn compress(forms: &mut Forms, given: &Values, positions: &[Vec<usize>]) -> Option<Compressed> {
+    let seen: Vec<Seen> = forms
+        .patterns()
+        .iter()
+        .zip(positions)
+        .map(|(pattern, positions)| {
+            let is_zero = |at: usize, x: f64| x == 0.0 || positions.binary_search(&at).is_ok();
+            let is_outside = |name: &&Arc<str>| given[*name].iter().enumerate().all(|(at, x)| is_zero(at, *x));
+            Seen { non_zeros: positions.len(), zeros: pattern.assumed.iter().filter(is_outside).cloned().collect() }
+        })
+        .collect();
+    let _ = forms.choose(&vec![(1, usize::MAX); forms.sizes().len()], &seen);
+    match forms.special()? {
+        SpecialForm::Compressed(compressed) => Some(compressed),
+        SpecialForm::Narrowed(..) => None,
+    }
+}
+
+/// Adds tables and stored elements to the inputs.
+fn with_tables(forms: &Forms, of: &Compressed, given: &Values, positions: &[Vec<usize>]) -> Values {
+    let mut inputs = given.clone();
+    for tables in &of.tables {
+        for table in Table::ALL {
+            let numbers = table.numbers(forms.patterns()[tables.pattern].shape, &positions[tables.pattern]);
+            let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
+            let _ = inputs.insert(tables.name(table).into(), arr1(&numbers).into_dyn());
+        }
+    }
+    for stored in &of.stored {
+        let tensor: Vec<f64> = given[&stored.tensor].iter().copied().collect();
+        let elements: Vec<f64> = positions[stored.pattern].iter().map(|at| tensor[*at]).collect();
+        let _ = inputs.insert(stored.name.clone(), arr1(&elements).into_dyn());
+    }
+    inputs
+}
+
+/// Puts stored elements back among those of the tensors before the step.
+fn put_back(of: &Compressed, given: &Values, positions: &[Vec<usize>], mut results: Results) -> Results {
+    for stored in &of.stored {
+        let Some(elements) = results.shift_remove(&stored.name) else { continue };
+        let mut tensor = given[&stored.tensor].clone();
+        let slice = tensor.as_slice_mut().expect("tensors are contiguous");
+        positions[stored.pattern].iter().zip(elements).for_each(|(at, element)| slice[*at] = element);
+        let _ = results.insert(stored.tensor.clone(), tensor);
+    }
+    results
+}
+
+fn assert_close(found: &Results, expected: &Results, tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (name, expected) in expected {
+        let size = expected.iter().fold(1e-3, |most: f64, x| most.max(x.abs()));
+        for (a, b) in found[name].iter().zip(expected) {
+            assert!((a - b).abs() <= tolerance * size, "{name}: {a} and {b}");
+        }
+    }
+}
+
+/// Compresses the step of a program and compares it with the whole one. Returns what is stored; `None` if nothing is compressed.
+fn check(text: &str, density: f64, seed: u64, lately: bool) -> Option<Vec<String>> {
+    let compiled = support::compile(text).unwrap_or_else(|errors| panic!("{errors}"));
+    let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
+    let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    let (step, zeros) = (&built.train[0], exec::tensors_with_zeros(&built));
+    let mut forms = Forms::of(&built, step, &zeros).expect("it has masks");
+    let given = inputs(&built, &step.func, density, seed, lately);
+    let positions = positions(&forms, &given);
+    let compressed = compress(&mut forms, &given, &positions)?;
+    let expected = interp::run(&step.func, &|name| given.get(name).cloned()).expect("all inputs are there");
+    let inputs = with_tables(&forms, &compressed, &given, &positions);
+    let input = |name: &str| inputs.get(name).cloned();
+    let found = interp::run(&compressed.func, &input).expect("all inputs are there");
+    assert_close(&put_back(&compressed, &given, &positions, found), &expected, 1e-9);
+    let found = exec::run_compiled(&compressed.func, &input, Options::default()).expect("code for this machine");
+    assert_close(&put_back(&compressed, &given, &positions, found), &expected, 2e-4);
+    Some(compressed.stored.iter().map(|stored| stored.tensor.to_string()).collect())
+}
+
+/// Weights and the optimizer's state are kept as vectors of elements, and nothing is computed in their full size.
+#[test]
+fn momentum_is_stored_compressed() {
+    let text = program(NETWORK, "+ 1e-3 * l21(neurons)", "sgd(lr: 0.1, momentum: 0.9)");
+    let stored = check(&text, 0.05, 1, false).expect("a compressed form");
+    for layer in ["fc1", "fc2"] {
+        for tensor in [format!("net.{layer}.w"), format!("optimizer.net.{layer}.w.velocity"), format!("kept.net.{layer}.w.mask")] {
+            assert!(stored.contains(&tensor), "{tensor} is not among {stored:?}");
+        }
+    }
+}
+
+/// A velocity that is not zero where the mask is moves the weight there: both are kept whole.
+#[test]
+fn what_moves_outside_of_the_pattern_is_whole() {
+    let stored = check(&program(NETWORK, "", "sgd(lr: 0.1, momentum: 0.9)"), 0.05, 1, true).expect("a compressed form");
+    assert!(!stored.iter().any(|name| name.ends_with("velocity") || name.starts_with("net.")), "{stored:?}");
+}
+
+/// Weight decay reaches weights that the mask hides.
+#[test]
+fn decayed_weights_are_whole() {
+    let text = program(NETWORK, "", "sgd(lr: 0.1, momentum: 0.9, weight_decay: 1e-3)");
+    let stored = check(&text, 0.05, 1, false).expect("a compressed form");
+    assert!(!stored.contains(&"net.fc1.w".to_owned()), "{stored:?}");
+}
+
+/// Beyond the break-even nothing is compressed.
+#[test]
+fn dense_masks_are_left_alone() {
+    assert_eq!(check(&program(NETWORK, "", "sgd(lr: 0.1)"), 0.6, 1, false), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_compressed_step_is_the_whole_one(
+        density in 0.001f64..0.2,
+        seed in 1u64..1000,
+        lately: bool,
+        more in prop_oneof![Just(""), Just("+ 1e-3 * l21(neurons)"), Just("+ 1e-3 * l1(net.fc1.w)")],
+        optimizer in prop_oneof![
+            Just("sgd(lr: 0.1)"),
+            Just("sgd(lr: 0.1, momentum: 0.9)"),
+            Just("sgd(lr: 0.1, momentum: 0.9, weight_decay: 1e-3)"),
+            Just("adam(lr: 1e-2)"),
+        ],
+    ) {
+        let _ = check(&program(NETWORK, more, optimizer), density, seed, lately);
+    }
+}
+
+/// An event prunes between two epochs: what is learned does not depend on the form.
+#[test]
+fn a_pruned_run_learns_the_same_in_either_form() {
+    let text = "use std.layers.{Dense, flatten}
+use std.sparse.MagnitudeMask
+
+data digits = digits()
+
+layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 96]
+    fc2 = Dense[Out = 80]
+    fc3 = Dense[Out = 10]
+    image |> flatten |> fc1 |> relu |> fc2 |> relu |> fc3
+}
+
+model net = Net
+
+sparsify net.{fc1, fc2}.w with MagnitudeMask as kept
+
+minimize cross_entropy(net(digits.image / 16), digits.label)
+
+report accuracy(net(digits.image / 16), digits.label)
+
+train {
+    batch     = 64
+    optimizer = sgd(lr: 0.02)
+    seed      = 1
+
+    phase { epochs = 1 }
+    fire keep(0.2)
+    phase { epochs = 2 }
+    fire keep(0.1)
+    phase { epochs = 2 }
+}
+";
+    let [whole, live] =
+        [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
+    assert!(whole.form.iter().all(|form| *form == Form::Whole), "{:?}", whole.form);
+    assert!(live.form.iter().any(|form| matches!(form, Form::Compressed(of) if of.len() == 2)), "{:?}", live.form);
+    for (name, expected) in &whole.lasting {
+        let size = expected.iter().fold(0.1, |most: f64, x| most.max(x.abs()));
+        for (a, b) in live.lasting[name].iter().zip(expected) {
+            assert!((a - b).abs() <= 1e-3 * size, "{name}: {a} and {b}");
+        }
+    }
+}
