@@ -1,9 +1,10 @@
 //! What holds between ops for all operands: the three roles of a convolution are one trilinear form, a gather is a product with
 //! one-hot rows, and each op that moves or adds up elements has a transpose.
 
-use ndarray::ArrayD;
+use ndarray::{Array1, ArrayD};
 use proptest::prelude::*;
 use spnc::pass;
+use spnc::pass::compress::Table;
 use spnc::tir::build::{Build, Builder};
 use spnc::tir::interp::{Tensor, run};
 use spnc::tir::{DType, Func, Op, Type, Value, verify};
@@ -79,6 +80,41 @@ proptest! {
             dot(&w, &conv(ConvRole::ByWeight, &x, &y, &w_shape)),
         ];
         prop_assert!(forms.iter().all(|form| (form - forms[0]).abs() < 1e-9 * (1.0 + forms[0].abs())), "{forms:?}");
+    }
+
+    /// ⟨y, W x⟩ = ⟨x, Wᵀ y⟩ = ⟨w, (y xᵀ at the elements of W)⟩
+    #[test]
+    fn the_products_with_a_compressed_matrix_are_one_form(
+        [rows, columns, batch] in prop::array::uniform3(1_usize..9),
+        filled in prop::collection::vec(any::<bool>(), 64),
+        seed in 0_usize..50,
+    ) {
+        let positions: Vec<usize> = (0..rows * columns).filter(|at| filled[*at]).collect();
+        prop_assume!(!positions.is_empty());
+        let [w, x, y] = [(&[positions.len()][..], 1), (&[columns, batch], 2), (&[rows, batch], 3)]
+            .map(|(shape, i)| tensor(shape, seed + i));
+        let [by_row, by_column] = [Table::ByRow, Table::ByColumn].map(|table| {
+            let numbers = table.numbers([rows, columns], &positions).into_iter().map(f64::from);
+            Array1::from_iter(numbers).into_dyn()
+        });
+        let product = |pattern: &Tensor, x: &Tensor, rows: usize| {
+            evaluate(&[&w, x, pattern], |f, v| {
+                let pattern = f.convert(v[2], DType::I32);
+                f.sparse_product(v[0], v[1], pattern, rows)
+            })
+        };
+        let sampled = evaluate(&[&y, &x, &by_row], |f, v| {
+            let pattern = f.convert(v[2], DType::I32);
+            f.sparse_sampled(v[0], v[1], pattern, positions.len())
+        });
+        let forms = [dot(&y, &product(&by_row, &x, rows)), dot(&x, &product(&by_column, &y, columns)), dot(&w, &sampled)];
+        prop_assert!(forms.iter().all(|form| (form - forms[0]).abs() < 1e-9), "{forms:?}");
+        let expected: f64 = positions
+            .iter()
+            .zip(&w)
+            .map(|(at, w)| (0..batch).map(|b| w * y[[at / columns, b]] * x[[at % columns, b]]).sum::<f64>())
+            .sum();
+        prop_assert!((forms[0] - expected).abs() < 1e-9, "{forms:?}, expected {expected}");
     }
 
     /// A window over slices of the padded image, one for each of its elements, is the same sum.

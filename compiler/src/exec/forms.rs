@@ -209,10 +209,7 @@ impl Forms {
 
     fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
         let patterns = self.patterns().iter().zip(seen).enumerate();
-        let sparse = patterns.filter(|(_, (pattern, seen))| {
-            let size = pattern.shape.iter().product::<usize>() as f64;
-            (1.0..=BREAK_EVEN * size).contains(&(seen.non_zeros as f64))
-        });
+        let sparse = patterns.filter(|(_, (pattern, seen))| is_sparse(pattern.shape, seen.non_zeros));
         let matrices: Vec<CompressedMatrix> = sparse
             .map(|(pattern, (_, Seen { non_zeros, zeros }))| {
                 let zeros = zeros.iter().map(|name| name.to_string()).collect();
@@ -221,6 +218,11 @@ impl Forms {
             .collect();
         (!matrices.is_empty()).then_some(Form::Compressed(matrices))
     }
+}
+
+/// Whether a matrix of this shape with so many elements is worth compressing.
+pub fn is_sparse([rows, columns]: [usize; 2], non_zeros: usize) -> bool {
+    (1.0..=BREAK_EVEN * (rows * columns) as f64).contains(&(non_zeros as f64))
 }
 
 fn used(matrix: &CompressedMatrix) -> Use {

@@ -12,6 +12,7 @@ mod drop_surrogates;
 mod facts;
 mod fold;
 pub mod fuse;
+pub mod hoist;
 pub mod narrow;
 mod rewrite;
 mod simplify;

@@ -175,6 +175,13 @@ impl Body for Scatter {
         let to = unsafe { std::slice::from_raw_parts_mut(args.to.add(args.first * s.width), len) };
         to.fill(0.0);
         let tables = args.first / s.rows.max(1)..args.last.div_ceil(s.rows.max(1));
+        if s.width == 1 {
+            for table in tables {
+                // SAFETY: the caller's promise; the rows of this range are `to`.
+                unsafe { scatter_numbers(s, args, table, to) };
+            }
+            return;
+        }
         for at in tables.start * s.indices..tables.end * s.indices {
             // SAFETY: an index.
             let index = unsafe { *args.b.cast::<i32>().add(s.index_of(at)) };
@@ -185,6 +192,40 @@ impl Body for Scatter {
             let to = &mut to[(place - args.first) * s.width..][..s.width];
             to.iter_mut().zip(values).for_each(|(to, value)| *to += value);
         }
+    }
+}
+
+/// [`Scatter`] of rows of one number into the part of a table that lies in the range, whose rows are `to`. Sums are kept in a register
+/// while neighbours have the same index.
+///
+/// # Safety
+///
+/// As for [`Routine`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f32]) {
+    let start = table * s.indices;
+    // SAFETY: the indices of the table and its values.
+    let (indices, values) = unsafe {
+        let indices = args.b.cast::<i32>().add(if s.shared { 0 } else { start });
+        (std::slice::from_raw_parts(indices, s.indices), std::slice::from_raw_parts(args.a.add(start), s.indices))
+    };
+    let (mut current, mut sum) = (None, 0.0);
+    for (index, value) in indices.iter().zip(values) {
+        let place = row(*index, s.rows).map(|row| table * s.rows + row);
+        let Some(place) = place.and_then(|place| place.checked_sub(args.first)).filter(|at| *at < to.len()) else {
+            continue;
+        };
+        if current != Some(place) {
+            if let Some(before) = current {
+                to[before] = sum;
+            }
+            (current, sum) = (Some(place), to[place]);
+        }
+        sum += value;
+    }
+    if let Some(last) = current {
+        to[last] = sum;
     }
 }
 
