@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use ndarray::{ArrayD, arr1};
 use proptest::prelude::*;
 use spnc::codegen::Options;
-use spnc::exec::{self, BatchSizes, Built, Forms, Seen, SpecialForm};
+use spnc::exec::{self, BatchSizes, Built, Forms, Inference, Seen, SpecialForm};
 use spnc::pass::compress::{Compressed, Table};
 use spnc::tir::{DType, Func, interp};
 use spnc_runtime::program::Form;
@@ -181,7 +181,9 @@ fn momentum_is_stored_compressed() {
     let text = program(NETWORK, "+ 1e-3 * l21(neurons)", "sgd(lr: 0.1, momentum: 0.9)");
     let stored = check(&text, 0.05, 1, false).expect("a compressed form");
     for layer in ["fc1", "fc2"] {
-        for tensor in [format!("net.{layer}.w"), format!("optimizer.net.{layer}.w.velocity"), format!("kept.net.{layer}.w.mask")] {
+        for tensor in
+            [format!("net.{layer}.w"), format!("optimizer.net.{layer}.w.velocity"), format!("kept.net.{layer}.w.mask")]
+        {
             assert!(stored.contains(&tensor), "{tensor} is not among {stored:?}");
         }
     }
@@ -272,6 +274,30 @@ train {
         let size = expected.iter().fold(0.1, |most: f64, x| most.max(x.abs()));
         for (a, b) in live.lasting[name].iter().zip(expected) {
             assert!((a - b).abs() <= 1e-3 * size, "{name}: {a} and {b}");
+        }
+    }
+}
+
+/// A network whose weights are given computes what it computes when they are inputs: what depends on weights alone is computed once, and
+/// sparse weights are multiplied compressed.
+#[test]
+fn a_sparse_network_infers_what_it_is() {
+    let compiled = support::compile(&program(NETWORK, "", "sgd(lr: 0.1)")).unwrap_or_else(|errors| panic!("{errors}"));
+    let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
+    let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    for (density, n_compressed) in [(0.05, 2), (1.0, 0)] {
+        for batch in [1, 7, 16] {
+            let func = exec::optimised(spnc::lower::to_tir::predict(&compiled.model, &compiled.sources, batch));
+            let given = inputs(&built, &func, density, 1, false);
+            let input = |name: &str| given.get(name).cloned();
+            let weights = |name: &str| input(name).filter(|_| !name.starts_with("digits."));
+            let expected = interp::run(&func, &input).expect("all inputs are there");
+            let mut network = Inference::new(&func, &weights, Options::default()).expect("code for this machine");
+            assert_eq!(network.compressed.len(), n_compressed);
+            for _ in 0..2 {
+                let found = network.call(&|name| input(name).filter(|_| name.starts_with("digits.")));
+                assert_close(&found, &expected, 1e-4);
+            }
         }
     }
 }

@@ -176,10 +176,9 @@ fn everything_that_lasts_is_kept() {
     check_same(&result(&run_folder), &expected);
 }
 
-/// The form of its steps is kept, too: a narrowed step and a whole one differ in the last bits.
-#[test]
-fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/draws.spnet");
+/// Kills a run of a program when a checkpoint has a form like this, and compares what it goes on to with a run that nobody has killed.
+fn check_form_is_kept(program: &str, form: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(program);
     let args = ["run", path.to_str().expect("a plain path"), "-q", "--limit", "640", "--epochs", "12", "--out"];
     let folder = tempfile::tempdir().expect("a folder");
     let (code, _, text) = run(folder.path(), &[&args[..], &["whole"]].concat());
@@ -188,12 +187,12 @@ fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
     let mut child = spnc(folder.path(), &[&args[..], &["run", "--checkpoint-every", "1", "--threads", "1"]].concat())
         .spawn()
         .expect("spnc starts");
-    let is_narrowed = || {
+    let has_form = || {
         let checkpoint = fs::read(run_folder.join("checkpoint.spnc")).unwrap_or_default();
-        String::from_utf8_lossy(&checkpoint).contains("\"narrowed\":[")
+        String::from_utf8_lossy(&checkpoint).contains(form)
     };
-    while !is_narrowed() {
-        assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before a step was narrowed");
+    while !has_form() {
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it ended before a step had the form");
         std::thread::sleep(Duration::from_millis(1));
     }
     child.kill().expect("it was started");
@@ -201,6 +200,18 @@ fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
     let (code, _, text) = run(folder.path(), &["resume", "run", "-q"]);
     assert_eq!(code, Some(0), "{text}");
     check_same(&result(&run_folder), &result(&folder.path().join("whole")));
+}
+
+/// The form of its steps is kept, too: a narrowed step and a whole one differ in the last bits.
+#[test]
+fn a_run_whose_steps_are_narrowed_goes_on_in_its_form() {
+    check_form_is_kept("draws.spnet", "\"narrowed\":[");
+}
+
+/// Elements that are stored in place of weights are in the checkpoint as the weights that they are.
+#[test]
+fn a_run_on_compressed_weights_goes_on_in_its_form() {
+    check_form_is_kept("pruned.spnet", "\"compressed\":[");
 }
 
 #[test]

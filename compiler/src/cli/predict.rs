@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::format::count;
 use super::job::{Job, OfRun, Purpose};
 use super::output;
-use crate::exec::{self, Callable};
+use crate::exec::{self, Inference};
 use crate::lower::to_tir;
 use crate::model::{Model, Size};
 use crate::tir::Func;
@@ -151,7 +151,7 @@ fn predict(
 ) -> Result<IndexMap<String, ArrayD<f64>>, Exit> {
     let mut parts: IndexMap<String, Vec<Tensor>> = IndexMap::new();
     for (rows, size) in cut(job, fields.n) {
-        let mut predictor = Predictor::new(predictor(job, size), evaluator)?;
+        let mut predictor = Predictor::new(predictor(job, size), tensors, evaluator)?;
         for first in rows.step_by(size) {
             let given = |name: &str| fields.take(name, first, size).or_else(|| tensors.get(name).cloned());
             for (name, value) in predictor.call(&given) {
@@ -182,16 +182,16 @@ fn joined(model: &Model, name: &str, parts: &[Tensor], n: usize) -> Tensor {
 
 /// A function that is called for one batch after the other.
 enum Predictor {
-    Compiled(Box<Callable>),
+    Compiled(Box<Inference>),
     Interpreted(Func),
 }
 
 impl Predictor {
-    fn new(func: Func, evaluator: Choice) -> Result<Predictor, Exit> {
+    fn new(func: Func, tensors: &IndexMap<String, Tensor>, evaluator: Choice) -> Result<Predictor, Exit> {
         match evaluator.evaluator {
             Evaluator::Interpreter => Ok(Predictor::Interpreted(func)),
-            Evaluator::Jit => match Callable::new(&func, evaluator.options()) {
-                Ok(callable) => Ok(Predictor::Compiled(Box::new(callable))),
+            Evaluator::Jit => match Inference::new(&func, &|name| tensors.get(name).cloned(), evaluator.options()) {
+                Ok(network) => Ok(Predictor::Compiled(Box::new(network))),
                 Err(error) => Err(output::fail(&error.to_string(), None)),
             },
         }
@@ -199,8 +199,8 @@ impl Predictor {
 
     fn call(&mut self, given: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(String, Tensor)> {
         match self {
-            Predictor::Compiled(callable) => {
-                callable.call(given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+            Predictor::Compiled(network) => {
+                network.call(given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
             }
             Predictor::Interpreted(func) => {
                 let results = interp::run(func, given).expect("every input was given");

@@ -137,11 +137,7 @@ pub fn schedule(built: &Built) -> lir::Module {
 }
 
 /// The same with further functions and lasting tensors.
-fn lowered<'a>(
-    built: &'a Built,
-    further: impl Iterator<Item = &'a Func>,
-    stored: &[(Arc<str>, Type)],
-) -> lir::Module {
+fn lowered<'a>(built: &'a Built, further: impl Iterator<Item = &'a Func>, stored: &[(Arc<str>, Type)]) -> lir::Module {
     let tensors = built.interface.description.tensors.iter().map(|t| (Arc::from(t.name.as_str()), t.shape.clone()));
     let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
     let whole = tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape)));
@@ -230,4 +226,3 @@ impl Call {
         code.run(self.index);
     }
 }
-

@@ -4,7 +4,17 @@ use crate::tir::{Func, Op, Value};
 
 /// Runs the pass.
 pub fn run(func: &mut Func) {
-    let live = live(func);
+    keep(func, |op| matches!(op, Op::Param(_)));
+}
+
+/// Drops inputs that no result needs, too.
+pub fn prune(func: &mut Func) {
+    keep(func, |_| false);
+}
+
+/// Keeps what results need, and what else `is_kept` says.
+fn keep(func: &mut Func, is_kept: fn(&Op) -> bool) {
+    let live = live(func, is_kept);
     let mut map = vec![Value(u32::MAX); func.defs.len()];
     let mut defs = Vec::with_capacity(func.defs.len());
     for (index, mut def) in std::mem::take(&mut func.defs).into_iter().enumerate() {
@@ -22,8 +32,8 @@ pub fn run(func: &mut Func) {
     }
 }
 
-fn live(func: &Func) -> Vec<bool> {
-    let mut live: Vec<bool> = func.defs.iter().map(|def| matches!(def.op, Op::Param(_))).collect();
+fn live(func: &Func, is_kept: fn(&Op) -> bool) -> Vec<bool> {
+    let mut live: Vec<bool> = func.defs.iter().map(|def| is_kept(&def.op)).collect();
     for (_, value) in &func.results {
         live[value.0 as usize] = true;
     }

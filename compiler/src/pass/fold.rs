@@ -40,7 +40,12 @@ fn fold(cx: &Rewriter, op: &Op, ty: &Type) -> Option<f64> {
         Op::Pool(Pooling::Sum, _, a) | Op::Unpool(_, a) | Op::UnpoolMax { ct: a, .. } => zero(cx, *a),
         Op::Gather { table: a, .. } | Op::Scatter { values: a, .. } | Op::CumSum { a, .. } => zero(cx, *a),
         Op::Conv { .. } | Op::Pool(Pooling::Max, ..) | Op::TopK(..) => None,
-        Op::Contract(..) | Op::Sparse { .. } | Op::Quantile(..) | Op::Uniform { .. } | Op::WithGradient(..) | Op::Grad(..) => None,
+        Op::Contract(..)
+        | Op::Sparse { .. }
+        | Op::Quantile(..)
+        | Op::Uniform { .. }
+        | Op::WithGradient(..)
+        | Op::Grad(..) => None,
         Op::Param(_) | Op::Const(_) | Op::Iota(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::dce;
 use crate::tir::zeros::depends;
 use crate::tir::{Func, Op, Value};
 
@@ -42,6 +43,7 @@ pub fn hoist(func: &Func, is_given: &dyn Fn(&str) -> bool) -> Hoisted {
             new.push(rest.push(op, def.ty.clone(), def.origin.clone()));
         }
     }
+    dce::prune(&mut before);
     rest.results = func.results.iter().map(|(name, value)| (name.clone(), new[value.0 as usize])).collect();
     Hoisted { before, rest }
 }
@@ -84,7 +86,7 @@ mod tests {
         let Hoisted { before, rest } = hoist(&func, &|name| name != "x");
         let names: Vec<&str> = before.results.iter().map(|(name, _)| &**name).collect();
         assert_eq!(names, ["fixed.0", "fixed.1"]);
-        assert_eq!(before.results.iter().map(|(_, value)| value.0).collect::<Vec<_>>(), [3, 5]);
+        assert_eq!(before.params().map(|(name, ..)| &**name).collect::<Vec<_>>(), ["w", "s"]);
         assert_eq!(
             rest.to_string(),
             "func net.rest {

@@ -262,7 +262,9 @@ impl Backward<'_> {
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::UnpoolMax { .. } => self.moved(value, &matters),
             Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => self.moved(value, &matters),
             Op::Gather { .. } | Op::Scatter { .. } | Op::TopK(..) | Op::CumSum { .. } => self.moved(value, &matters),
-            Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) | Op::Sparse { .. } => self.all_of(&def.op.operands(), &matters),
+            Op::Uniform { .. } | Op::Quantile(..) | Op::Grad(..) | Op::Sparse { .. } => {
+                self.all_of(&def.op.operands(), &matters)
+            }
         }
     }
 

@@ -23,6 +23,7 @@ mod write;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::dce;
 use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
 use crate::tir::zeros::depends;
@@ -196,6 +197,7 @@ impl Compression {
             let numbers = build.convert(is_there, DType::F32);
             func.results.push((format!("mask.{index}").into(), numbers));
         }
+        dce::prune(&mut func);
         func
     }
 
@@ -225,9 +227,8 @@ fn fixed(func: &Func, is_lasting: &dyn Fn(&str) -> bool) -> Vec<bool> {
 
 /// The matrices that something is multiplied with.
 fn matrices(func: &Func) -> BTreeSet<Value> {
-    let factors = func.defs.iter().filter_map(|def| {
-        if let Op::Contract(_, a, b) = def.op { Some([a, b]) } else { None }
-    });
+    let factors =
+        func.defs.iter().filter_map(|def| if let Op::Contract(_, a, b) = def.op { Some([a, b]) } else { None });
     factors.flatten().filter(|value| func.ty(*value).rank() == 2 && func.ty(*value).len() >= SMALL).collect()
 }
 

@@ -63,13 +63,7 @@ impl Facts<'_> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "what mixes elements can be anything")]
-fn rule(
-    func: &Func,
-    value: Value,
-    found: &[Outside],
-    ranges: &[Range],
-    is_zero: &dyn Fn(&str) -> bool,
-) -> Outside {
+fn rule(func: &Func, value: Value, found: &[Outside], ranges: &[Range], is_zero: &dyn Fn(&str) -> bool) -> Outside {
     let of = |value: &Value| found[value.0 as usize];
     let zero_if = |holds: bool| if holds { Outside::Zero } else { Outside::Any };
     let is_out = |value: &Value| of(value) == Outside::Zero;

@@ -92,9 +92,7 @@ impl Writer<'_> {
         let old = self.old;
         let def = old.def(value);
         match &def.op {
-            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => {
-                self.sum(self.within[a], axes)
-            }
+            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => self.sum(self.within[a], axes),
             Op::Contract(einsum, a, b) => match factor(einsum, [*a, *b], self.facts) {
                 Some(factor) => self.product(einsum, factor, if factor.is_first { *b } else { *a }),
                 None => self.copy(value),
@@ -208,10 +206,12 @@ impl Writer<'_> {
     fn write_results(&mut self) -> Vec<Stored> {
         for (name, value) in &self.old.results {
             let is_stored = self.demand.stored.contains(name);
-            let result = if is_stored { (self.name_of(name), self.within[value]) } else { (name.clone(), self.whole[value]) };
+            let result =
+                if is_stored { (self.name_of(name), self.within[value]) } else { (name.clone(), self.whole[value]) };
             self.new.results.push(result);
         }
-        let stored = |name: &Arc<str>| Stored { tensor: name.clone(), name: self.name_of(name), pattern: self.of.pattern };
+        let stored =
+            |name: &Arc<str>| Stored { tensor: name.clone(), name: self.name_of(name), pattern: self.of.pattern };
         self.demand.stored.iter().map(stored).collect()
     }
 }
