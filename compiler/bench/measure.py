@@ -113,7 +113,8 @@ class Spnc:
 
     def _command(self, verb, data, *more):
         program = ROOT / "examples" / "bench" / f"{self.workload.program}.spnet"
-        return [self.binary, verb, program, "--data", data, "--init", data / "init.npz", "--json", "--threads", self.threads, *more]
+        start = ["--init", data / "init.npz"] if (data / "init.npz").exists() else []
+        return [self.binary, verb, program, "--data", data, *start, "--json", "--threads", self.threads, *more]
 
     def _epochs(self, data, n):
         """Seconds of compilation, the lines of `n` epochs, the peak memory and the load."""

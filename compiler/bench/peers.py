@@ -24,8 +24,8 @@ def parse():
     p.add_argument("--against", nargs="+", metavar="PEER", choices=PEERS, default=list(PEERS), help="these of " + ", ".join(PEERS))
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--seconds", type=float, default=1., help="how long a repeat takes")
-    p.add_argument("--timeout", type=float, default=150., help="seconds in which a peer must have done its first steps")
+    p.add_argument("--seconds", type=float, default=.6, help="how long a repeat takes")
+    p.add_argument("--timeout", type=float, default=240., help="seconds in which a peer must have done its first steps")
     p.add_argument("--limit", type=float, default=float("inf"), help="start no workload after so many seconds; run again to go on")
     p.add_argument("--results", type=pathlib.Path, metavar="FILE", help="keep what is measured here, and measure only what is not here yet")
     p.add_argument("--retry", action="store_true", help="try again what failed")
@@ -100,15 +100,15 @@ def report(a, results, peers, lacking, can_infer):
     training = [w for name, w in WORKLOADS.items() if name in names]
     inference = [w for name, w in INFERENCE.items() if name in names]
     m = results.machine
-    parts = [f"{m['date']}, {m['cores']} cores of an {m['cpu']}, {a.rounds} rounds of {a.seconds:g} s each. {tables.disturbed(training + inference)}"]
+    parts = [f"{m['date']}, {m['cores']} cores ({m['cpu']}), rounds of {a.seconds:g} s: {a.rounds}. {tables.disturbed(training + inference)}"]
     if not peers:
         parts.append("No peer was at hand: spnc is alone.")
     elif lacking:
         parts.append(f"Not at hand: {', '.join(lacking)}.")
     columns = ["spnc", *peers]
     if training:
-        parts += ["Training: samples a second (of the LSTM sequences of 35 words), median (min–max); in bold the best peer, to which the ratio is.",
-                  tables.rates(training, columns),
+        bold = "; in bold the best peer, to which the ratio is" if peers else ""
+        parts += [f"Training: samples a second (of the LSTM sequences of 35 words), median (min–max){bold}.", tables.rates(training, columns),
                   "Peak memory in MB / seconds until the first step is done, tracing and compiling included.", tables.costs(training, columns)]
     agree = True
     if training and peers:

@@ -64,7 +64,7 @@ class Tables:
             median = f"**{median}**" if who == best(cells) else median
             note = self.notes.mark(f"{head(who, self.peers)}, after {len(cell.rounds)} rounds: {cell.failed}") if cell.failed else ""
             return f"{median} ({number(min(cell.rates))}–{number(max(cell.rates))}) {note}".rstrip()
-        return self._table(workloads, columns, show, [("ratio", ratio)])
+        return self._table(workloads, columns, show, [("ratio", ratio)] if self.peers else [])
 
     def costs(self, workloads, columns):
         def show(_, cell, cells):

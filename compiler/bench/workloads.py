@@ -99,7 +99,8 @@ def write(workload, folder, n, peers=True):
         x = x.transpose(0, 3, 1, 2) if x.ndim == 4 else x
         np.savez(folder / f"{workload.program}.npz", x=x, y=y if y.dtype == np.float32 else y.astype(np.int32))
     if not peers:
-        np.savez(folder / "init.npz", **masks(workload.program))
+        if start := masks(workload.program):
+            np.savez(folder / "init.npz", **start)
         return
     import common
     family, options = common.W[workload.case]
