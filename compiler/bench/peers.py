@@ -1,108 +1,124 @@
 #!/usr/bin/env python3
-"""Times spnc and its peers on the same step, alternately, and prints a markdown table.
+"""Times spnc and its peers on the same work, alternately, and prints markdown tables.
 
-    python compiler/bench/peers.py --peers DIR [--rounds 5] [--threads 1 2]
+    python compiler/bench/peers.py --peers DIR --results FILE [--write docs/benchmarks.md]
 
-DIR holds the peers' scripts (`common.py`, `jax_peer.py`); they need numpy and jax in the Python that runs this. Without --peers,
-or without jax, spnc is timed alone and the table says so. Start values and data are the peers' own, so the objective of the first batch must
-agree; the script fails if it does not.
+DIR holds the peers' scripts (`common.py`, `torch_peer.py`, …); they need numpy and PyTorch, JAX or ONNX Runtime in the Python that runs
+this. Without --peers, or without these packages, spnc is timed alone and the tables say so. Start values and data are the peers' own, so
+the losses of the first steps must agree: the exit status is 1 where they do not. FILE keeps what was measured: run the same command
+again to go on after an interruption.
 """
-import argparse, json, os, pathlib, statistics, subprocess, sys, tempfile
+import argparse, datetime, hashlib, importlib.util, os, pathlib, subprocess, sys, tempfile, time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-SPNC = ROOT / "target" / "release" / "spnc"
+import table
+from measure import HERE, PEERS, ROOT, Peer, Spnc, SpncInference, group
+from results import Results
+from workloads import INFERENCE, WORKLOADS
 
 
 def parse():
-    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--peers", type=pathlib.Path, help="the folder of the peers' scripts")
-    p.add_argument("--rounds", type=int, default=5)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--peers", type=pathlib.Path, metavar="DIR", help="the folder of the peers' scripts")
+    p.add_argument("--spnc", type=pathlib.Path, default=ROOT / "target/release/spnc", help="the program to time")
+    p.add_argument("--only", nargs="+", metavar="NAME", choices=[*WORKLOADS, *INFERENCE], help="these of " + ", ".join([*WORKLOADS, *INFERENCE]))
+    p.add_argument("--against", nargs="+", metavar="PEER", choices=PEERS, default=list(PEERS), help="these of " + ", ".join(PEERS))
+    p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--epochs", type=int, default=500, help="epochs of eight batches in each round")
+    p.add_argument("--seconds", type=float, default=.6, help="how long a repeat takes")
+    p.add_argument("--timeout", type=float, default=240., help="seconds in which a peer must have done its first steps")
+    p.add_argument("--limit", type=float, default=float("inf"), help="start no workload after so many seconds; run again to go on")
+    p.add_argument("--results", type=pathlib.Path, metavar="FILE", help="keep what is measured here, and measure only what is not here yet")
+    p.add_argument("--retry", action="store_true", help="try again what failed")
+    p.add_argument("--write", type=pathlib.Path, metavar="FILE", help="put the tables into this markdown file, between its two comments")
     return p.parse_args()
 
 
-def write_inputs(peers, folder):
-    """The peers' data and start values of W1, under the names that the program gives them."""
-    import numpy as np
-    if peers:
-        sys.path.insert(0, str(peers))
-        import common
-        weights = common.init("mlp", dict(batch=64))[0]
-        batches = list(common.batches("mlp", dict(batch=64)))
-    else:
-        r = np.random.default_rng(0)
-        sizes = [(784, 300), (300, 100), (100, 10)]
-        weights = {f"w{i}": r.normal(0, (2 / a) ** 0.5, (a, b)).astype(np.float32) for i, (a, b) in enumerate(sizes)}
-        weights |= {f"b{i}": np.zeros(b, np.float32) for i, (_, b) in enumerate(sizes)}
-        batches = [(r.normal(size=(64, 784)).astype(np.float32), r.integers(0, 10, 64)) for _ in range(8)]
-    x, y = (np.concatenate(part) for part in zip(*batches))
-    np.savez(folder / "w1.npz", x=x, y=y.astype(np.int32))
-    names = {f"w{i}": f"net.fc{i + 1}.w" for i in range(3)} | {f"b{i}": f"net.fc{i + 1}.b" for i in range(3)}
-    np.savez(folder / "init.npz", **{names[k]: v for k, v in weights.items()})
-
-
-def run(command, threads, cwd=None):
-    """Standard output's last line as JSON, and the peak memory of the process in MB."""
-    cores = sorted(os.sched_getaffinity(0))[-threads:]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(list(map(str, command)), stdout=out, stderr=err, cwd=cwd, preexec_fn=lambda: os.sched_setaffinity(0, cores))
-        _, status, usage = os.wait4(child.pid, 0)
-        out.seek(0), err.seek(0)
-        lines = out.read().decode().strip().splitlines()
-        if status or not lines:
-            raise RuntimeError(err.read().decode()[-500:] or f"exit status {status}")
-    return [json.loads(line) for line in lines if line.startswith("{")], usage.ru_maxrss / 1024
-
-
-def spnc(folder, threads, epochs):
-    command = [SPNC, "run", ROOT / "examples/bench/w1.spnet", "--data", folder, "--init", folder / "init.npz", "--json",
-               "--threads", threads, "--epochs", epochs, "--out", tempfile.mkdtemp(dir=folder)]
-    lines, peak = run(command, threads)
-    rates = [line["samples"] / line["seconds"] for line in lines if line["event"] == "epoch"]
-    return statistics.median(rates[len(rates) // 10:]), peak
-
-
-def jax(peers, threads):
-    lines, peak = run([sys.executable, peers / "jax_peer.py", "W1-b64", "--threads", threads, "--repeats", 5, "--min-repeat", 0.4], threads, peers)
-    return lines[-1]["samples_per_s"], lines[-1]["rss_peak_mb"], lines[-1]["loss0"]
-
-
-def first_objective(folder):
-    lines, _ = run([SPNC, "grad", ROOT / "examples/bench/w1.spnet", "--data", folder, "--init", folder / "init.npz", "--json"], 1)
-    return lines[-1]["objective"]
-
-
 def main():
-    a = parse()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        write_inputs(a.peers, folder)
-        print("| W1, batch 64 | threads | samples/s, median (min–max) | peak MB | ratio |\n|---|---|---|---|---|")
-        for threads in a.threads:
-            ours, theirs = [], []
-            for _ in range(a.rounds):
-                ours.append(spnc(folder, threads, a.epochs))
-                if a.peers:
-                    theirs.append(jax(a.peers, threads))
-            table(threads, ours, theirs)
-        if a.peers:
-            loss, ours = theirs[0][2], first_objective(folder)
-            if abs(loss - ours) > 1e-5 * abs(loss):
-                sys.exit(f"the objective of the first batch differs: {ours} here, {loss} there")
-            print(f"\nObjective of the first batch: {ours:.6f} here, {loss:.6f} there.")
+    a, start = parse(), time.monotonic()
+    if not os.access(a.spnc, os.X_OK):
+        sys.exit(f"{a.spnc} is not there: `cargo build --release` makes it")
+    results = Results(a.results, machine(a))
+    if a.retry:
+        results.forget_failures()
+    peers = [who for who in a.against if a.peers and importlib.util.find_spec(PEERS[who][1])]
+    lacking = sorted({PEERS[who][1] for who in a.against} - {PEERS[who][1] for who in peers}) if a.peers else []
+    can_infer = subprocess.run([a.spnc, "bench", "--help"], capture_output=True).returncode == 0
+    wanted = [w for name, w in (WORKLOADS | (INFERENCE if can_infer else {})).items() if not a.only or name in a.only]
+    left = 0
+    with tempfile.TemporaryDirectory() as data:
+        for workload in wanted:
+            for threads in a.threads:
+                if time.monotonic() - start < a.limit:
+                    measure(a, results, workload, threads, peers, pathlib.Path(data))
+                else:
+                    left += 1
+    text, agree = report(a, results, peers, lacking, can_infer)
+    print(text)
+    if left:
+        sys.exit(f"{left} of {len(wanted) * len(a.threads)} workloads and numbers of threads are left: run the same command again")
+    if a.write:
+        table.replace(a.write, text)
+    if not agree:
+        sys.exit("losses differ by more than the tolerance")
 
 
-def table(threads, ours, theirs):
-    def row(name, rates, peak, ratio):
-        print(f"| {name} | {threads} | {statistics.median(rates):,.0f} ({min(rates):,.0f}–{max(rates):,.0f}) | {peak:.0f} | {ratio} |", flush=True)
-    rates = [r for r, _ in ours]
-    if theirs:
-        peers = [r for r, *_ in theirs]
-        row("JAX `jit`", peers, max(p for _, p, _ in theirs), "1")
-        row("spnc", rates, max(p for _, p in ours), f"{statistics.median(rates) / statistics.median(peers):.2f}")
-    else:
-        row("spnc (no peer at hand)", rates, max(p for _, p in ours), "–")
+def machine(a):
+    """What results of different runs must have in common to stand in one table, and when and where they were measured."""
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    spnc = hashlib.sha256(a.spnc.read_bytes()).hexdigest()[:12]
+    return dict(spnc=spnc, cpu=cpu, cores=len(os.sched_getaffinity(0)), seconds=a.seconds, date=datetime.date.today().isoformat())
+
+
+def measure(a, results, workload, threads, peers, data):
+    """Adds what is lacking of a workload with so many threads."""
+    name = table.name(workload)
+    done = lambda who, k: results.cell(name, threads, who).done(k)
+    whos = ["spnc", *(who for who in workload.peers if who in peers)]
+    if all(done(who, k) for who in whos for k in range(a.rounds)):
+        return
+    folder = data / workload.program
+    if not folder.exists():
+        # In a process of its own, so that this one stays small: Linux counts it in what its children use at most.
+        command = [sys.executable, HERE / "workloads.py", data, workload.program, *(["--peers", a.peers] if a.peers else [])]
+        subprocess.run(command, check=True)
+    ours = SpncInference if name in INFERENCE else Spnc
+    sides = {"spnc": lambda: ours(a.spnc, workload, threads, folder, a.timeout)}
+    sides |= {who: lambda who=who: Peer(who, a.peers.resolve(), workload, threads, a.timeout) for who in whos[1:]}
+
+    def record(who, event, fields):
+        results.add(dict(name=name, threads=threads, who=who, event=event) | fields)
+        said = fields.get("reason") or (f"{fields['rate']:.1f} {workload.unit}" if "rate" in fields else f"first step {fields.get('first_step_s', 0):.2f} s")
+        print(f"{name}, {threads} threads, {who}: {said}", file=sys.stderr, flush=True)
+
+    group(sides, a.rounds, a.seconds, record, done)
+
+
+def report(a, results, peers, lacking, can_infer):
+    """The text for people, and whether the losses agree."""
+    tables = table.Tables(results, a.threads, peers)
+    names = a.only or [*WORKLOADS, *INFERENCE]
+    training = [w for name, w in WORKLOADS.items() if name in names]
+    inference = [w for name, w in INFERENCE.items() if name in names]
+    m = results.machine
+    parts = [f"{m['date']}, {m['cores']} cores ({m['cpu']}), rounds of {a.seconds:g} s: {a.rounds}. {tables.disturbed(training + inference)}"]
+    if not peers:
+        parts.append("No peer was at hand: spnc is alone.")
+    elif lacking:
+        parts.append(f"Not at hand: {', '.join(lacking)}.")
+    columns = ["spnc", *peers]
+    if training:
+        bold = "; in bold the best peer, to which the ratio is" if peers else ""
+        parts += [f"Training: samples a second (of the LSTM sequences of 35 words), median (min–max){bold}.", tables.rates(training, columns),
+                  "Peak memory in MB / seconds until the first step is done, tracing and compiling included.", tables.costs(training, columns)]
+    agree = True
+    if training and peers:
+        losses, agree = tables.losses(training)
+        parts += ["How far the losses of the peers are from spnc's at most, relative; in bold what is beyond the tolerance (1e-05 at step 0).", losses]
+    if inference and can_infer:
+        parts += ["Inference: samples a second, median (min–max).", tables.rates(inference, columns)]
+    elif inference:
+        parts.append("Inference is not in the table: this spnc has no `bench`.")
+    return "\n\n".join([*parts, *([str(tables.notes).strip()] if tables.notes.texts else [])]), agree
 
 
 if __name__ == "__main__":
