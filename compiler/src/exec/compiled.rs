@@ -137,6 +137,20 @@ impl Compiled {
         self
     }
 
+    /// One step as [`Program::train_step`] does it, but on this thread alone and call by call: see [`Executable::run_by_calls`]. What it
+    /// costs to tell which form has room is not part of any call.
+    pub fn train_step_by_calls(
+        &mut self,
+        (variant, samples): (usize, usize),
+        clock: Clock,
+        observe: &mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut()),
+    ) {
+        let train = &self.machine.train[&(variant, samples)];
+        let call = train.form(&mut self.machine.code, self.host.seed, clock);
+        call.prepare(&mut self.machine.code, self.host.seed, clock, samples);
+        self.machine.code.run_by_calls(call.index, observe);
+    }
+
     /// Generates the code anew, in other forms; the lasting tensors keep their values.
     fn change_forms(&mut self) {
         let mut new = Machine::new(&self.built, &self.forms, self.options).expect("this machine has had code before");
@@ -229,6 +243,12 @@ impl Call {
 
     /// Runs the function at this place of the run.
     fn run(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
+        self.prepare(code, seed, clock, split);
+        code.run(self.index);
+    }
+
+    /// Writes the inputs that say where in the run it is.
+    fn prepare(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
         let mut integer = |buffer: Option<BufferId>, value: i32| {
             if let Some(buffer) = buffer {
                 code.integers_mut(buffer)[0] = value;
@@ -244,7 +264,6 @@ impl Call {
         real(self.epoch, clock.epoch);
         real(self.progress, clock.progress);
         real(self.samples, split as f64);
-        code.run(self.index);
     }
 }
 

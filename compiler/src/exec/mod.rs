@@ -11,6 +11,7 @@
 //! interpreter in either case ([`host`]), so two evaluators differ in the steps and in nothing else.
 
 mod blame;
+pub mod break_even;
 mod build;
 mod compiled;
 mod forms;
