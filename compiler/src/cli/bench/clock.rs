@@ -80,10 +80,13 @@ mod tests {
     #[test]
     fn work_takes_turns_and_its_first_time_does_not_count() {
         let (mut order, mut other) = (std::cell::RefCell::new(vec![]), 0);
-        let [first, second] = medians(1e-9, [&mut || order.borrow_mut().push('a'), &mut || {
-            order.borrow_mut().push('b');
-            other += 1;
-        }]);
+        let [first, second] = medians(
+            1e-9,
+            [&mut || order.borrow_mut().push('a'), &mut || {
+                order.borrow_mut().push('b');
+                other += 1;
+            }],
+        );
         assert_eq!(order.get_mut().iter().collect::<String>(), "ab".repeat(KEPT + 1));
         assert!(first > 0.0 && second > 0.0 && other == KEPT + 1);
     }

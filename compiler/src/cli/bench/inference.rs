@@ -4,44 +4,43 @@ use indexmap::IndexMap;
 
 use super::clock;
 use super::report::Latency;
-use super::subject::Subject;
 use crate::cli::exit::Exit;
+use crate::cli::job::Job;
 use crate::cli::output;
 use crate::cli::{predict, samples};
-use crate::exec::{self, Callable};
+use crate::exec::{self, Callable, Compiled};
 use crate::lower::to_tir;
 use crate::tir::interp::Tensor;
 use crate::tir::{Func, Type};
 
-/// Times the network on `size` samples at once.
+/// Times the network of a program with these tensors on `size` samples at once.
 ///
 /// # Errors
 ///
 /// When there is no machine code for this machine, which has been said.
-pub fn time(subject: &Subject, size: usize, seconds: f64) -> Result<Latency, Exit> {
-    let func = network(subject, size);
-    let code = Callable::keeping(&func, subject.job.evaluator().options());
+pub fn time(job: &Job, program: &Compiled, size: usize, seconds: f64) -> Result<Latency, Exit> {
+    let func = network(job, size);
+    let code = Callable::keeping(&func, job.evaluator().options());
     let mut code = code.map_err(|error| output::fail(&error.to_string(), None))?;
-    let inputs = inputs(subject, &func, size);
+    let inputs = inputs(job, program, &func, size);
     let _ = code.call(&|name| inputs.get(name).cloned());
     let [ms] = clock::medians(seconds, [&mut || code.again()]);
     Ok(Latency { ms })
 }
 
 /// The network at a size of batches; states that are carried from batch to batch have that size, too.
-fn network(subject: &Subject, size: usize) -> Func {
-    let mut model = subject.job.model.clone();
+fn network(job: &Job, size: usize) -> Func {
+    let mut model = job.model.clone();
     if let Some(plan) = &mut model.plan {
         plan.batch = Some(size);
     }
-    exec::optimised(to_tir::predict(&model, &subject.job.front.sources, size))
+    exec::optimised(to_tir::predict(&model, &job.front.sources, size))
 }
 
 /// What the network reads, by name: tensors, and samples of the data, again from the first where there are too few. What is carried
 /// from batch to batch begins at zero.
-fn inputs(subject: &Subject, func: &Func, size: usize) -> IndexMap<String, Tensor> {
-    let job = &subject.job;
-    let tensors = predict::tensors(job, &subject.program);
+fn inputs(job: &Job, program: &Compiled, func: &Func, size: usize) -> IndexMap<String, Tensor> {
+    let tensors = predict::tensors(job, program);
     let (_, known) = samples::first(job, size);
     let rows: Vec<usize> = known.iter().copied().cycle().take(size).collect();
     let value = |name: &str, ty: &Type| {

@@ -14,13 +14,14 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use spnc_runtime::kernels::Isa;
 
-use self::report::{Bench, Latency, Layer, Train};
+use self::report::{Bench, Latency, Train};
 use self::steps::Steps;
-use self::subject::Subject;
+use self::subject::{Place, Subject};
 use super::exit::Exit;
-use super::job::Show;
+use super::job::{Job, Show};
 use super::output;
 use super::source::Setting;
+use crate::exec::Compiled;
 
 /// Time a program: training steps, inference, each layer.
 #[derive(Debug, clap::Args)]
@@ -83,34 +84,42 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn measured(args: &Args, subject: Subject) -> Result<Bench, Exit> {
-    let inference = inference(args, &subject)?;
-    let Subject { job, mut program, at } = subject;
-    let densities = layers::densities(&job.model, &mut program);
-    let peak_gflops = clock::peak_gflops();
-    let (train, layers, peak_mb) = match at {
-        None => (None, vec![], clock::peak_mb()),
-        Some(at) => {
-            let (mut today, is_narrowed) = Steps::new(&job, program, at)?.adapted();
-            today.step();
-            let peak_mb = clock::peak_mb();
-            let train = train(args, &mut today, is_narrowed)?;
-            let costs = layers::costs(&mut today, args.each);
-            let layers: Vec<Layer> = layers::of(&job.model, &densities, &costs, peak_gflops);
-            (Some(train), layers, peak_mb)
-        }
-    };
-    Ok(Bench {
+    let Subject { job, program, at } = subject;
+    let mut bench = Bench {
         event: "bench",
         program: job.front.name(),
         threads: job.evaluator().options().threads.get(),
         instructions: format!("{:?}", Isa::best()).to_lowercase(),
         compile_ms: 1e3 * job.seconds().compile,
-        peak_mb,
-        peak_gflops,
-        train,
-        inference,
-        layers,
-    })
+        peak_mb: None,
+        peak_gflops: clock::peak_gflops(),
+        train: None,
+        inference: None,
+        layers: vec![],
+    };
+    match at {
+        Some(at) => trained(args, &job, program, at, &mut bench)?,
+        None if job.model.outputs.is_empty() => return Err(nothing()),
+        None => {
+            bench.inference = inference(args, &job, &program)?;
+            bench.peak_mb = clock::peak_mb();
+        }
+    }
+    Ok(bench)
+}
+
+/// Times what can be trained.
+fn trained(args: &Args, job: &Job, mut program: Compiled, at: Place, bench: &mut Bench) -> Result<(), Exit> {
+    let densities = layers::densities(&job.model, &mut program);
+    let (mut today, is_narrowed) = Steps::new(job, program, at)?.adapted();
+    // What else is compiled below is no part of what training needs.
+    today.step();
+    bench.peak_mb = clock::peak_mb();
+    bench.inference = inference(args, job, today.program())?;
+    bench.train = Some(train(args, &mut today, is_narrowed)?);
+    let costs = layers::costs(&mut today, args.each);
+    bench.layers = layers::of(&job.model, &densities, &costs, bench.peak_gflops);
+    Ok(())
 }
 
 /// Times a step in its form of today and, where that is another one, as a whole.
@@ -126,17 +135,18 @@ fn train(args: &Args, today: &mut Steps<'_>, is_narrowed: bool) -> Result<Train,
 }
 
 /// Times the network alone; nothing where there is none.
-fn inference(args: &Args, subject: &Subject) -> Result<Option<IndexMap<String, Latency>>, Exit> {
-    if subject.job.model.outputs.is_empty() {
-        if subject.at.is_none() {
-            return Err(output::fail(
-                "there is nothing to time: the program has no `train { … }`, and applies no model to data",
-                Some("apply a model to a field of the data, as in `report accuracy(net(digits.image), digits.label)`"),
-            ));
-        }
+fn inference(args: &Args, job: &Job, program: &Compiled) -> Result<Option<IndexMap<String, Latency>>, Exit> {
+    if job.model.outputs.is_empty() {
         output::note("note: the program applies no model to data, so there is no inference to time");
         return Ok(None);
     }
-    let timed = |size: usize| Ok((format!("batch_{size}"), inference::time(subject, size, args.each)?));
+    let timed = |size: usize| Ok((format!("batch_{size}"), inference::time(job, program, size, args.each)?));
     INFERENCE.into_iter().map(timed).collect::<Result<_, Exit>>().map(Some)
+}
+
+fn nothing() -> Exit {
+    output::fail(
+        "there is nothing to time: the program has no `train { … }`, and applies no model to data",
+        Some("apply a model to a field of the data, as in `report accuracy(net(digits.image), digits.label)`"),
+    )
 }

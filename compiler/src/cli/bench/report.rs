@@ -16,7 +16,8 @@ pub struct Bench {
     pub instructions: String,
     /// From text to machine code, for everything that a run needs; without reading data.
     pub compile_ms: f64,
-    /// The most memory of the process until its first step was done, in 10⁶ bytes; `null` where the system does not tell.
+    /// The most memory of the process until its first step was done, or its network had run where it has no step, in 10⁶ bytes;
+    /// `null` where the system does not tell.
     pub peak_mb: Option<f64>,
     /// The most arithmetic that a core does, in 10⁹ operations a second.
     pub peak_gflops: f64,

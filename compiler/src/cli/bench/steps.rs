@@ -70,6 +70,11 @@ impl<'a> Steps<'a> {
         Steps::new(self.job, program, self.at)
     }
 
+    /// The program with its tensors.
+    pub fn program(&self) -> &Compiled {
+        &self.program
+    }
+
     /// Samples in a batch.
     pub fn batch(&self) -> usize {
         self.batch

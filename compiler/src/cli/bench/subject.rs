@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+use ndarray::ArrayD;
 use spnc_runtime::data::DataError;
 use spnc_runtime::program::{Clock, Program};
 use spnc_runtime::store::{self, Origin};
@@ -69,10 +71,8 @@ fn of_file(args: &Args) -> Result<Subject, Exit> {
         forms: Form::Live,
     };
     let (batch, init) = (args.batch.map(Into::into), args.init.clone());
-    let mut job = Job::new(
-        Setup { source, evaluator, batch, init, epochs: None, limit: None, seed: None },
-        Purpose::Timing,
-    )?;
+    let mut job =
+        Job::new(Setup { source, evaluator, batch, init, epochs: None, limit: None, seed: None }, Purpose::Timing)?;
     let mut program = job.compiled()?;
     if let Some(path) = &args.init {
         job::start_from(&mut program, path)?;
@@ -103,13 +103,22 @@ fn of_run(args: &Args) -> Result<Subject, Exit> {
             (run.report.steps, run.report.epochs)
         }
         Saved::Kept(_, checkpoint) => {
-            store::apply_start_values(&mut program, &checkpoint.tensors).map_err(|error| output::data_error(&error))?;
+            write(&mut program, &checkpoint.tensors);
             let per_epoch = job.plan.batches(&job.data).per_epoch;
             (checkpoint.position.steps, checkpoint.position.steps as f64 / per_epoch as f64)
         }
     };
     let at = place(&job.plan, epochs, steps);
     Ok(Subject { job, program, at })
+}
+
+/// Gives a program its tensors of a checkpoint; states that were carried in batches of another size stay as they begin.
+fn write(program: &mut Compiled, tensors: &IndexMap<String, ArrayD<f64>>) {
+    for (index, info) in program.description().tensors.clone().iter().enumerate() {
+        if let Some(value) = tensors.get(&info.name).filter(|value| value.shape() == info.shape) {
+            program.write(index, value);
+        }
+    }
 }
 
 impl Saved {

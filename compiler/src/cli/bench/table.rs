@@ -3,7 +3,7 @@
 use comfy_table::presets;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::report::{Bench, Layer, Train};
+use super::report::{Bench, Latency, Layer, Train};
 use crate::cli::format::{count, number, share};
 
 /// All figures as text.
@@ -11,13 +11,14 @@ pub fn text(bench: &Bench) -> String {
     let Bench { program, threads, instructions, compile_ms, peak_mb, peak_gflops, .. } = bench;
     let memory = peak_mb.map_or_else(String::new, |mb| format!(", {mb:.0} MB of memory"));
     let threads = if *threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
-    let mut text = format!("program    {program}: {threads}, {instructions}, at most {peak_gflops:.0} GFLOP/s a core\n");
+    let mut text =
+        format!("program    {program}: {threads}, {instructions}, at most {peak_gflops:.0} GFLOP/s a core\n");
     text += &format!("compiled   in {compile_ms:.0} ms{memory}\n");
     if let Some(train) = &bench.train {
         text += &training(train);
     }
     if let Some(inference) = &bench.inference {
-        let one = |(name, latency): (&String, &super::report::Latency)| {
+        let one = |(name, latency): (&String, &Latency)| {
             format!("{} ms for a batch of {}", number(latency.ms), name.trim_start_matches("batch_"))
         };
         text += &format!("inference  {}\n", inference.iter().map(one).collect::<Vec<_>>().join(", "));
@@ -35,7 +36,7 @@ fn training(train: &Train) -> String {
     let whole = if whole.ms_per_step == *ms_per_step {
         "computed as a whole".to_owned()
     } else {
-        format!("{} ms as a whole, {} times as long", number(whole.ms_per_step), number(*speedup))
+        format!("{} ms as a whole, {speedup:.2} times as long", number(whole.ms_per_step))
     };
     format!("train      {ms} ms a step of {batch} samples, {speed} samples/s; {whole}\n")
 }

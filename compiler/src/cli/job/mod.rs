@@ -318,7 +318,9 @@ fn sizes(plan: &train::Plan, data: &Dataset, purpose: Purpose) -> BatchSizes {
     let batches = plan.batches(data);
     match purpose {
         Purpose::Timing if plan.stages.is_empty() => BatchSizes::default(),
-        Purpose::Training | Purpose::Timing => BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() },
+        Purpose::Training | Purpose::Timing => {
+            BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() }
+        }
         Purpose::Evaluation => BatchSizes { train: vec![], evaluate: batches.and_training().evaluate_sizes() },
         Purpose::Reports => BatchSizes { train: vec![], evaluate: batches.evaluate_sizes() },
         Purpose::Prediction => BatchSizes::default(),
