@@ -24,6 +24,9 @@ pub struct Executable {
     pool: Pool,
 }
 
+/// Who measures a call: is given it, the layer or tensor that it works for, and the work, which is to be done once.
+pub type Observe<'a> = &'a mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut());
+
 impl Executable {
     pub(super) fn new(code: JITModule, entries: &[*const u8], module: &lir::Module, options: Options) -> Executable {
         let arena = Arena::new(module.arena);
@@ -53,14 +56,13 @@ impl Executable {
         self.pool.run(&plan.slices, &work);
     }
 
-    /// Runs a function on this thread alone, one call after the other, so that each can be measured: `observe` is given a call,
-    /// what it works for, and the work, which it must do once.
+    /// Runs a function on this thread alone, one call after the other, so that each can be measured.
     ///
     /// # Panics
     ///
     /// If there is no function with this index, or `observe` does not do the work once.
     #[expect(unsafe_code, reason = "the only call into generated code")]
-    pub fn run_by_calls(&mut self, func: usize, observe: &mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut())) {
+    pub fn run_by_calls(&mut self, func: usize, observe: Observe<'_>) {
         let _flush = FlushDenormals::on();
         let plan = &self.plans[func];
         for (number, step) in self.funcs[func].steps.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::forms::{self, Forms};
 use super::host::{Host, outside_name, write};
 use super::interpreted::prepare;
 use super::{Built, Step};
-use crate::codegen::{self, Executable, Options};
+use crate::codegen::{self, Executable, Observe, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
 use crate::tir::interp::{Keep, Plan, Tensor};
@@ -139,12 +139,7 @@ impl Compiled {
 
     /// One step as [`Program::train_step`] does it, but on this thread alone and call by call: see [`Executable::run_by_calls`]. What it
     /// costs to tell which form has room is not part of any call.
-    pub fn train_step_by_calls(
-        &mut self,
-        (variant, samples): (usize, usize),
-        clock: Clock,
-        observe: &mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut()),
-    ) {
+    pub fn train_step_by_calls(&mut self, (variant, samples): (usize, usize), clock: Clock, observe: Observe<'_>) {
         let train = &self.machine.train[&(variant, samples)];
         let call = train.form(&mut self.machine.code, self.host.seed, clock);
         call.prepare(&mut self.machine.code, self.host.seed, clock, samples);

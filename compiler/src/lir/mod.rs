@@ -27,7 +27,7 @@
 //! slice may read only what earlier steps wrote and what *the same slice* of earlier calls in the step wrote,
 //! and no two slices write the same element. A call is cut along one extent of its *output*: slice `i` does the
 //! positions from `i * chunk` to `min((i + 1) * chunk, extent)`, possibly none. The cut does not depend on the number of
-//! threads, so neither do results.
+//! threads, so neither do results. Each call has a label, the layer or tensor that it works for, which changes nothing.
 //!
 //! # Kernels
 //!

@@ -59,8 +59,8 @@ Examples:
   spnc bench model.spnet --set lambda=1e-4 --batch 256
   spnc bench runs/model-1 --json | tail -1 | jq .train.samples_per_s
 
-A step is timed in the form that training has for it now, where what is zero as a whole is left out, and beside it as a
-whole. Layers are timed one call after the other on one thread. Nothing is written to the folder of a run.";
+A step is timed in the form that training has for it now, where what is dead is left out, and as a whole.
+Layers are timed one call after the other, on one thread. Nothing is written to the folder of a run.";
 
 /// The samples that inference is timed on at once.
 const INFERENCE: [usize; 2] = [1, 128];

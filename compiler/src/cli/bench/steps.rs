@@ -1,7 +1,5 @@
 //! Steps of training on batches of the program's data, as a run does them.
 
-use std::sync::Arc;
-
 use spnc_runtime::data::{Bits, Split};
 use spnc_runtime::program::{Clock, Entry, Program};
 
@@ -9,8 +7,8 @@ use super::subject::Place;
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::output;
+use crate::codegen::Observe;
 use crate::exec::Compiled;
-use crate::lir;
 
 /// Steps of a program, one after the other.
 pub struct Steps<'a> {
@@ -88,7 +86,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Does a step call by call: see [`Compiled::train_step_by_calls`].
-    pub fn step_by_calls(&mut self, observe: &mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut())) {
+    pub fn step_by_calls(&mut self, observe: Observe<'_>) {
         self.gather();
         self.program.train_step_by_calls((self.at.variant, self.batch), self.at.clock, observe);
         self.advance();

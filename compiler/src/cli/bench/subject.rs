@@ -39,9 +39,9 @@ pub struct Place {
 /// What the folder of a run holds.
 enum Saved {
     /// A run that was saved, to its end or interrupted.
-    Run(store::Run),
+    Run(Box<store::Run>),
     /// A run that was killed: all that is left is what was kept on its way.
-    Kept(Origin, Checkpoint),
+    Kept(Box<(Origin, Checkpoint)>),
 }
 
 impl Subject {
@@ -102,7 +102,8 @@ fn of_run(args: &Args) -> Result<Subject, Exit> {
             store::apply_model(&mut program, &run.model).map_err(|error| output::data_error(&error))?;
             (run.report.steps, run.report.epochs)
         }
-        Saved::Kept(_, checkpoint) => {
+        Saved::Kept(kept) => {
+            let (_, checkpoint) = &**kept;
             write(&mut program, &checkpoint.tensors);
             let per_epoch = job.plan.batches(&job.data).per_epoch;
             (checkpoint.position.steps, checkpoint.position.steps as f64 / per_epoch as f64)
@@ -124,9 +125,9 @@ fn write(program: &mut Compiled, tensors: &IndexMap<String, ArrayD<f64>>) {
 impl Saved {
     fn read(folder: &Path) -> Result<Saved, DataError> {
         match store::read(folder) {
-            Ok(run) => Ok(Saved::Run(run)),
+            Ok(run) => Ok(Saved::Run(Box::new(run))),
             Err(error) => match store::read_checkpoint(folder) {
-                Ok((origin, checkpoint)) => Ok(Saved::Kept(origin, checkpoint)),
+                Ok(kept) => Ok(Saved::Kept(Box::new(kept))),
                 Err(_) => Err(error),
             },
         }
@@ -135,7 +136,7 @@ impl Saved {
     fn origin(&self) -> &Origin {
         match self {
             Saved::Run(run) => &run.report.origin,
-            Saved::Kept(origin, _) => origin,
+            Saved::Kept(kept) => &kept.0,
         }
     }
 }
