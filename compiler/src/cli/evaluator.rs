@@ -7,7 +7,7 @@ use spnc_runtime::program::Program;
 
 use super::exit::Exit;
 use super::output;
-use crate::codegen::{Options, Target};
+use crate::codegen::{self, Options, Target};
 use crate::exec::{Built, Compiled, Interpreted};
 
 /// How a program is run.
@@ -73,11 +73,23 @@ impl Choice {
     pub fn program(self, built: &Built) -> Result<Box<dyn Program>, Exit> {
         match self.evaluator {
             Evaluator::Interpreter => Ok(Box::new(Interpreted::new(built))),
-            Evaluator::Jit => match Compiled::new(built, self.options()) {
-                Ok(compiled) if self.forms == Form::Whole => Ok(Box::new(compiled.whole())),
+            Evaluator::Jit => match self.compiled(built) {
                 Ok(compiled) => Ok(Box::new(compiled)),
                 Err(error) => Err(output::fail(&error.to_string(), Some("--evaluator interpreter"))),
             },
         }
+    }
+
+    /// The program in machine code, whatever the evaluator.
+    ///
+    /// # Errors
+    ///
+    /// When there is none for this machine.
+    pub fn compiled(self, built: &Built) -> Result<Compiled, codegen::Error> {
+        let compiled = Compiled::new(built, self.options())?;
+        Ok(match self.forms {
+            Form::Live => compiled,
+            Form::Whole => compiled.whole(),
+        })
     }
 }

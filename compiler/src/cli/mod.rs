@@ -3,6 +3,7 @@
 //! A file for each command; what they share is `source` (a program and its settings), `front` (text to model), `job` (model to a
 //! program that runs), `world` (data and files as the program sees them) and `exit` (how a command ends).
 
+mod bench;
 mod check;
 mod completions;
 mod emit;
@@ -24,6 +25,7 @@ mod point;
 mod predict;
 mod resume;
 mod run;
+mod samples;
 mod shrink;
 mod source;
 mod summary;
@@ -59,6 +61,7 @@ enum Command {
     Eval(eval::Args),
     Predict(predict::Args),
     Shrink(shrink::Args),
+    Bench(bench::Args),
     Plot(plot::Args),
     Check(check::Args),
     Emit(emit::Args),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Shrink(args) => shrink::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Plot(args) => plot::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Emit(args) => emit::run(&args),

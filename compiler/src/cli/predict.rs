@@ -132,7 +132,7 @@ fn predictor(job: &Job, batch: usize) -> Func {
 }
 
 /// What functions read that is the same for every sample.
-fn tensors(job: &Job, program: &dyn Program) -> IndexMap<String, Tensor> {
+pub fn tensors(job: &Job, program: &dyn Program) -> IndexMap<String, Tensor> {
     let interface = &job.built.interface;
     let lasting = interface.description.tensors.iter().enumerate();
     let lasting = lasting.map(|(index, info)| (info.name.clone(), program.read(index)));

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use spnc_runtime::store::{self, Folder};
+use spnc_runtime::store::Folder;
 
 use super::evaluator;
 use super::exit::Exit;
-use super::job::{Job, Keeper, Purpose, Setup, Training};
+use super::job::{self, Job, Keeper, Purpose, Setup, Training};
 use super::output;
 use super::source::Source;
 
@@ -54,6 +54,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
         source: args.source.clone(),
         evaluator: args.evaluator,
         epochs: args.epochs,
+        batch: None,
         limit: args.limit.map(|limit| limit as usize),
         seed: args.seed,
         init: args.init.clone(),
@@ -61,8 +62,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut job = Job::new(setup, Purpose::Training)?;
     let mut program = job.program()?;
     if let Some(path) = &args.init {
-        let values = store::read_start_values(path).map_err(|error| output::data_error(&error))?;
-        store::apply_start_values(program.as_mut(), &values).map_err(|error| output::data_error(&error))?;
+        job::start_from(program.as_mut(), path)?;
     }
     let folder = claim(args, &job)?;
     job.say_compiled(args.training.show);

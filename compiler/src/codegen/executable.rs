@@ -1,6 +1,9 @@
 //! A compiled program: code, memory, threads.
 
+use std::sync::Arc;
+
 use cranelift_jit::JITModule;
+use spnc_runtime::float::FlushDenormals;
 use spnc_runtime::pool::Pool;
 
 use super::Options;
@@ -13,27 +16,29 @@ pub struct Executable {
     /// Owns the pages that the plans point into. `None` only while dropping.
     code: Option<JITModule>,
     plans: Vec<Plan>,
-    /// Names of the functions, as the plans are ordered.
-    names: Vec<String>,
+    /// The functions, as the plans are ordered.
+    funcs: Vec<lir::Func>,
     /// The buffers of the module.
     buffers: Vec<Buffer>,
     arena: Arena,
     pool: Pool,
 }
 
+/// Who measures a call: is given it, the layer or tensor that it works for, and the work, which is to be done once.
+pub type Observe<'a> = &'a mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut());
+
 impl Executable {
     pub(super) fn new(code: JITModule, entries: &[*const u8], module: &lir::Module, options: Options) -> Executable {
         let arena = Arena::new(module.arena);
         let plans =
             module.funcs.iter().map(|func| Plan::new(func, module, entries, &arena, options.target.isa())).collect();
-        let names = module.funcs.iter().map(|func| func.name.clone()).collect();
-        let buffers = module.buffers.clone();
-        Executable { code: Some(code), plans, names, buffers, arena, pool: Pool::new(options.threads) }
+        let (funcs, buffers) = (module.funcs.clone(), module.buffers.clone());
+        Executable { code: Some(code), plans, funcs, buffers, arena, pool: Pool::new(options.threads) }
     }
 
     /// The index of a function, for [`Executable::run`].
     pub fn func(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| known == name)
+        self.funcs.iter().position(|func| func.name == name)
     }
 
     /// Runs a function. Its inputs must have been written; nothing is allocated.
@@ -51,17 +56,28 @@ impl Executable {
         self.pool.run(&plan.slices, &work);
     }
 
-    /// Runs all slices of one call of a step, to measure it: after the calls before it, this is what [`Executable::run`] does.
+    /// Runs a function on this thread alone, one call after the other, so that each can be measured.
     ///
     /// # Panics
     ///
-    /// If there is no such function, step or call.
+    /// If there is no function with this index, or `observe` does not do the work once.
     #[expect(unsafe_code, reason = "the only call into generated code")]
-    pub fn run_call(&mut self, func: usize, step: usize, call: usize) {
+    pub fn run_by_calls(&mut self, func: usize, observe: Observe<'_>) {
+        let _flush = FlushDenormals::on();
         let plan = &self.plans[func];
-        for slice in 0..plan.slices[step] {
-            // SAFETY: one thread runs it, and `&mut self` keeps everyone else from the arena.
-            unsafe { plan.run_call(step, call, slice) };
+        for (number, step) in self.funcs[func].steps.iter().enumerate() {
+            for (index, (call, label)) in step.labelled().enumerate() {
+                let mut done = false;
+                let mut work = || {
+                    assert!(!std::mem::replace(&mut done, true), "a call is done once");
+                    for slice in 0..step.slices {
+                        // SAFETY: one thread runs all calls in order, and `&mut self` keeps everyone else from the arena.
+                        unsafe { plan.run_call(number, index, slice) };
+                    }
+                };
+                observe(call, label, &mut work);
+                assert!(done, "a call is done before the next one");
+            }
         }
     }
 
@@ -92,7 +108,7 @@ impl Executable {
 impl std::fmt::Debug for Executable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Executable")
-            .field("funcs", &self.names)
+            .field("funcs", &self.funcs.iter().map(|func| &func.name).collect::<Vec<_>>())
             .field("threads", &self.threads())
             .finish_non_exhaustive()
     }

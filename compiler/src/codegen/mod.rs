@@ -31,7 +31,7 @@ mod routines;
 #[cfg(test)]
 mod tests;
 
-pub use executable::Executable;
+pub use executable::{Executable, Observe};
 
 /// How code is generated and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

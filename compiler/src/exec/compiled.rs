@@ -9,7 +9,7 @@ use super::host::{Host, outside_name, write};
 use super::interpreted::prepare;
 use super::machine::{Machine, Train};
 use super::{Built, Step};
-use crate::codegen::{self, Options};
+use crate::codegen::{self, Observe, Options};
 use crate::lir::BufferId;
 use crate::pass::compress::Pattern;
 use crate::tir::interp::{Keep, Plan, Tensor};
@@ -60,6 +60,16 @@ impl Compiled {
         self
     }
 
+    /// One step as [`Program::train_step`] does it, but on this thread alone and call by call: see [`run_by_calls`](codegen::Executable::run_by_calls). What it
+    /// costs to tell which form has room is not part of any call.
+    pub fn train_step_by_calls(&mut self, key: (usize, usize), clock: Clock, observe: Observe<'_>) {
+        self.load(key);
+        let Machine { code, train, .. } = &mut self.machine;
+        let call = train[&key].call(code, self.host.seed, clock);
+        call.prepare(code, self.host.seed, clock, key.1);
+        code.run_by_calls(call.index, observe);
+    }
+
     /// Generates the code anew, in other forms; the lasting tensors keep their values.
     fn change_forms(&mut self) {
         let mut new = Machine::new(&self.built, &self.forms, self.options).expect("this machine has had code before");
@@ -70,6 +80,17 @@ impl Compiled {
         self.write_literals();
         let keys: Vec<(usize, usize)> = self.machine.train.keys().copied().collect();
         keys.into_iter().for_each(|key| self.refresh_patterns(key));
+    }
+
+    /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones.
+    fn load(&mut self, key: (usize, usize)) {
+        if self.ahead != Some(key) {
+            self.settle();
+            if let Some(step) = self.machine.train[&key].compressed() {
+                step.load(&mut self.machine.code);
+                self.ahead = Some(key);
+            }
+        }
     }
 
     /// Puts back into the lasting tensors what a compressed step has changed.
@@ -213,18 +234,12 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        let key = (variant, samples);
-        if self.ahead != Some(key) {
-            self.settle();
-            if let Some(step) = self.machine.train[&key].compressed() {
-                step.load(&mut self.machine.code);
-                self.ahead = Some(key);
-            }
-        }
-        let call = self.machine.train[&key].call(&mut self.machine.code, self.host.seed, clock);
-        call.run(&mut self.machine.code, self.host.seed, clock, samples);
+        self.load((variant, samples));
+        let Machine { code, train, .. } = &mut self.machine;
+        let call = train[&(variant, samples)].call(code, self.host.seed, clock);
+        call.run(code, self.host.seed, clock, samples);
         for (term, buffer) in self.terms.iter_mut().zip(&call.numbered) {
-            *term = f64::from(self.machine.code.floats(*buffer)[0]);
+            *term = f64::from(code.floats(*buffer)[0]);
         }
         &self.terms
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use spnc_runtime::program::{CompressedMatrix, Form, Role};
 
+use super::break_even::is_sparse;
 use super::{Built, Step, optimise};
 use crate::pass::compress::{Compressed, Compression, Pattern, Use};
 use crate::pass::narrow::{Class, Inputs, Narrowing, can_be_zero, work};
@@ -24,9 +25,6 @@ pub const APART: u64 = 7;
 
 /// Another form has to save so much of the work of a step.
 const WORTHWHILE: f64 = 0.9;
-
-/// A matrix is compressed if at most so many of its elements are not zero. At a batch of 64 the products break even at 25 to 30 %.
-const BREAK_EVEN: f64 = 0.25;
 
 /// What is known of a step's forms.
 #[derive(Clone, Debug)]
@@ -218,11 +216,6 @@ impl Forms {
             .collect();
         (!matrices.is_empty()).then_some(Form::Compressed(matrices))
     }
-}
-
-/// Whether a matrix of this shape with so many elements is worth compressing.
-pub fn is_sparse([rows, columns]: [usize; 2], non_zeros: usize) -> bool {
-    (1.0..=BREAK_EVEN * (rows * columns) as f64).contains(&(non_zeros as f64))
 }
 
 fn used(matrix: &CompressedMatrix) -> Use {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use ndarray::arr1;
 
-use super::forms::is_sparse;
+use super::break_even::is_sparse;
 use super::{Callable, optimise};
 use crate::codegen::{self, Options};
 use crate::pass::compress::{Compressed, Compression, Table, Use};

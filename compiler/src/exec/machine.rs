@@ -52,7 +52,7 @@ pub(super) struct Machine {
 /// A function, with its inputs and outputs looked up.
 #[derive(Debug)]
 pub(super) struct Call {
-    index: usize,
+    pub index: usize,
     pub fields: Vec<Option<BufferId>>,
     seed: Option<BufferId>,
     step: Option<BufferId>,
@@ -208,6 +208,12 @@ impl Call {
 
     /// Runs the function at this place of the run.
     pub fn run(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
+        self.prepare(code, seed, clock, split);
+        code.run(self.index);
+    }
+
+    /// Writes the inputs that say where in the run it is.
+    pub fn prepare(&self, code: &mut Executable, seed: i32, clock: Clock, split: usize) {
         let mut integer = |buffer: Option<BufferId>, value: i32| {
             if let Some(buffer) = buffer {
                 code.integers_mut(buffer)[0] = value;
@@ -223,6 +229,5 @@ impl Call {
         real(self.epoch, clock.epoch);
         real(self.progress, clock.progress);
         real(self.samples, split as f64);
-        code.run(self.index);
     }
 }

@@ -12,6 +12,7 @@
 //! interpreter in either case ([`host`]), so two evaluators differ in the steps and in nothing else.
 
 mod blame;
+pub mod break_even;
 mod build;
 mod compiled;
 mod compressed;

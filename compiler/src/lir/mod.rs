@@ -27,7 +27,7 @@
 //! slice may read only what earlier steps wrote and what *the same slice* of earlier calls in the step wrote,
 //! and no two slices write the same element. A call is cut along one extent of its *output*: slice `i` does the
 //! positions from `i * chunk` to `min((i + 1) * chunk, extent)`, possibly none. The cut does not depend on the number of
-//! threads, so neither do results.
+//! threads, so neither do results. Each call has a label, the layer or tensor that it works for, which changes nothing.
 //!
 //! # Kernels
 //!
@@ -339,6 +339,8 @@ pub struct Step {
     pub slices: usize,
     /// What each slice does, in order.
     pub calls: Vec<Call>,
+    /// For each call the layer or tensor that it works for, as `net.fc1`, for people only; empty where that is unknown.
+    pub labels: Vec<Arc<str>>,
 }
 
 /// A function: fill its inputs, call it, read its outputs. Its updates of lasting tensors happen in place.
@@ -412,7 +414,33 @@ impl Call {
     }
 }
 
+impl Step {
+    /// The calls, each with the layer or tensor that it works for.
+    pub fn labelled(&self) -> impl Iterator<Item = (&Call, &Arc<str>)> {
+        self.calls.iter().zip(&self.labels)
+    }
+}
+
 impl Call {
+    /// What kind of code does it: `nest`, `gemm`, `conv`, …
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Call::Run(_) => "nest",
+            Call::Gemm(_) => "gemm",
+            Call::Quantile(_) => "quantile",
+            Call::Routine(routine) => routine.task.kind(),
+        }
+    }
+
+    /// The multiplications and additions of products and convolutions; of other work, which memory bounds, none are counted.
+    pub fn flops(&self) -> u64 {
+        match self {
+            Call::Gemm(Gemm { m, n, k, stack, .. }) => 2 * (m * n * k * stack) as u64,
+            Call::Routine(routine) => routine.task.flops(),
+            Call::Run(_) | Call::Quantile(_) => 0,
+        }
+    }
+
     /// All places that it reaches memory from.
     pub fn places(&self) -> Vec<Place> {
         match self {

@@ -239,11 +239,12 @@ impl Reader {
             self.expect("step")?;
             let slices = self.number()?;
             self.expect("{")?;
-            let mut calls = vec![];
+            let mut step = Step { slices, calls: vec![], labels: vec![] };
             while !self.skip("}") {
-                calls.push(self.call()?);
+                step.calls.push(self.call()?);
+                step.labels.push(if self.skip("of") { self.string()?.into() } else { "".into() });
             }
-            steps.push(Step { slices, calls });
+            steps.push(step);
         }
         Ok(Func { name, inputs, outputs, steps })
     }

@@ -16,7 +16,7 @@
 //!
 //! func "step" in [@1] out [@2] {
 //!   step 1 {
-//!     run k0(@0, @2+0) chunk 2
+//!     run k0(@0, @2+0) chunk 2 of "net.fc1"
 //!   }
 //! }
 //! ```
@@ -91,8 +91,9 @@ fn print_func(out: &mut String, func: &Func) {
     line(out, 0, format_args!("\nfunc {name:?} in [{}] out [{}] {{", list(inputs), list(outputs)));
     for step in steps {
         line(out, 1, format_args!("step {} {{", step.slices));
-        for call in &step.calls {
-            line(out, 2, format_args!("{}", print_call(call)));
+        for (call, label) in step.labelled() {
+            let of = if label.is_empty() { String::new() } else { format!(" of {label:?}") };
+            line(out, 2, format_args!("{}{of}", print_call(call)));
         }
         line(out, 1, format_args!("}}"));
     }

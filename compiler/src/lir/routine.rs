@@ -297,6 +297,25 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Its name without the operand that is computed: the three of a convolution are one kind.
+    pub fn kind(&self) -> &'static str {
+        let name = self.name();
+        name.split_once("_by_").map_or(name, |(kind, _)| kind)
+    }
+
+    /// Multiplications and additions, where it is a product.
+    pub fn flops(&self) -> u64 {
+        match self {
+            Task::Conv(_, Phase::Compute, _) => 2 * self.work() as u64,
+            Task::Conv(_, Phase::Pack | Phase::Combine, _) => 0,
+            Task::Pool(..) | Task::Gather(..) | Task::Scatter(_) | Task::TopK { .. } | Task::CumSum { .. } => 0,
+            Task::SparseProduct(s) | Task::SparseSampled(s) => 2 * (s.non_zeros * s.batch) as u64,
+            Task::Turn(..) => 0,
+        }
+    }
+}
+
 /// The runtime's name for it.
 pub fn runtime_role(role: ConvRole) -> Role {
     match role {

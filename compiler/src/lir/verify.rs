@@ -4,7 +4,7 @@
 //!   come first and overlap with nothing; inputs and outputs overlap with nothing. Scratch buffers of one function overlap only
 //!   if no step needs both.
 //! - **Steps.** Every call has positions to do and none of them beyond [`Step::slices`](super::Step::slices). In a step of several calls,
-//!   what one slice writes no other slice touches.
+//!   what one slice writes no other slice touches. Every call has a label, which may be empty.
 //! - **Runs.** One arg for each param, of its type; every access of every phase lies inside its buffer. Args
 //!   overlap only if neither is stored to.
 //! - **Products.** Factors and result lie inside their buffers; the result has no element twice and overlaps with neither factor.
@@ -81,6 +81,7 @@ fn check_arena(module: &Module, errors: &mut Vec<String>) {
 fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
     for (index, step) in func.steps.iter().enumerate() {
         let mut found = vec![];
+        require(&mut found, step.labels.len() == step.calls.len(), || "not every call has a label".into());
         step.calls.iter().for_each(|call| check_call(module, step, call, &mut found));
         if found.is_empty() {
             require(&mut found, slices_are_apart(module, step), || "slices may touch the same element".into());

@@ -10,6 +10,7 @@ pub mod gemm;
 pub mod lanes;
 mod math;
 mod math64;
+pub mod peak;
 pub mod pooling;
 pub mod quantile;
 mod routine;

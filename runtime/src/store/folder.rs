@@ -106,15 +106,7 @@ impl Folder {
             let error = no_checkpoint(path, "none");
             return Err(error.help("runs are kept while they train with `spnc run PROGRAM --checkpoint-every epoch`"));
         }
-        let file = path.join(ORIGIN);
-        let known: Origin = serde_json::from_str(&text(&file)?).map_err(|error| damaged(&file, "a run", &error))?;
-        let file = path.join(CHECKPOINT);
-        let bytes = fs::read(&file).map_err(|error| DataError::io(&quoted(&file), &error))?;
-        let (origin, checkpoint) = checkpoint::decode(&quoted(&file), &bytes)?;
-        if let Some(difference) = known.difference(&origin) {
-            let error = foreign(&file, &difference);
-            return Err(error.help("put the checkpoint of this run back, or start it anew with `spnc run`"));
-        }
+        let (origin, checkpoint) = read_checkpoint(path)?;
         Ok((Folder { path: path.to_owned(), state: State::Begun(lock) }, origin, checkpoint))
     }
 
@@ -316,6 +308,24 @@ pub fn read(folder: &Path) -> Result<Run, DataError> {
         DataError::new(Fault::Name, quoted(&file), expected, format!("`{name}`"))
     })?;
     Ok(Run { model, history, report })
+}
+
+/// Reads the checkpoint in the folder of a run that is not over, and what that run is made of.
+///
+/// # Errors
+///
+/// When it is missing, damaged or comes from another run.
+pub fn read_checkpoint(folder: &Path) -> Result<(Origin, Checkpoint), DataError> {
+    let file = folder.join(ORIGIN);
+    let known: Origin = serde_json::from_str(&text(&file)?).map_err(|error| damaged(&file, "a run", &error))?;
+    let file = folder.join(CHECKPOINT);
+    let bytes = fs::read(&file).map_err(|error| DataError::io(&quoted(&file), &error))?;
+    let (origin, checkpoint) = checkpoint::decode(&quoted(&file), &bytes)?;
+    if let Some(difference) = known.difference(&origin) {
+        let error = foreign(&file, &difference);
+        return Err(error.help("put the checkpoint of this run back, or start it anew with `spnc run`"));
+    }
+    Ok((origin, checkpoint))
 }
 
 /// Reads the report of a run folder.

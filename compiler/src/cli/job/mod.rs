@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use spnc_runtime::data::Dataset;
 use spnc_runtime::program::{Clock, Program, Role};
 use spnc_runtime::store::{self, Origin, Report, Seconds};
-use spnc_runtime::train::{self, Batches, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
+use spnc_runtime::train::{self, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
 
 pub use self::args::{OfRun, Training};
 pub use self::keeper::{Every, Keeper};
@@ -32,7 +32,7 @@ use super::evaluator;
 use super::exit::Exit;
 use super::front::Front;
 use super::output;
-use crate::exec::{BatchSizes, Built};
+use crate::exec::{BatchSizes, Built, Compiled};
 use crate::lower::interface;
 use crate::model::Model;
 use crate::tir::interp::Tensor;
@@ -68,6 +68,8 @@ pub enum Purpose {
     Reports,
     /// Neither: other functions of it are compiled.
     Prediction,
+    /// Timing it: what training needs, if it can be trained.
+    Timing,
 }
 
 impl Job {
@@ -79,10 +81,13 @@ impl Job {
     pub fn new(setup: Setup, purpose: Purpose) -> Result<Job, Exit> {
         let start = Instant::now();
         let mut front = Front::new(&setup.source);
-        let model = front.model()?;
-        let plan = plan(&setup, &model)?;
+        let mut model = front.model()?;
+        if let (Some(plan), Some(batch)) = (&mut model.plan, setup.batch) {
+            plan.batch = Some(batch);
+        }
+        let plan = plan(&setup, &model, purpose)?;
         let data = front.take_data(&model)?;
-        let built = Built::new(&model, &front.sources, &sizes(plan.batches(&data), purpose));
+        let built = Built::new(&model, &front.sources, &sizes(&plan, &data, purpose));
         Ok(Job { setup, front, model, plan, data, built, start, compile: 0.0 })
     }
 
@@ -93,9 +98,26 @@ impl Job {
     /// When there is no machine code for this machine, which has been said.
     pub fn program(&mut self) -> Result<Box<dyn Program>, Exit> {
         let mut program = self.setup.evaluator.program(&self.built)?;
+        self.begin(program.as_mut());
+        Ok(program)
+    }
+
+    /// The same in machine code, whatever the evaluator.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Job::program`].
+    pub fn compiled(&mut self) -> Result<Compiled, Exit> {
+        let compiled = self.setup.evaluator.compiled(&self.built);
+        let mut compiled = compiled.map_err(|error| output::fail(&error.to_string(), None))?;
+        self.begin(&mut compiled);
+        Ok(compiled)
+    }
+
+    /// Ends compiling, and gives the tensors their start values.
+    fn begin(&mut self, program: &mut dyn Program) {
         self.compile = (self.start.elapsed() - self.front.files.reading).as_secs_f64();
         program.init(self.plan.seed);
-        Ok(program)
     }
 
     /// A program compiled as the run in `folder` compiled it, and that run.
@@ -110,11 +132,21 @@ impl Job {
         purpose: Purpose,
     ) -> Result<(Job, store::Run), Exit> {
         let run = store::read(folder).map_err(|error| output::data_error(&error))?;
-        let job = Job::new(Setup::of_run(folder, &run.report.origin, data, threads)?, purpose)?;
-        let found = Origin { program_hash: job.origin().program_hash, ..run.report.origin.clone() };
-        match run.report.origin.difference(&found) {
+        let setup = Setup::of_run(folder, &run.report.origin, data, threads)?;
+        Ok((Job::of_origin(folder, &run.report.origin, setup, purpose)?, run))
+    }
+
+    /// A program compiled as this setup says, if it still is the one of the run in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Job::of_run`].
+    pub fn of_origin(folder: &Path, origin: &Origin, setup: Setup, purpose: Purpose) -> Result<Job, Exit> {
+        let job = Job::new(setup, purpose)?;
+        let found = Origin { program_hash: job.origin().program_hash, ..origin.clone() };
+        match origin.difference(&found) {
             Some(difference) => Err(output::data_error(&store::changed(folder, &difference))),
-            None => Ok((job, run)),
+            None => Ok(job),
         }
     }
 
@@ -264,9 +296,14 @@ impl Job {
     }
 }
 
-fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
+fn plan(setup: &Setup, model: &Model, purpose: Purpose) -> Result<train::Plan, Exit> {
     let Some(plan) = &model.plan else {
-        return Err(output::fail("the program has no `train { … }`, so there is nothing to run", None));
+        return match purpose {
+            Purpose::Timing => Ok(train::Plan { batch: Some(1), ..train::Plan::default() }),
+            Purpose::Training | Purpose::Evaluation | Purpose::Reports | Purpose::Prediction => {
+                Err(output::fail("the program has no `train { … }`, so there is nothing to run", None))
+            }
+        };
     };
     Ok(train::Plan {
         batch: plan.batch,
@@ -277,9 +314,13 @@ fn plan(setup: &Setup, model: &Model) -> Result<train::Plan, Exit> {
     })
 }
 
-fn sizes(batches: Batches, purpose: Purpose) -> BatchSizes {
+fn sizes(plan: &train::Plan, data: &Dataset, purpose: Purpose) -> BatchSizes {
+    let batches = plan.batches(data);
     match purpose {
-        Purpose::Training => BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() },
+        Purpose::Timing if plan.stages.is_empty() => BatchSizes::default(),
+        Purpose::Training | Purpose::Timing => {
+            BatchSizes { train: batches.train_sizes(), evaluate: batches.evaluate_sizes() }
+        }
         Purpose::Evaluation => BatchSizes { train: vec![], evaluate: batches.and_training().evaluate_sizes() },
         Purpose::Reports => BatchSizes { train: vec![], evaluate: batches.evaluate_sizes() },
         Purpose::Prediction => BatchSizes::default(),
@@ -299,6 +340,16 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
         output::note(&format!("warning: Ctrl-C will not save the run: {error}"));
     }
     stop
+}
+
+/// Gives tensors the start values of a file, or of the folder of a run.
+///
+/// # Errors
+///
+/// When it can't be read or is not of this program, which has been said.
+pub fn start_from(program: &mut dyn Program, path: &Path) -> Result<(), Exit> {
+    let values = store::read_start_values(path).map_err(|error| output::data_error(&error))?;
+    store::apply_start_values(program, &values).map_err(|error| output::data_error(&error))
 }
 
 /// Says why a run ended early.

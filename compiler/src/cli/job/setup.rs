@@ -22,6 +22,8 @@ pub struct Setup {
     pub evaluator: evaluator::Choice,
     /// The epochs of every phase, whatever the program says.
     pub epochs: Option<usize>,
+    /// The samples in a batch of training, whatever the program says.
+    pub batch: Option<usize>,
     /// Use only so many samples of each split.
     pub limit: Option<usize>,
     /// The seed, whatever the program says.
@@ -73,6 +75,7 @@ impl Setup {
                 kernels: kernels.unwrap_or(Kernels::Native),
                 forms: forms.unwrap_or(Form::Live),
             },
+            batch: None,
             epochs: option(folder, origin, "--epochs", |text| text.parse().ok())?,
             limit: option(folder, origin, "--limit", |text| text.parse().ok())?,
             seed: Some(origin.seed),

@@ -7,10 +7,11 @@ use serde::Serialize;
 use spnc_runtime::store::Report;
 
 use super::Args;
-use super::network::{Network, Numbers, latencies, sample};
+use super::network::{Network, Numbers, latencies};
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::output;
+use crate::cli::samples;
 use crate::shrink::{Dense, Left, Smaller};
 use crate::tir::interp::Tensor;
 
@@ -69,7 +70,7 @@ pub fn make(
     (new, after, new_report): (&Job, &Numbers, &Report),
     smaller: &Smaller,
 ) -> Result<Certificate, Exit> {
-    let (split, samples) = sample(old, args.samples as usize);
+    let (split, samples) = samples::first(old, args.samples as usize);
     let carried = old.plan.whole_batches;
     let batch = if carried { old.model.carried_batch() } else { BATCH };
     let mut networks = [Network::new(old, batch)?, Network::new(new, batch)?];

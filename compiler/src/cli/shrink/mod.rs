@@ -146,7 +146,15 @@ fn source(job: &Job, folder: &Path) -> Source {
 
 fn setup(job: &Job, folder: &Path, threads: Option<NonZeroUsize>) -> Setup {
     let evaluator = super::evaluator::Choice { threads, ..job.evaluator() };
-    Setup { source: source(job, folder), evaluator, limit: job.plan.limit, epochs: None, seed: None, init: None }
+    Setup {
+        source: source(job, folder),
+        evaluator,
+        limit: job.plan.limit,
+        epochs: None,
+        batch: None,
+        seed: None,
+        init: None,
+    }
 }
 
 /// The layers of the old network whose tensors have other sizes in the new program than they were cut to; what the compiler says, where that

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use ndarray::ArrayD;
-use spnc_runtime::data::Split;
-use spnc_runtime::program::{FieldMut, Program, Role};
+use spnc_runtime::program::{Program, Role};
 use spnc_runtime::store;
 
 use super::Tensors;
 use crate::cli::exit::Exit;
 use crate::cli::job::Job;
 use crate::cli::output;
+use crate::cli::samples;
 use crate::exec::{self, Callable};
 use crate::lower::to_tir;
 use crate::tir::interp::Tensor;
@@ -73,12 +73,12 @@ impl Network {
     }
 
     /// What it computes from samples.
-    pub fn outputs(&mut self, job: &Job, numbers: &Numbers, samples: &[usize]) -> IndexMap<String, Tensor> {
+    pub fn outputs(&mut self, job: &Job, numbers: &Numbers, rows: &[usize]) -> IndexMap<String, Tensor> {
         let types: IndexMap<String, Type> =
             self.func.params().map(|(name, _, ty)| (name.to_string(), ty.clone())).collect();
         let carried = |name: &str| Tensor::zeros(types[name].shape.as_slice());
         let given = |name: &str| {
-            let known = numbers.value(name).or_else(|| field(job, name, samples, &types[name]));
+            let known = numbers.value(name).or_else(|| samples::field(job, name, rows, &types[name]));
             Some(known.unwrap_or_else(|| carried(name)))
         };
         self.code.call(&given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
@@ -118,21 +118,3 @@ const WARM: usize = 3;
 const FEWEST: usize = 5;
 const MOST: usize = 1000;
 const LONGEST: Duration = Duration::from_millis(600);
-
-/// The split that outputs are compared on, and which of its samples.
-pub fn sample(job: &Job, n: usize) -> (Split, Vec<usize>) {
-    let split = job.data.evaluated().last().copied().unwrap_or(Split::Train);
-    let order = job.data.order(split, 1, None);
-    (split, order.into_iter().take(n).collect())
-}
-
-/// The samples of a field of the data, if it is one.
-fn field(job: &Job, name: &str, samples: &[usize], ty: &Type) -> Option<Tensor> {
-    let interface = &job.built.interface;
-    let index = interface.field_names.iter().position(|known| **known == *name)?;
-    let own = &interface.description.fields[index].name;
-    let column = job.data.fields().iter().position(|info| info.name == *own)?;
-    let mut values = vec![0.0; ty.len()];
-    job.data.gather(sample(job, 1).0, samples, column, FieldMut::F64(&mut values));
-    Tensor::from_shape_vec(ty.shape.as_slice(), values).ok()
-}

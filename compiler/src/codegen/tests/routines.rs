@@ -25,7 +25,8 @@ fn module(tasks: &[Task], chunk: usize) -> Module {
     let work = (room > 0).then(|| place(Role::Scratch, (room, DType::F32)));
     let step = |task: &Task| {
         let slices = task.extent().div_ceil(chunk);
-        Step { slices, calls: vec![Call::Routine(Routine { task: *task, from: from.clone(), to, work, chunk })] }
+        let call = Call::Routine(Routine { task: *task, from: from.clone(), to, work, chunk });
+        Step { slices, calls: vec![call], labels: vec!["".into()] }
     };
     let steps = tasks.iter().filter(|task| task.extent() > 0).map(step).collect();
     let inputs = from.iter().map(|place| place.buffer).collect();

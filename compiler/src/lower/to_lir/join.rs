@@ -18,9 +18,12 @@ pub fn run(module: &Module, steps: Vec<Step>) -> Vec<Step> {
 
 /// Two steps as one, if that is valid and leaves as much to do at once.
 fn join(module: &Module, first: &Step, second: &Step) -> Option<Step> {
-    let both = |a: &Step, b: &Step, slices| Step { slices, calls: [&a.calls[..], &b.calls].concat() };
+    let both = |calls: &[Call], slices| {
+        let labels = [&first.labels[..], &second.labels].concat();
+        Step { slices, calls: [&first.calls[..], calls].concat(), labels }
+    };
     if first.slices == 1 && second.slices == 1 {
-        return Some(both(first, second, 1));
+        return Some(both(&second.calls, 1));
     }
     let [Call::Gemm(gemm @ Gemm { cut: Cut::Rows, .. })] = &first.calls[..] else {
         return None;
@@ -33,6 +36,6 @@ fn join(module: &Module, first: &Step, second: &Step) -> Option<Step> {
     let extent = module.kernel(run.kernel).extent();
     let per_row = [1, gemm.n].into_iter().find(|per_row| extent == per_row * gemm.m)?;
     let run = Run { chunk: gemm.chunk * per_row, ..run.clone() };
-    let step = both(first, &Step { slices: first.slices, calls: vec![Call::Run(run)] }, first.slices);
+    let step = both(&[Call::Run(run)], first.slices);
     verify::slices_are_apart(module, &step).then_some(step)
 }

@@ -13,6 +13,7 @@ use crate::tir::{self, Value};
 mod arena;
 mod collapse;
 mod join;
+mod label;
 mod nest;
 mod reuse;
 mod slices;
@@ -117,22 +118,24 @@ impl<'a> FuncLowering<'a> {
         self.place_inputs();
         self.place_nodes();
         for (cluster, phases) in std::mem::take(&mut self.plan.clusters) {
+            let label = label::of(&self.plan, &cluster, &|name| self.program.module.lasting(name).is_some());
             for call in self.calls(&cluster, &phases) {
-                self.push(call);
+                self.push(call, label.clone());
             }
         }
         for (from, to) in std::mem::take(&mut self.copies) {
+            let label = self.program.module.buffer(to.buffer).name.clone();
             let call = self.copy(from, to);
-            self.push(call);
+            self.push(call, label);
         }
         let name = std::mem::take(&mut self.plan.func.name);
         let steps = join::run(&self.program.module, self.steps);
         lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps }
     }
 
-    fn push(&mut self, call: Call) {
+    fn push(&mut self, call: Call, label: Arc<str>) {
         let (extent, chunk) = call.cut(&self.program.module);
-        self.steps.push(Step { slices: extent.div_ceil(chunk), calls: vec![call] });
+        self.steps.push(Step { slices: extent.div_ceil(chunk), calls: vec![call], labels: vec![label] });
     }
 
     fn place_inputs(&mut self) {

@@ -9,6 +9,9 @@ const ELEMENT: f64 = 4.0;
 /// What a number costs that is picked by itself.
 const PICKED: f64 = 40.0;
 
+/// What calling a routine costs, however little it has to do: about a microsecond.
+const CALL: f64 = 40_000.0;
+
 /// What a multiplication with an element of a compressed matrix costs: its rows are scattered, and its loads are not shared. At a batch of 64,
 /// 5 % of 300 × 784 weights take an eighth of the time of all of them.
 const SCATTERED: f64 = 2.5;
@@ -45,15 +48,16 @@ fn work_of(func: &Func, value: Value) -> f64 {
             let [weights, out] = [weights, out].map(|value| func.ty(value));
             weights.len() as f64 / *groups as f64 * out.len() as f64 / (out.shape[3] / groups) as f64
         }
-        Op::Gather { index, .. } => len * picked(&def.ty.shape[func.ty(*index).rank()..]),
+        Op::Gather { index, .. } => CALL + len * picked(&def.ty.shape[func.ty(*index).rank()..]),
         Op::Sparse { role, a, b, .. } => {
             let values = if *role == SparseRole::Product { *a } else { value };
             SCATTERED * (func.ty(values).len() * func.ty(*b).shape[1].max(LEAST_BATCH)) as f64
         }
         Op::Scatter { values, index, .. } => {
             let values = func.ty(*values);
-            ELEMENT * len + values.len() as f64 * picked(&values.shape[func.ty(*index).rank()..])
+            CALL + ELEMENT * len + values.len() as f64 * picked(&values.shape[func.ty(*index).rank()..])
         }
+        Op::CumSum { .. } => CALL + ELEMENT * len,
         _ => ELEMENT * len,
     }
 }
