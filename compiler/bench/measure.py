@@ -142,7 +142,8 @@ class Spnc:
         """The rate without the first epoch."""
         if not self.step_s:
             self.start()
-        n = 1 + max(1, math.ceil(seconds / (self.step_s * self.workload.batches)))
+        steps = self.workload.batches * self.workload.times
+        n = 1 + max(1, math.ceil(seconds / (self.step_s * steps)))
         _, epochs, peak, load = self._epochs(self.folder / "time", n)
         return dict(rate=rate(epochs[1:]), load=load, peak_mb=peak)
 

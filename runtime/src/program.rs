@@ -120,6 +120,19 @@ pub struct CompressedMatrix {
     pub zeros: Vec<String>,
 }
 
+/// What steps of training leave out, of one matrix or of axes that are cut alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Choice {
+    /// The path of the matrix, or `axes`.
+    pub of: String,
+    /// `compressed` or `narrowed`.
+    pub form: String,
+    /// The elements, or positions, that steps compute.
+    pub kept: usize,
+    /// Those that there are.
+    pub total: usize,
+}
+
 /// A program that can be trained.
 pub trait Program {
     /// What it is made of.
@@ -140,6 +153,11 @@ pub trait Program {
 
     /// The form of each step.
     fn form(&self) -> Vec<Form> {
+        vec![]
+    }
+
+    /// What the forms of its steps leave out.
+    fn choices(&self) -> Vec<Choice> {
         vec![]
     }
 

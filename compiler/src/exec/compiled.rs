@@ -1,7 +1,9 @@
 //! A program run by machine code, in `f32`.
 
+use std::collections::BTreeSet;
+
 use ndarray::ArrayD;
-use spnc_runtime::program::{Clock, Description, Element, Entry, FieldMut, Form, Program};
+use spnc_runtime::program::{Choice, Clock, Description, Element, Entry, FieldMut, Form, Program};
 
 use super::blame;
 use super::forms::{self, Forms, Seen};
@@ -265,6 +267,11 @@ impl Program for Compiled {
     fn form(&self) -> Vec<Form> {
         let of = |forms: &Option<Forms>| forms.as_ref().map(|forms| forms.form().clone()).unwrap_or_default();
         self.forms.iter().map(of).collect()
+    }
+
+    fn choices(&self) -> Vec<Choice> {
+        let all: BTreeSet<Choice> = self.forms.iter().flatten().flat_map(Forms::choices).collect();
+        all.into_iter().collect()
     }
 
     fn set_form(&mut self, form: &[Form]) {

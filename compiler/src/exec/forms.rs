@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use spnc_runtime::program::{CompressedMatrix, Form, Role};
+use spnc_runtime::program::{Choice, CompressedMatrix, Form, Role};
 
 use super::break_even::is_sparse;
 use super::{Built, Step, optimise};
@@ -120,6 +120,23 @@ impl Forms {
         &self.form
     }
 
+    /// What the form in use leaves out.
+    pub fn choices(&self) -> Vec<Choice> {
+        match &self.form {
+            Form::Whole => vec![],
+            Form::Narrowed(rooms) => {
+                let sizes = self.sizes();
+                let cut = rooms.iter().zip(&sizes).filter(|(room, size)| room < size);
+                let choice = |(kept, total): (&usize, &usize)| ("axes".to_owned(), "narrowed", *kept, *total);
+                choices(cut.map(choice))
+            }
+            Form::Compressed(matrices) => choices(matrices.iter().map(|matrix| {
+                let pattern = &self.patterns()[matrix.pattern];
+                (pattern.name.clone(), "compressed", matrix.non_zeros, pattern.shape.iter().product())
+            })),
+        }
+    }
+
     /// How many positions each class of axes has.
     pub fn sizes(&self) -> Vec<usize> {
         self.narrowing.iter().flat_map(|narrowing| &narrowing.classes).map(|class| class.size).collect()
@@ -216,6 +233,12 @@ impl Forms {
             .collect();
         (!matrices.is_empty()).then_some(Form::Compressed(matrices))
     }
+}
+
+/// Each of them once.
+fn choices(of: impl Iterator<Item = (String, &'static str, usize, usize)>) -> Vec<Choice> {
+    let choices = of.map(|(of, form, kept, total)| Choice { of, form: form.to_owned(), kept, total });
+    choices.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn used(matrix: &CompressedMatrix) -> Use {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
+use crate::program::Choice;
 use crate::train::Tally;
 
 /// A run in numbers.
@@ -29,6 +30,9 @@ pub struct Report {
     pub budgets: Vec<BudgetReport>,
     /// What is left of the network.
     pub remaining: Remaining,
+    /// What steps of training left out at the end.
+    #[serde(default)]
+    pub choices: Vec<Choice>,
 }
 
 /// What is left of a network's parameters, and of the floating-point operations of one sample's forward pass.

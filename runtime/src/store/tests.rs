@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::Fault;
-use crate::program::{Clock, Description, Entry, FieldMut, Program, Role, TensorInfo};
+use crate::program::{Choice, Clock, Description, Entry, FieldMut, Program, Role, TensorInfo};
 use crate::train::{EpochRecord, Tally, TermValue};
 
 /// Two tensors and nothing to do.
@@ -101,6 +101,7 @@ fn run() -> Run {
         kept: vec![AxisReport { axis: "In".into(), of: 2, kept: 1 }],
     };
     let budget = BudgetReport { text: "params(net) <= 15%".into(), asked: 0.15, counted: 0.5, model: 0.25, met: false };
+    let choice = Choice { of: "net.w".into(), form: "compressed".into(), kept: 1, total: 2 };
     let report = Report {
         origin: origin(),
         epochs: 1.0,
@@ -110,6 +111,7 @@ fn run() -> Run {
         metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
         sparsity: vec![sparsity],
         budgets: vec![budget],
+        choices: vec![choice],
         remaining: Remaining { parameters: 4, non_zero: 3, live: Some(2), flops: 8, live_flops: Some(4) },
     };
     Run { model: Model::of(&mut Holder::new()), history: vec![record.clone(), record], report }

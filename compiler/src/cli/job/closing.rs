@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ndarray::{Axis, Ix2};
+use spnc_runtime::program::Choice;
 use spnc_runtime::store::{AxisReport, BudgetReport, GroupReport, Remaining, Sparsity};
 use spnc_runtime::train::{Tally, tally, tally_groups};
 
@@ -25,6 +26,8 @@ pub struct Closing {
     pub budgets: Vec<BudgetReport>,
     /// What is left.
     pub remaining: Remaining,
+    /// What the last steps of training left out.
+    pub choices: Vec<Choice>,
 }
 
 impl Closing {
@@ -42,6 +45,7 @@ impl Closing {
             sparsity: sparsity(model, &values, &network_values, counted.as_ref()),
             budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
             remaining: remaining(model, &network_values, counted.as_ref()),
+            choices: vec![],
         }
     }
 

@@ -278,7 +278,7 @@ impl Job {
                 }
             }
         };
-        Closing::new(&self.model, &self.front.sources, &given)
+        Closing { choices: program.choices(), ..Closing::new(&self.model, &self.front.sources, &given) }
     }
 
     fn report(&self, origin: Origin, closing: &Closing, outcome: &Outcome) -> Report {
@@ -292,6 +292,7 @@ impl Job {
             sparsity: closing.sparsity.clone(),
             budgets: closing.budgets.clone(),
             remaining: closing.remaining,
+            choices: closing.choices.clone(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use comfy_table::presets;
 use comfy_table::{Cell, CellAlignment, Table};
+use spnc_runtime::program::Choice;
 use spnc_runtime::store::{Remaining, Seconds, Sparsity};
 use spnc_runtime::train::Tally;
 
@@ -11,6 +12,10 @@ use crate::cli::format::{count, number, seconds, share};
 /// The end of a run as text: tensors, what is left, metrics, budgets, time.
 pub fn text<'a>(closing: &Closing, metrics: impl Iterator<Item = (&'a String, &'a f64)>, took: Seconds) -> String {
     let mut text = format!("\n{}\n{}", tensors(&closing.sparsity), remaining(closing.remaining));
+    for Choice { of, form, kept, total } in &closing.choices {
+        let (part, kept, total) = (share(*kept as f64 / *total as f64), count(*kept as u64), count(*total as u64));
+        text += &format!("steps      {of} {form}: {kept} of {total} ({part})\n");
+    }
     for budget in &closing.budgets {
         let verdict = if budget.met { "met" } else { "missed" };
         let (asked, counted, model) = (share(budget.asked), share(budget.counted), share(budget.model));

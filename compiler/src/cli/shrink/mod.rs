@@ -220,6 +220,7 @@ fn report(job: &Job, program: &dyn Program, metrics: IndexMap<String, f64>, scra
         sparsity,
         budgets: vec![],
         remaining,
+        choices: vec![],
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Compression {
 /// A matrix that tells which elements of a weight are zero, the same in every step.
 #[derive(Clone, Debug)]
 pub struct Pattern {
+    /// The path of the first matrix with it.
+    pub name: String,
     /// The pattern has an element where this is not zero.
     mask: Value,
     /// Rows and columns.
@@ -177,7 +179,8 @@ impl Compression {
             if patterns.iter().all(|known| known.mask != mask) {
                 let shape = &func.ty(mask).shape;
                 let assumed = assumed(func, mask, is_lasting);
-                patterns.push(Pattern { mask, shape: [shape[0], shape[1]], assumed });
+                let name = name_of(func, matrix);
+                patterns.push(Pattern { name, mask, shape: [shape[0], shape[1]], assumed });
             }
         }
         Compression { func: func.clone(), patterns }
@@ -230,6 +233,15 @@ fn matrices(func: &Func) -> BTreeSet<Value> {
     let factors =
         func.defs.iter().filter_map(|def| if let Op::Contract(_, a, b) = def.op { Some([a, b]) } else { None });
     factors.flatten().filter(|value| func.ty(*value).rank() == 2 && func.ty(*value).len() >= SMALL).collect()
+}
+
+/// The parameter that a matrix is, or the place in the program that computes it.
+fn name_of(func: &Func, matrix: Value) -> String {
+    let def = func.def(matrix);
+    if let Op::Param(name) = &def.op {
+        return name.to_string();
+    }
+    def.origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default()
 }
 
 /// A fixed value outside of whose pattern the matrix is zero.

@@ -88,6 +88,7 @@ impl Writer<'_> {
         build.reshape(flat, vec![rows, columns])
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other ops work on whole values")]
     fn write_whole(&mut self, value: Value) -> Value {
         let old = self.old;
         let def = old.def(value);
@@ -150,6 +151,7 @@ impl Writer<'_> {
         build.reshape(turned, vec![rows, rest])
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the elements of all others are taken from the whole")]
     fn write_within(&mut self, value: Value) -> Value {
         let old = self.old;
         let def = old.def(value);
