@@ -39,12 +39,12 @@ impl Demand {
             .collect();
         loop {
             let demand = Demand::with(facts, stored.clone());
-            let before = stored.len();
-            let wholes = facts.func.params().filter(|(_, value, _)| demand.whole[value.0 as usize]);
-            wholes.for_each(|(name, ..)| drop(stored.take(name)));
-            if stored.len() == before {
+            let whole = facts.func.params().filter(|(_, value, _)| demand.whole[value.0 as usize]);
+            let whole: BTreeSet<&Arc<str>> = whole.map(|(name, ..)| name).collect();
+            if stored.iter().all(|name| !whole.contains(name)) {
                 return demand;
             }
+            stored.retain(|name| !whole.contains(name));
         }
     }
 
