@@ -317,3 +317,46 @@ fn a_sparse_network_infers_what_it_is() {
         }
     }
 }
+
+/// Between epochs in which a proximal step makes weights zero they are frozen: frozen steps multiply them compressed, each time by another pattern.
+#[test]
+fn frozen_weights_are_compressed_anew() {
+    let text = "use std.layers.{Dense, flatten}
+use std.optim.frozen
+use std.prox.prox_l1
+
+data digits = digits()
+
+layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 96]
+    fc2 = Dense[Out = 10]
+    image |> flatten |> fc1 |> relu |> fc2
+}
+
+model net = Net
+
+proximal net.fc1.w with prox_l1(6e-2)
+
+minimize cross_entropy(net(digits.image / 16), digits.label)
+
+report accuracy(net(digits.image / 16), digits.label)
+
+train {
+    batch     = 64
+    optimizer = sgd(lr: 0.05)
+    seed      = 1
+
+    repeat round in 1..3 {
+        phase { epochs = 2 }
+        phase { epochs = 1, optimizer for net.fc1.w = frozen }
+    }
+}
+";
+    let [whole, live] =
+        [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
+    assert!(live.form.iter().any(|form| matches!(form, Form::Compressed(_))), "{:?}", live.form);
+    let zeros = |of: &support::Trained| of.lasting["net.fc1.w"].iter().filter(|x| **x == 0.0).count() as f64;
+    assert!((zeros(&whole) / zeros(&live) - 1.0).abs() < 0.01, "{} and {}", zeros(&whole), zeros(&live));
+    let objective = |of: &support::Trained| of.outcome.records.last().expect("epochs").objective;
+    assert!((objective(&whole) - objective(&live)).abs() < 1e-3, "{} and {}", objective(&whole), objective(&live));
+}

@@ -80,8 +80,7 @@ impl Compiled {
         }
         self.machine = new;
         self.write_literals();
-        let keys: Vec<(usize, usize)> = self.machine.train.keys().copied().collect();
-        keys.into_iter().for_each(|key| self.refresh_patterns(key));
+        self.refresh_all_patterns();
     }
 
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones.
@@ -135,6 +134,11 @@ impl Compiled {
         outside.all(|(_, element)| *element == 0.0)
     }
 
+    fn refresh_all_patterns(&mut self) {
+        let keys: Vec<(usize, usize)> = self.machine.train.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.refresh_patterns(key));
+    }
+
     /// Tells a compressed step what its patterns are now.
     fn refresh_patterns(&mut self, key: (usize, usize)) {
         if self.machine.train[&key].compressed().is_none() {
@@ -145,10 +149,15 @@ impl Compiled {
         let patterns = index.and_then(|index| self.forms[index].as_ref()).map_or(&[][..], Forms::patterns);
         let shapes: Vec<[usize; 2]> = patterns.iter().map(|pattern| pattern.shape).collect();
         let Machine { code, train, .. } = &mut self.machine;
-        if let Some(step) = train.get_mut(&key).and_then(Train::compressed_mut)
-            && !step.fits(&positions)
-        {
+        let Some(step) = train.get_mut(&key).and_then(Train::compressed_mut) else { return };
+        if step.fits(&positions) {
+            return;
+        }
+        if step.has_room(&positions) {
             step.set_patterns(code, &positions, &shapes);
+        } else if let Some(index) = index {
+            // Steps of another variant have changed a matrix that this one leaves alone. It chooses anew when its turn comes.
+            self.make_whole(index, key);
         }
     }
 
@@ -256,11 +265,12 @@ impl Program for Compiled {
                 let positions = self.positions((of, batch));
                 let seen = self.seen(index, &positions);
                 is_new |= self.forms[index].as_mut().is_some_and(|forms| forms.choose(&counts, &seen));
-                self.refresh_patterns((of, batch));
             }
         }
         if is_new {
             self.change_forms();
+        } else {
+            self.refresh_all_patterns();
         }
     }
 

@@ -19,6 +19,8 @@ pub(super) struct CompressedStep {
 #[derive(Debug)]
 struct PatternInUse {
     tables: Vec<(Table, BufferId)>,
+    /// How many elements there is room for.
+    non_zeros: usize,
     /// Where its elements are in the matrix, row by row.
     positions: Vec<usize>,
 }
@@ -38,7 +40,7 @@ impl CompressedStep {
         let patterns = compressed.tables.iter().map(|of| {
             let place = |table: Table| Some((table, module.input(func, &of.name(table))?));
             let tables = Table::ALL.into_iter().filter_map(place).collect();
-            (of.pattern, PatternInUse { tables, positions: vec![] })
+            (of.pattern, PatternInUse { tables, non_zeros: of.non_zeros, positions: vec![] })
         });
         let stored = compressed.stored.iter().filter_map(|stored| {
             let (tensor, elements) = (module.lasting(&stored.tensor)?, module.lasting(&stored.name)?);
@@ -50,6 +52,11 @@ impl CompressedStep {
     /// Whether these are the elements of the patterns in use; `positions` has those of all patterns.
     pub fn fits(&self, positions: &[Vec<usize>]) -> bool {
         self.patterns.iter().all(|(pattern, of)| of.positions == positions[*pattern])
+    }
+
+    /// Whether the patterns in use have as many elements now as they had.
+    pub fn has_room(&self, positions: &[Vec<usize>]) -> bool {
+        self.patterns.iter().all(|(pattern, of)| of.non_zeros == positions[*pattern].len())
     }
 
     /// Says which elements the patterns have.

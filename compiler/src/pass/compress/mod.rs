@@ -78,6 +78,8 @@ pub struct Compressed {
 pub struct Tables {
     /// The index of the pattern.
     pub pattern: usize,
+    /// How many elements it has.
+    pub non_zeros: usize,
     /// How their names begin; [`Table::suffix`] follows.
     pub prefix: String,
 }
@@ -216,7 +218,7 @@ impl Compression {
             masks.iter_mut().for_each(|mask| *mask = mask.and_then(|mask| new.get(&mask).copied()));
             result.func = func;
             result.stored.extend(stored);
-            result.tables.push(Tables { pattern: of.pattern, prefix });
+            result.tables.push(Tables { pattern: of.pattern, non_zeros: of.non_zeros, prefix });
         }
         result
     }
