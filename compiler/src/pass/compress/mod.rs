@@ -8,7 +8,7 @@
 //! |-------------|------------------------------------------------------------------------------|
 //! | [`outside`] | which values are zero, or as they were, outside of the pattern?              |
 //! | [`demand`]  | which values are wanted as a whole, which only within the pattern?           |
-//! | [`write`]   | the function on vectors of elements, with [`Op::Sparse`] for products        |
+//! | [`mod@write`] | the function on vectors of elements, with [`Op::Sparse`] for products        |
 //!
 //! Lasting tensors that a step wants and changes within the pattern only are *stored* as vectors of these elements while the function is in use. That an
 //! optimizer's state is zero outside of the pattern is *assumed* and has to be looked at before; the step keeps it so.
