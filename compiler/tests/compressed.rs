@@ -158,11 +158,17 @@ fn assert_close(found: &Results, expected: &Results, tolerance: f64) {
     }
 }
 
-/// The functions of a program, and what is known of its step.
-fn built(text: &str) -> (Built, Forms) {
+/// A program and its functions.
+fn compiled(text: &str) -> (support::Compiled, Built) {
     let compiled = support::compile(text).unwrap_or_else(|errors| panic!("{errors}"));
     let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
     let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    (compiled, built)
+}
+
+/// The functions of a program, and what is known of its step.
+fn built(text: &str) -> (Built, Forms) {
+    let (_, built) = compiled(text);
     let zeros = exec::tensors_with_zeros(&built);
     let forms = Forms::of(&built, &built.train[0], &zeros).expect("it has masks");
     (built, forms)
@@ -246,6 +252,11 @@ proptest! {
     }
 }
 
+/// A program trained in whole steps, and in those of its forms.
+fn trained(text: &str) -> [support::Trained; 2] {
+    [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by))
+}
+
 /// An event prunes between two epochs: what is learned does not depend on the form.
 #[test]
 fn a_pruned_run_learns_the_same_in_either_form() {
@@ -281,8 +292,7 @@ train {
     phase { epochs = 2 }
 }
 ";
-    let [whole, live] =
-        [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
+    let [whole, live] = trained(text);
     assert!(whole.form.iter().all(|form| *form == Form::Whole), "{:?}", whole.form);
     assert!(live.form.iter().any(|form| matches!(form, Form::Compressed(of) if of.len() == 2)), "{:?}", live.form);
     // The gradient of the last batch may differ in a unit that is on in one of the runs, just so.
@@ -298,9 +308,7 @@ train {
 /// sparse weights are multiplied compressed.
 #[test]
 fn a_sparse_network_infers_what_it_is() {
-    let compiled = support::compile(&program(NETWORK, "", "sgd(lr: 0.1)")).unwrap_or_else(|errors| panic!("{errors}"));
-    let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
-    let built = Built::new(&compiled.model, &compiled.sources, &sizes);
+    let (compiled, built) = compiled(&program(NETWORK, "", "sgd(lr: 0.1)"));
     for (density, n_compressed) in [(0.05, 2), (1.0, 0)] {
         for batch in [1, 7, 16] {
             let func = exec::optimised(spnc::lower::to_tir::predict(&compiled.model, &compiled.sources, batch));
@@ -352,8 +360,7 @@ train {
     }
 }
 ";
-    let [whole, live] =
-        [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
+    let [whole, live] = trained(text);
     assert!(live.form.iter().any(|form| matches!(form, Form::Compressed(_))), "{:?}", live.form);
     let zeros = |of: &support::Trained| of.lasting["net.fc1.w"].iter().filter(|x| **x == 0.0).count() as f64;
     assert!((zeros(&whole) / zeros(&live) - 1.0).abs() < 0.01, "{} and {}", zeros(&whole), zeros(&live));

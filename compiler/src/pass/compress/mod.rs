@@ -277,3 +277,58 @@ fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<
         assumed = closed;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tir::parse;
+
+    /// A masked weight, its gradient and its update: all of it on vectors of elements.
+    #[test]
+    fn a_masked_product_is_learned_on_its_elements() {
+        let func = parse::func(
+            "func step {
+  %0 = param w : f32[64, 80]
+  %1 = param mask : f32[64, 80]
+  %2 = mul %0, %1 : f32[64, 80]
+  %3 = param x : f32[8, 64]
+  %4 = contract ab,bc->ac %3, %2 : f32[8, 80]
+  %5 = contract ab,ac->bc %3, %4 : f32[64, 80]
+  %6 = mul %5, %1 : f32[64, 80]
+  %7 = sub %0, %6 : f32[64, 80]
+  return y = %4
+  return w = %7
+}
+",
+        )
+        .expect("a function");
+        let compression = Compression::of(&func, &|name| name != "x");
+        let [pattern] = &compression.patterns[..] else { panic!("one pattern: {:?}", compression.patterns) };
+        assert_eq!((pattern.shape, pattern.mask), ([64, 80], Value(1)));
+        let of = Use { pattern: 0, non_zeros: 7, zeros: BTreeSet::new() };
+        let mut compressed = compression.compressed(&[of]);
+        crate::pass::run(&mut compressed.func, crate::pass::O1, |_, _| ());
+        assert_eq!(
+            compressed.func.to_string(),
+            "func step.compressed {
+  %0 = param step.pattern.0.w : f32[7]
+  %1 = param step.pattern.0.mask : f32[7]
+  %2 = mul %0, %1 : f32[7]
+  %3 = param x : f32[8, 64]
+  %4 = transpose %3, [1, 0] : f32[64, 8]
+  %5 = param step.pattern.0.by_column : i32[95]
+  %6 = sparse_product %2, %4, %5 : f32[80, 8]
+  %7 = transpose %6, [1, 0] : f32[8, 80]
+  %8 = param step.pattern.0.by_row : i32[72]
+  %9 = sparse_sampled %4, %6, %8 : f32[7]
+  %10 = mul %9, %1 : f32[7]
+  %11 = sub %0, %10 : f32[7]
+  return y = %7
+  return step.pattern.0.w = %11
+}
+"
+        );
+        let stored: Vec<&str> = compressed.stored.iter().map(|stored| &*stored.tensor).collect();
+        assert_eq!(stored, ["mask", "w"]);
+    }
+}
