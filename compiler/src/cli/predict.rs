@@ -153,8 +153,7 @@ fn predict(
     for (rows, size) in cut(job, fields.n) {
         let mut predictor = Predictor::new(predictor(job, size), tensors, evaluator)?;
         for first in rows.step_by(size) {
-            let given = |name: &str| fields.take(name, first, size).or_else(|| tensors.get(name).cloned());
-            for (name, value) in predictor.call(&given) {
+            for (name, value) in predictor.call(&|name| fields.take(name, first, size)) {
                 parts.entry(name).or_default().push(value);
             }
         }
@@ -181,15 +180,16 @@ fn joined(model: &Model, name: &str, parts: &[Tensor], n: usize) -> Tensor {
 }
 
 /// A function that is called for one batch after the other.
-enum Predictor {
+enum Predictor<'a> {
     Compiled(Box<Inference>),
-    Interpreted(Func),
+    /// With all that is the same for every sample.
+    Interpreted(Func, &'a IndexMap<String, Tensor>),
 }
 
-impl Predictor {
-    fn new(func: Func, tensors: &IndexMap<String, Tensor>, evaluator: Choice) -> Result<Predictor, Exit> {
+impl<'a> Predictor<'a> {
+    fn new(func: Func, tensors: &'a IndexMap<String, Tensor>, evaluator: Choice) -> Result<Predictor<'a>, Exit> {
         match evaluator.evaluator {
-            Evaluator::Interpreter => Ok(Predictor::Interpreted(func)),
+            Evaluator::Interpreter => Ok(Predictor::Interpreted(func, tensors)),
             Evaluator::Jit => match Inference::new(&func, &|name| tensors.get(name).cloned(), evaluator.options()) {
                 Ok(network) => Ok(Predictor::Compiled(Box::new(network))),
                 Err(error) => Err(output::fail(&error.to_string(), None)),
@@ -197,13 +197,14 @@ impl Predictor {
         }
     }
 
-    fn call(&mut self, given: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(String, Tensor)> {
+    fn call(&mut self, fields: &dyn Fn(&str) -> Option<Tensor>) -> Vec<(String, Tensor)> {
         match self {
             Predictor::Compiled(network) => {
-                network.call(given).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+                network.call(fields).into_iter().map(|(name, value)| (name.to_string(), value)).collect()
             }
-            Predictor::Interpreted(func) => {
-                let results = interp::run(func, given).expect("every input was given");
+            Predictor::Interpreted(func, tensors) => {
+                let given = |name: &str| fields(name).or_else(|| tensors.get(name).cloned());
+                let results = interp::run(func, &given).expect("every input was given");
                 results.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
-use spnc_runtime::program::{Choice, Clock, Description, Element, Entry, FieldMut, Form, Program};
+use spnc_runtime::program::{Choice, Clock, CompressedMatrix, Description, Element, Entry, FieldMut, Form, Program};
 
 use super::blame;
 use super::forms::{self, Forms, Seen};
@@ -173,8 +173,11 @@ impl Compiled {
                 let seen = self.seen(index, &positions);
                 let step = self.machine.train[&(variant, batch)].compressed();
                 let fits = step.is_some_and(|step| step.fits(&positions));
-                let holds = |name: &String| seen.iter().any(|seen| seen.zeros.contains(name.as_str()));
-                if !fits || !matrices.iter().flat_map(|matrix| &matrix.zeros).all(holds) {
+                let holds = |matrix: &CompressedMatrix| {
+                    let zeros = &seen[matrix.pattern].zeros;
+                    matrix.zeros.iter().all(|name| zeros.contains(name.as_str()))
+                };
+                if !fits || !matrices.iter().all(holds) {
                     self.make_whole(index, (variant, batch));
                 }
             }

@@ -17,9 +17,8 @@ use crate::tir::interp::{self, Tensor};
 /// A network with its weights, compiled: what depends on weights alone is computed once, matrices with few non-zeros are multiplied compressed.
 #[derive(Debug)]
 pub struct Inference {
+    /// Its weights are in memory.
     code: Callable,
-    /// The inputs that do not change from call to call.
-    given: IndexMap<Arc<str>, Tensor>,
     /// Matrices that are compressed: their shapes and how many elements they have.
     pub compressed: Vec<([usize; 2], usize)>,
 }
@@ -42,28 +41,21 @@ impl Inference {
         let compression = Compression::of(&rest, &|name| given.contains_key(name));
         let positions = positions(&compression, &given);
         let uses = uses(&compression, &positions);
-        if uses.is_empty() {
-            return Ok(Inference { code: Callable::keeping(&optimise(rest), options)?, given, compressed: vec![] });
-        }
-        let mut compressed = compression.compressed(&uses);
-        compressed.func = optimise(compressed.func);
-        let code = Callable::keeping(&compressed.func, options)?;
+        let compressed = compression.compressed(&uses);
+        let given = with_elements(&compression, &compressed, &positions, given);
+        let mut code = Callable::keeping(&optimise(compressed.func), options)?;
+        code.give(&|name| given.get(name).cloned());
         let shape = |of: &Use| (compression.patterns[of.pattern].shape, of.non_zeros);
-        Ok(Inference {
-            code,
-            given: with_elements(&compression, &compressed, &positions, given),
-            compressed: uses.iter().map(shape).collect(),
-        })
+        Ok(Inference { code, compressed: uses.iter().map(shape).collect() })
     }
 
     /// Computes the outputs; `inputs` gives what changes from call to call.
     ///
     /// # Panics
     ///
-    /// If an input has no value, or one of another shape.
+    /// If an input has another shape.
     pub fn call(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) -> IndexMap<Arc<str>, Tensor> {
-        let given = &self.given;
-        self.code.call(&|name| given.get(name).cloned().or_else(|| inputs(name)))
+        self.code.call(inputs)
     }
 
     /// Computes once more from the inputs of the last call.

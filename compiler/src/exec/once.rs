@@ -59,21 +59,33 @@ impl Callable {
         self.func.params().next().map_or_else(|| "".into(), |(name, ..)| Arc::clone(name))
     }
 
-    /// Calls it: `inputs` gives the tensor of each input, by name. Returns the results that are numbers, by name.
+    /// Writes the inputs for which `inputs` has a tensor, by name.
     ///
     /// # Panics
     ///
-    /// If an input has no value, or one of another shape.
-    pub fn call(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) -> IndexMap<Arc<str>, Tensor> {
+    /// If one has another shape.
+    pub fn give(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) {
         let Callable { func, module, code } = self;
         let scheduled = module.func(&func.name).expect("it was lowered");
         for (name, value, _) in func.params() {
-            if let Some(buffer) = module.input(scheduled, name).or_else(|| module.lasting(name)) {
-                let tensor = inputs(name).unwrap_or_else(|| panic!("the input {name} has no value"));
+            if let Some(buffer) = module.input(scheduled, name).or_else(|| module.lasting(name))
+                && let Some(tensor) = inputs(name)
+            {
                 write(code, buffer, func.ty(value).dtype, &tensor);
             }
         }
+    }
+
+    /// Calls it: `inputs` gives the tensor of each input, by name, that was not given before. Returns the results that are numbers, by name.
+    ///
+    /// # Panics
+    ///
+    /// If an input has another shape.
+    pub fn call(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) -> IndexMap<Arc<str>, Tensor> {
+        self.give(inputs);
+        let Callable { func, module, code } = self;
         code.run(code.func(&func.name).expect("it was compiled"));
+        let scheduled = module.func(&func.name).expect("it was lowered");
         let numbers = func.results.iter().filter(|(_, value)| func.ty(*value).dtype == DType::F32);
         let read = |(name, value): &(Arc<str>, _)| {
             let buffer = module.output(scheduled, name).expect("it is a result");
@@ -97,7 +109,8 @@ pub fn run_compiled(
     inputs: &dyn Fn(&str) -> Option<Tensor>,
     options: Options,
 ) -> Result<IndexMap<Arc<str>, Tensor>, codegen::Error> {
-    Ok(Callable::new(func, options)?.call(inputs))
+    let all = |name: &str| Some(inputs(name).unwrap_or_else(|| panic!("the input {name} has no value")));
+    Ok(Callable::new(func, options)?.call(&all))
 }
 
 fn write(code: &mut Executable, buffer: BufferId, dtype: DType, tensor: &Tensor) {
