@@ -214,6 +214,12 @@ fn a_run_on_compressed_weights_goes_on_in_its_form() {
     check_form_is_kept("pruned.spnet", "\"compressed\":[");
 }
 
+/// So are the elements of a pattern that steps change, zeros among them: sums run over all of them.
+#[test]
+fn a_run_whose_patterns_move_goes_on_in_its_form() {
+    check_form_is_kept("competing.spnet", "\"elements\":[");
+}
+
 #[test]
 fn a_run_that_is_over_or_was_never_kept_cannot_go_on() {
     let (folder, _) = undisturbed();

@@ -114,10 +114,13 @@ pub enum Form {
 pub struct CompressedMatrix {
     /// Its number among the matrices of the step that can be compressed.
     pub pattern: usize,
-    /// How many elements it has.
+    /// How many elements it has, or for how many there is room if steps change which ones they are.
     pub non_zeros: usize,
     /// The tensors that were seen to be zero where it is.
     pub zeros: Vec<String>,
+    /// The positions of the elements, if steps change them; none yet before the first of these steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elements: Vec<usize>,
 }
 
 /// What steps of training leave out, of one matrix or of axes that are cut alike.
@@ -147,9 +150,14 @@ pub trait Program {
     /// One step on the batch in the fields, with the updates of `variant`. Returns the value of each term of the objective.
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64];
 
-    /// Looks at the lasting tensors as an epoch of this variant begins, and may compute the steps that follow in another form. What a form
-    /// is chosen by are the tensors, the clock and the form before; results differ by rounding only.
-    fn adapt(&mut self, _variant: usize, _clock: Clock) {}
+    /// Looks at the lasting tensors before a step of this variant, and may compute it and the others `ahead`, in all so many, in another form. What a form
+    /// is chosen by are the tensors, the clock, the steps ahead and the form before; results differ by rounding only.
+    fn adapt(&mut self, _variant: usize, _clock: Clock, _ahead: u64) {}
+
+    /// After how many steps of an epoch [`Program::adapt`] is worth its time again.
+    fn adapts_every(&self, _variant: usize) -> usize {
+        usize::MAX
+    }
 
     /// The form of each step.
     fn form(&self) -> Vec<Form> {

@@ -16,6 +16,9 @@ use crate::lir::BufferId;
 use crate::pass::compress::Pattern;
 use crate::tir::interp::{Keep, Plan, Tensor};
 
+/// Where a run begins.
+const START: Clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+
 /// A program run by machine code.
 #[derive(Debug)]
 pub struct Compiled {
@@ -65,7 +68,7 @@ impl Compiled {
     /// One step as [`Program::train_step`] does it, but on this thread alone and call by call: see [`run_by_calls`](codegen::Executable::run_by_calls). What it
     /// costs to tell which form has room is not part of any call.
     pub fn train_step_by_calls(&mut self, key: (usize, usize), clock: Clock, observe: Observe<'_>) {
-        self.load(key);
+        self.load(key, clock);
         let Machine { code, train, .. } = &mut self.machine;
         let call = train[&key].call(code, self.host.seed, clock);
         call.prepare(code, self.host.seed, clock, key.1);
@@ -83,14 +86,21 @@ impl Compiled {
         self.refresh_all_patterns();
     }
 
-    /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones.
-    fn load(&mut self, key: (usize, usize)) {
-        if self.ahead != Some(key) {
+    /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place.
+    fn load(&mut self, key: (usize, usize), clock: Clock) {
+        if self.ahead.is_some_and(|ahead| ahead != key) {
             self.settle();
-            if let Some(step) = self.machine.train[&key].compressed() {
-                step.load(&mut self.machine.code);
+        }
+        let Machine { code, train, .. } = &mut self.machine;
+        let Some(step) = train.get_mut(&key) else { return };
+        step.follow(code, self.host.seed, clock, key.1);
+        match step.compressed().filter(|step| step.is_covered) {
+            None => self.settle(),
+            Some(step) if self.ahead.is_none() => {
+                step.load(code);
                 self.ahead = Some(key);
             }
+            Some(_) => {}
         }
     }
 
@@ -102,11 +112,10 @@ impl Compiled {
         }
     }
 
-    /// Where each pattern of a step has elements.
-    fn positions(&mut self, key: (usize, usize)) -> Vec<Vec<usize>> {
+    /// Where each pattern of a step has elements at this place of the run.
+    fn positions(&mut self, key: (usize, usize), clock: Clock) -> Vec<Vec<usize>> {
         let Some(masks) = &self.machine.train[&key].masks else { return vec![] };
-        let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
-        masks.run(&mut self.machine.code, self.host.seed, clock, 1);
+        masks.run(&mut self.machine.code, self.host.seed, clock, key.1);
         let there = |buffer: BufferId| {
             let mask = self.machine.code.floats(buffer).iter().enumerate();
             mask.filter(|(_, number)| **number != 0.0).map(|(at, _)| at).collect()
@@ -144,17 +153,15 @@ impl Compiled {
         if self.machine.train[&key].compressed().is_none() {
             return;
         }
-        let positions = self.positions(key);
+        let positions = self.positions(key, START);
         let index = self.built.train.iter().position(|step| (step.variant, step.batch) == key);
-        let patterns = index.and_then(|index| self.forms[index].as_ref()).map_or(&[][..], Forms::patterns);
-        let shapes: Vec<[usize; 2]> = patterns.iter().map(|pattern| pattern.shape).collect();
         let Machine { code, train, .. } = &mut self.machine;
         let Some(step) = train.get_mut(&key).and_then(Train::compressed_mut) else { return };
         if step.fits(&positions) {
             return;
         }
         if step.has_room(&positions) {
-            step.set_patterns(code, &positions, &shapes);
+            step.set_patterns(code, &positions);
         } else if let Some(index) = index {
             // Steps of another variant have changed a matrix that this one leaves alone. It chooses anew when its turn comes.
             self.make_whole(index, key);
@@ -169,7 +176,7 @@ impl Compiled {
             let Form::Compressed(matrices) = forms.form().clone() else { continue };
             let written = self.built.events[event].results.iter();
             if written.clone().any(|(name, _)| forms.watched().contains(name)) {
-                let positions = self.positions((variant, batch));
+                let positions = self.positions((variant, batch), START);
                 let seen = self.seen(index, &positions);
                 let step = self.machine.train[&(variant, batch)].compressed();
                 let fits = step.is_some_and(|step| step.fits(&positions));
@@ -182,6 +189,18 @@ impl Compiled {
                 }
             }
         }
+    }
+
+    /// A step's form, with the elements that patterns have now if steps change them.
+    fn form_of(&self, step: &Step, forms: Option<&Forms>) -> Form {
+        let mut form = forms.map(|forms| forms.form().clone()).unwrap_or_default();
+        let compressed = self.machine.train[&(step.variant, step.batch)].compressed();
+        if let (Form::Compressed(matrices), Some(compressed)) = (&mut form, compressed) {
+            for matrix in matrices {
+                matrix.elements = compressed.moving_elements(matrix.pattern).unwrap_or_default().to_vec();
+            }
+        }
+        form
     }
 
     fn make_whole(&mut self, index: usize, key: (usize, usize)) {
@@ -248,7 +267,7 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        self.load((variant, samples));
+        self.load((variant, samples), clock);
         let Machine { code, train, .. } = &mut self.machine;
         let call = train[&(variant, samples)].call(code, self.host.seed, clock);
         call.run(code, self.host.seed, clock, samples);
@@ -258,28 +277,33 @@ impl Program for Compiled {
         &self.terms
     }
 
-    fn adapt(&mut self, variant: usize, clock: Clock) {
+    fn adapt(&mut self, variant: usize, clock: Clock, ahead: u64) {
         self.settle();
-        let mut is_new = false;
-        for index in 0..self.forms.len() {
-            let Step { variant: of, batch, .. } = self.built.train[index];
-            if of == variant && self.forms[index].is_some() {
-                let counts = self.live_positions((of, batch), clock);
-                let positions = self.positions((of, batch));
-                let seen = self.seen(index, &positions);
-                is_new |= self.forms[index].as_mut().is_some_and(|forms| forms.choose(&counts, &seen));
-            }
+        // What is left over of the samples of an epoch is a step by itself, once in an epoch: not worth a form.
+        let of_variant = (0..self.forms.len()).filter(|index| self.built.train[*index].variant == variant);
+        let Some(index) = of_variant.max_by_key(|index| self.built.train[*index].batch) else { return };
+        let key = (variant, self.built.train[index].batch);
+        if self.forms[index].is_none() {
+            return;
         }
-        if is_new {
-            self.change_forms();
-        } else {
-            self.refresh_all_patterns();
+        let counts = self.live_positions(key, clock);
+        let positions = self.positions(key, clock);
+        let seen = self.seen(index, &positions);
+        let Some(forms) = &mut self.forms[index] else { return };
+        match (forms.choose(&counts, &seen, ahead), forms.form()) {
+            (true, Form::Whole) => self.make_whole(index, key),
+            (true, Form::Narrowed(_) | Form::Compressed(_)) => self.change_forms(),
+            (false, _) => self.refresh_all_patterns(),
         }
     }
 
+    fn adapts_every(&self, variant: usize) -> usize {
+        let steps = self.built.train.iter().zip(&self.forms).filter(|(step, _)| step.variant == variant);
+        steps.filter_map(|(_, forms)| Some(forms.as_ref()?.chooses_every())).max().unwrap_or(usize::MAX)
+    }
+
     fn form(&self) -> Vec<Form> {
-        let of = |forms: &Option<Forms>| forms.as_ref().map(|forms| forms.form().clone()).unwrap_or_default();
-        self.forms.iter().map(of).collect()
+        self.built.train.iter().zip(&self.forms).map(|(step, forms)| self.form_of(step, forms.as_ref())).collect()
     }
 
     fn choices(&self) -> Vec<Choice> {
@@ -298,6 +322,9 @@ impl Program for Compiled {
             }
         }
         self.change_forms();
+        self.built.train.iter().zip(form).for_each(|(step, form)| {
+            self.machine.set_moving_elements((step.variant, step.batch), form);
+        });
     }
 
     fn fire(&mut self, event: usize, clock: Clock) {
@@ -344,8 +371,7 @@ impl Program for Compiled {
 
     fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
         self.settle();
-        let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
-        self.machine.effective.run(&mut self.machine.code, self.host.seed, clock, 1);
+        self.machine.effective.run(&mut self.machine.code, self.host.seed, START, 1);
         let values = self.machine.effective.outputs.iter();
         values
             .map(|(name, buffer, shape)| (outside_name(name), widen(self.machine.code.floats(*buffer), shape)))

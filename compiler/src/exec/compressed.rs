@@ -1,28 +1,50 @@
 //! A step on compressed matrices, and the elements that it keeps in place of lasting tensors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use spnc_runtime::program::Clock;
 
 use super::machine::Call;
 use crate::codegen::Executable;
 use crate::lir::{self, BufferId};
-use crate::pass::compress::{Compressed, Table};
+use crate::pass::compress::{Compressed, Pattern, Places, Table, Tables};
 
 /// A step on compressed matrices.
 #[derive(Debug)]
 pub(super) struct CompressedStep {
     pub call: Call,
+    /// Looks at the patterns that steps change.
+    strays: Option<Call>,
     patterns: BTreeMap<usize, PatternInUse>,
     stored: Vec<Stored>,
+    /// Whether the patterns cover what is not zero in the step to come.
+    pub is_covered: bool,
 }
 
 /// A pattern, and where its tables are in memory.
 #[derive(Debug)]
 struct PatternInUse {
     tables: Vec<(Table, BufferId)>,
+    shape: [usize; 2],
     /// How many elements there is room for.
     non_zeros: usize,
     /// Where its elements are in the matrix, row by row.
     positions: Vec<usize>,
+    /// What there is if steps change it.
+    moving: Option<Moving>,
+}
+
+/// What is looked at before each step, and what was seen.
+#[derive(Clone, Debug)]
+struct Moving {
+    /// The positions of the elements: those that were not zero when it was last made, then the others, by how long ago that was.
+    recent: Vec<usize>,
+    /// 1 outside of the pattern, else 0.
+    outside: BufferId,
+    /// How many elements are not zero.
+    count: BufferId,
+    /// How many of them are outside of the pattern.
+    strays: BufferId,
 }
 
 /// A lasting tensor and the elements of a pattern of it.
@@ -33,40 +55,87 @@ struct Stored {
     pattern: usize,
 }
 
+/// How the patterns of a step lie to what is not zero now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cover {
+    Whole,
+    /// Something strays, but there is room for it.
+    Strays,
+    NoRoom,
+}
+
 impl CompressedStep {
-    /// A step whose patterns have no elements yet.
-    pub fn new(compressed: &Compressed, call: Call, module: &lir::Module) -> CompressedStep {
+    /// A step whose patterns, of these shapes, have no elements yet. `strays` looks at those that steps change.
+    pub fn new(
+        compressed: &Compressed,
+        patterns: &[Pattern],
+        call: Call,
+        strays: Option<Call>,
+        module: &lir::Module,
+    ) -> CompressedStep {
         let func = module.func(&compressed.func.name).expect("every function was scheduled");
-        let patterns = compressed.tables.iter().map(|of| {
+        let in_use = compressed.tables.iter().map(|of| {
             let place = |table: Table| Some((table, module.input(func, &of.name(table))?));
             let tables = Table::ALL.into_iter().filter_map(place).collect();
-            (of.pattern, PatternInUse { tables, non_zeros: of.non_zeros, positions: vec![] })
+            let moving = strays.as_ref().and_then(|strays| Moving::of(of, strays, module));
+            let shape = patterns[of.pattern].shape;
+            (of.pattern, PatternInUse { tables, shape, non_zeros: of.non_zeros, positions: vec![], moving })
         });
         let stored = compressed.stored.iter().filter_map(|stored| {
             let (tensor, elements) = (module.lasting(&stored.tensor)?, module.lasting(&stored.name)?);
             Some(Stored { tensor, elements, pattern: stored.pattern })
         });
-        CompressedStep { patterns: patterns.collect(), stored: stored.collect(), call }
+        CompressedStep { patterns: in_use.collect(), stored: stored.collect(), call, strays, is_covered: true }
     }
 
-    /// Whether these are the elements of the patterns in use; `positions` has those of all patterns.
+    /// Whether these are the elements of the patterns that steps leave alone; `positions` has those of all patterns.
     pub fn fits(&self, positions: &[Vec<usize>]) -> bool {
-        self.patterns.iter().all(|(pattern, of)| of.positions == positions[*pattern])
+        self.fixed().all(|(pattern, of)| of.positions == positions[pattern])
     }
 
-    /// Whether the patterns in use have as many elements now as they had.
+    /// Whether the patterns that steps leave alone have as many elements now as they had.
     pub fn has_room(&self, positions: &[Vec<usize>]) -> bool {
-        self.patterns.iter().all(|(pattern, of)| of.non_zeros == positions[*pattern].len())
+        self.fixed().all(|(pattern, of)| of.non_zeros == positions[pattern].len())
     }
 
-    /// Says which elements the patterns have.
-    pub fn set_patterns(&mut self, code: &mut Executable, positions: &[Vec<usize>], shapes: &[[usize; 2]]) {
-        for (pattern, of) in &mut self.patterns {
-            of.positions.clone_from(&positions[*pattern]);
-            for (table, buffer) in &of.tables {
-                let numbers = table.numbers(shapes[*pattern], &of.positions);
-                code.integers_mut(*buffer).copy_from_slice(&numbers);
-            }
+    fn fixed(&self) -> impl Iterator<Item = (usize, &PatternInUse)> {
+        self.patterns.iter().filter(|(_, of)| of.moving.is_none()).map(|(pattern, of)| (*pattern, of))
+    }
+
+    /// Says which elements the patterns have that steps leave alone.
+    pub fn set_patterns(&mut self, code: &mut Executable, positions: &[Vec<usize>]) {
+        for (pattern, of) in self.patterns.iter_mut().filter(|(_, of)| of.moving.is_none()) {
+            of.set(code, positions[*pattern].clone());
+        }
+    }
+
+    /// The positions of the elements of a pattern that steps change, the most recent ones first.
+    pub fn moving_elements(&self, pattern: usize) -> Option<&[usize]> {
+        self.patterns.get(&pattern)?.moving.as_ref().map(|moving| moving.recent.as_slice())
+    }
+
+    /// Goes back to elements as [`Self::moving_elements`] gave them.
+    pub fn set_moving_elements(&mut self, code: &mut Executable, pattern: usize, recent: &[usize]) {
+        if let Some(of) = self.patterns.get_mut(&pattern).filter(|of| of.non_zeros == recent.len()) {
+            of.set_moving(code, recent.to_vec());
+        }
+    }
+
+    /// Looks at the patterns that steps change, and takes up what strays if there is room; `masks` tells what is not zero.
+    pub fn follow(&mut self, code: &mut Executable, masks: &Call, seed: i32, clock: Clock, samples: usize) {
+        let Some(strays) = &self.strays else { return };
+        strays.run(code, seed, clock, samples);
+        let covers: Vec<Cover> = self.patterns.values().map(|of| of.cover(code)).collect();
+        self.is_covered = !covers.contains(&Cover::NoRoom);
+        if !self.is_covered || !covers.contains(&Cover::Strays) {
+            return;
+        }
+        masks.run(code, seed, clock, samples);
+        let strays = self.patterns.iter_mut().zip(covers).filter(|(_, cover)| *cover == Cover::Strays);
+        for ((pattern, of), _) in strays {
+            let before = of.moving.as_ref().map_or(&[][..], |moving| &moving.recent);
+            let recent = covering(code.floats(masks.outputs[*pattern].1), before, of.non_zeros);
+            of.set_moving(code, recent);
         }
     }
 
@@ -96,5 +165,97 @@ impl CompressedStep {
             positions.iter().zip(code.floats(stored.elements)).for_each(|(at, element)| whole[*at] = *element);
         }
         whole
+    }
+}
+
+impl Moving {
+    fn of(tables: &Tables, strays: &Call, module: &lir::Module) -> Option<Moving> {
+        let output = |name: &str| {
+            let name = format!("{name}.{}", tables.pattern);
+            strays.outputs.iter().find(|(output, ..)| **output == *name).map(|(_, buffer, _)| *buffer)
+        };
+        let [count, strays] = [output("count")?, output("stray")?];
+        Some(Moving { recent: vec![], outside: module.lasting(&tables.outside())?, count, strays })
+    }
+}
+
+impl PatternInUse {
+    /// Says which elements there are.
+    fn set(&mut self, code: &mut Executable, positions: Vec<usize>) {
+        let places = Places::of(self.shape, &positions);
+        for (table, buffer) in &self.tables {
+            table.write(&places, code.integers_mut(*buffer));
+        }
+        self.positions = positions;
+    }
+
+    /// The same where steps change them; these are the positions in their order of [`Moving::recent`].
+    fn set_moving(&mut self, code: &mut Executable, recent: Vec<usize>) {
+        let Some(moving) = &mut self.moving else { return };
+        let outside = code.floats_mut(moving.outside);
+        if moving.recent.is_empty() {
+            outside.fill(1.0);
+        }
+        moving.recent.iter().for_each(|at| outside[*at] = 1.0);
+        recent.iter().for_each(|at| outside[*at] = 0.0);
+        let mut positions = recent.clone();
+        moving.recent = recent;
+        // A stable sort, which makes use of what is in order: most of them are.
+        positions.sort();
+        self.set(code, positions);
+    }
+
+    fn cover(&self, code: &Executable) -> Cover {
+        let Some(moving) = &self.moving else { return Cover::Whole };
+        let [count, strays] = [moving.count, moving.strays].map(|buffer| code.floats(buffer)[0]);
+        match () {
+            () if count > self.non_zeros as f32 => Cover::NoRoom,
+            () if strays > 0.0 || self.positions.is_empty() => Cover::Strays,
+            () => Cover::Whole,
+        }
+    }
+}
+
+/// How many numbers are looked at together: most of them are 0.
+const TOGETHER: usize = 16;
+
+/// The positions where a mask of zeros and ones is 1, then of those `before`, whose elements may come back, and of others, `room` in all.
+fn covering(mask: &[f32], before: &[usize], room: usize) -> Vec<usize> {
+    let mut recent = vec![0; room + 1];
+    let mut now = 0;
+    for (block, numbers) in mask.chunks(TOGETHER).enumerate() {
+        let bits = |number: &f32| number.to_bits();
+        if numbers.iter().map(bits).fold(0, |any, bits| any | bits) == 0 {
+            continue;
+        }
+        // Without a branch for each number.
+        for (at, number) in (block * TOGETHER..).zip(numbers) {
+            recent[now] = at;
+            now += usize::from(bits(number) != 0);
+        }
+    }
+    recent.truncate(now);
+    recent.extend(before.iter().copied().filter(|at| mask[*at] == 0.0).take(room - now));
+    // Elements that are only there to fill the room are spread over the rows.
+    let (stride, taken) = (mask.len() / room.max(1), recent.len());
+    if taken < room {
+        let is_taken: BTreeSet<usize> = recent.iter().copied().collect();
+        let others = (0..stride).flat_map(|first| (first..mask.len()).step_by(stride));
+        recent.extend(others.filter(|at| !is_taken.contains(at)).take(room - taken));
+    }
+    recent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_fills_the_room_first() {
+        let mask = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+        assert_eq!(covering(&mask, &[], 2), [1, 4]);
+        assert_eq!(covering(&mask, &[1, 6, 2], 3), [1, 4, 6]);
+        assert_eq!(covering(&mask, &[1, 6, 2], 5), [1, 4, 6, 2, 0]);
+        assert_eq!(covering(&mask, &[], 8), [1, 4, 0, 2, 3, 5, 6, 7]);
     }
 }

@@ -1,10 +1,12 @@
 //! Which form of a step runs: the whole one, one that is narrowed to what is alive, or one on compressed matrices.
 //!
-//! A form is chosen when an epoch begins, and stays until the next one. What it is chosen by are the lasting tensors, the clock and the form before, and
+//! A form is chosen when an epoch begins and every so many steps. What it is chosen by are the lasting tensors, the clock and the form before, and
 //! nothing else.
 //!
 //! *Narrowed* steps: room is made for the live positions of the steps to come as far as they can be told; a step with more of them is computed as a
 //! whole. *Compressed* steps: masks that steps leave alone say which elements of a matrix are not zero. An event that changes such a mask ends the form.
+//! What a step changes itself, by a threshold, a competition or a proximal step, has room for some more elements than there are; each step is
+//! looked at before, and one that has no room is computed as a whole.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +25,24 @@ pub const LOOKED_AT: u64 = 16;
 /// How far apart they are.
 pub const APART: u64 = 7;
 
+/// What choosing may cost, in steps' work (a unit is about 25 ps): generating the code of a form anew takes a fraction of a second.
+const CHOOSING: f64 = 8e10;
+
+/// In which share of the steps a pattern that steps change is made anew, about: from none at all to each one near the beginning of training.
+const REMADE: f64 = 0.25;
+
+/// What it costs then to look at an element of the matrix, in multiplications of a product.
+const SCANNED: f64 = 40.0;
+
+/// What it costs then to put an element of the pattern into tables.
+const TABLED: f64 = 1000.0;
+
+/// What generating code costs for each definition of a step, in multiplications of a product: about a quarter of a millisecond.
+const GENERATED: f64 = 1e7;
+
+/// The fewest steps from one choice to the next.
+const FEWEST_STEPS: usize = 64;
+
 /// Another form has to save so much of the work of a step.
 const WORTHWHILE: f64 = 0.9;
 
@@ -35,6 +55,8 @@ pub struct Forms {
     watched: BTreeSet<Arc<str>>,
     /// The work of the whole step.
     work: f64,
+    /// How many definitions it has.
+    n_defs: usize,
     /// The form in use.
     form: Form,
     /// Between which forms it was chosen.
@@ -99,18 +121,23 @@ impl Forms {
         let narrowing = Some(Narrowing::of(&step.func, &inputs)).filter(|of| !of.classes.is_empty());
         let tensors = &built.interface.description.tensors;
         let is_lasting = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
-        let compression = Some(Compression::of(&step.func, &is_lasting)).filter(|of| !of.patterns.is_empty());
+        let compression = Some(Compression::of(&step.func, &is_lasting, &inputs)).filter(|of| !of.patterns.is_empty());
         let is_any = narrowing.is_some() || compression.is_some();
-        let (watched, work) = (BTreeSet::new(), work(&step.func));
-        let forms = Forms { narrowing, compression, watched, work, form: Form::Whole, compared: None };
-        let masks = forms.masks();
+        let (watched, work, n_defs) = (BTreeSet::new(), work(&step.func), step.func.defs.len());
+        let forms = Forms { narrowing, compression, watched, work, n_defs, form: Form::Whole, compared: None };
+        let masks = forms.compression.as_ref().and_then(|of| of.masks(&|pattern| !pattern.moves));
         let of_masks = masks.iter().flat_map(|func| func.params().map(|(name, ..)| name.clone()));
         let assumed = forms.patterns().iter().flat_map(|pattern| pattern.assumed.iter().cloned());
         let watched = of_masks.chain(assumed).collect();
         is_any.then_some(Forms { watched, ..forms })
     }
 
-    /// The tensors on which patterns, and what is assumed of them, depend.
+    /// After how many steps another choice is worth its price.
+    pub fn chooses_every(&self) -> usize {
+        FEWEST_STEPS.max((CHOOSING / self.work.max(1.0)) as usize)
+    }
+
+    /// The tensors on which patterns that no step changes, and what is assumed of them, depend.
     pub fn watched(&self) -> &BTreeSet<Arc<str>> {
         &self.watched
     }
@@ -154,7 +181,13 @@ impl Forms {
 
     /// The function that tells where patterns have elements, if there are any: `mask.0`, `mask.1`, …
     pub fn masks(&self) -> Option<Func> {
-        self.compression.as_ref().map(|compression| optimise(compression.masks()))
+        self.compression.as_ref().and_then(|compression| compression.masks(&|_| true)).map(optimise)
+    }
+
+    /// The function that looks whether the patterns of a compressed form cover what is not zero, if steps change them:
+    /// see [`Compression::strays`].
+    pub fn strays(&self, compressed: &Compressed) -> Option<Func> {
+        self.compression.as_ref().and_then(|compression| compression.strays(&compressed.tables)).map(optimise)
     }
 
     /// The form in use, unless it is the whole one.
@@ -187,51 +220,92 @@ impl Forms {
         }
     }
 
-    /// Chooses a form for steps with at least and at most so many live positions of each class, and for patterns as they were seen; whether it
-    /// is another one than before.
-    pub fn choose(&mut self, counts: &[(usize, usize)], seen: &[Seen]) -> bool {
+    /// Chooses a form for the steps `ahead`, with at least and at most so many live positions of each class, and for patterns as they were seen; whether
+    /// it is another one than before. What is saved has to be worth the code that is generated.
+    pub fn choose(&mut self, counts: &[(usize, usize)], seen: &[Seen], ahead: u64) -> bool {
         let forms: Vec<Form> = [self.narrowed_form(counts), self.compressed_form(seen)].into_iter().flatten().collect();
-        if self.compared.as_ref() == Some(&forms) {
+        let price = GENERATED * self.n_defs as f64 / ahead as f64;
+        if self.compared.as_ref() == Some(&forms) || self.work < price {
             return false;
         }
         let works = forms.iter().map(|form| (self.work_of(form), form));
         let best = works.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(work, _)| *work < WORTHWHILE * self.work);
+        if best.is_some_and(|(work, form)| *form != self.form && self.work_now(counts, seen) - work < price) {
+            return false;
+        }
         let best = best.map_or(Form::Whole, |(_, form)| form.clone());
         let is_new = best != self.form;
         (self.form, self.compared) = (best, Some(forms));
         is_new
     }
 
-    /// Goes back to a form that was chosen before.
-    pub fn set(&mut self, form: Form) {
+    /// The work of a step as it is computed now.
+    fn work_now(&self, counts: &[(usize, usize)], seen: &[Seen]) -> f64 {
+        let serves = match &self.form {
+            Form::Whole => true,
+            Form::Narrowed(rooms) => rooms.iter().zip(counts).all(|(room, (_, most))| most <= room),
+            Form::Compressed(matrices) => matrices.iter().all(|of| seen[of.pattern].non_zeros <= of.non_zeros),
+        };
+        if serves { self.work_of(&self.form) } else { self.work }
+    }
+
+    /// Goes back to a form that was chosen before; which elements patterns have that steps change is not kept here.
+    pub fn set(&mut self, mut form: Form) {
+        if let Form::Compressed(matrices) = &mut form {
+            matrices.iter_mut().for_each(|matrix| matrix.elements.clear());
+        }
         (self.form, self.compared) = (form, None);
     }
 
     fn work_of(&self, form: &Form) -> f64 {
-        let counted = if matches!(form, Form::Narrowed(_)) { self.counts() } else { None };
-        self.special_of(form).map_or(self.work, |form| work(form.func())) + counted.map_or(0.0, |func| work(&func))
+        let Some(special) = self.special_of(form) else { return self.work };
+        let before = match &special {
+            SpecialForm::Narrowed(..) => self.counts().map_or(0.0, |func| work(&func)),
+            SpecialForm::Compressed(compressed) => self.following(compressed),
+        };
+        work(special.func()) + before
+    }
+
+    /// The work of following patterns that steps change: looking at them before each step, and making some of them anew.
+    fn following(&self, compressed: &Compressed) -> f64 {
+        let Some(looking) = self.strays(compressed).map(|func| work(&func)) else { return 0.0 };
+        let moving = compressed.tables.iter().filter(|tables| self.patterns()[tables.pattern].moves);
+        let making = moving.map(|tables| {
+            let [rows, columns] = self.patterns()[tables.pattern].shape;
+            SCANNED * (rows * columns) as f64 + TABLED * tables.non_zeros as f64
+        });
+        looking + REMADE * (looking + making.sum::<f64>())
     }
 
     fn narrowed_form(&self, counts: &[(usize, usize)]) -> Option<Form> {
-        let narrowing = self.narrowing.as_ref()?;
-        if let Form::Narrowed(now) = &self.form
-            && is_near(now, &rooms(&narrowing.classes, counts), counts)
-        {
-            return Some(self.form.clone());
-        }
-        Some(Form::Narrowed(rooms(&narrowing.classes, counts)))
+        let wanted = rooms(&self.narrowing.as_ref()?.classes, counts);
+        let rooms = match &self.form {
+            Form::Narrowed(now) if is_near(now, &wanted, counts) => now.clone(),
+            Form::Narrowed(_) | Form::Whole | Form::Compressed(_) => wanted,
+        };
+        (rooms != self.sizes()).then_some(Form::Narrowed(rooms))
     }
 
     fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
         let patterns = self.patterns().iter().zip(seen).enumerate();
         let sparse = patterns.filter(|(_, (pattern, seen))| is_sparse(pattern.shape, seen.non_zeros));
         let matrices: Vec<CompressedMatrix> = sparse
-            .map(|(pattern, (_, Seen { non_zeros, zeros }))| {
+            .map(|(index, (pattern, Seen { non_zeros, zeros }))| {
                 let zeros = zeros.iter().map(|name| name.to_string()).collect();
-                CompressedMatrix { pattern, non_zeros: *non_zeros, zeros }
+                let non_zeros = if pattern.moves { self.room_for(index, *non_zeros) } else { *non_zeros };
+                CompressedMatrix { pattern: index, non_zeros, zeros, elements: vec![] }
             })
             .collect();
         (!matrices.is_empty()).then_some(Form::Compressed(matrices))
+    }
+
+    /// Room for the elements of a pattern that moves: what it has now, if that still serves.
+    fn room_for(&self, index: usize, count: usize) -> usize {
+        let [rows, columns] = self.patterns()[index].shape;
+        let wanted = elements_room(rows * columns, count);
+        let now = if let Form::Compressed(matrices) = &self.form { matrices.as_slice() } else { &[] };
+        let now = now.iter().find(|matrix| matrix.pattern == index).map(|matrix| matrix.non_zeros);
+        now.filter(|now| is_near(&[*now], &[wanted], &[(count, count)])).unwrap_or(wanted)
     }
 }
 
@@ -255,6 +329,11 @@ fn room(size: usize, (least, most): (usize, usize)) -> usize {
     let vector = if size >= 32 { 8 } else { 4 };
     let spare = if least == most { 0 } else { vector / 2 };
     (most + spare).max(1).next_multiple_of(vector).min(size)
+}
+
+/// Room for `count` of `size` elements of a matrix, and for some that come and go.
+fn elements_room(size: usize, count: usize) -> usize {
+    (count + count / 16).next_multiple_of(64).min(size)
 }
 
 /// Whether a form with these capacities still serves: everything has room, and little of it is wasted.

@@ -11,6 +11,7 @@ use super::{Callable, optimise};
 use crate::codegen::{self, Options};
 use crate::pass::compress::{Compressed, Compression, Table, Use};
 use crate::pass::hoist::{Hoisted, hoist};
+use crate::pass::narrow::Inputs;
 use crate::tir::Func;
 use crate::tir::interp::{self, Tensor};
 
@@ -38,7 +39,8 @@ impl Inference {
         let fixed = interp::run(&optimise(before), weights).expect("it depends on weights alone");
         let rest_weights = rest.params().filter_map(|(name, ..)| Some((name.clone(), weights(name)?)));
         let given: IndexMap<Arc<str>, Tensor> = rest_weights.chain(fixed).collect();
-        let compression = Compression::of(&rest, &|name| given.contains_key(name));
+        let inputs = Inputs { is_field: &|name| !given.contains_key(name), has_zeros: &|_| false };
+        let compression = Compression::of(&rest, &|name| given.contains_key(name), &inputs);
         let positions = positions(&compression, &given);
         let uses = uses(&compression, &positions);
         let compressed = compression.compressed(&uses);
@@ -66,7 +68,7 @@ impl Inference {
 
 /// Where each pattern has elements.
 fn positions(compression: &Compression, given: &IndexMap<Arc<str>, Tensor>) -> Vec<Vec<usize>> {
-    let masks = optimise(compression.masks());
+    let Some(masks) = compression.masks(&|_| true).map(optimise) else { return vec![] };
     let masks = interp::run(&masks, &|name| given.get(name).cloned()).expect("patterns depend on weights alone");
     let there = |mask: &Tensor| mask.iter().enumerate().filter(|(_, x)| **x != 0.0).map(|(at, _)| at).collect();
     masks.values().map(there).collect()

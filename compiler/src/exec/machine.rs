@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spnc_runtime::program::Clock;
+use spnc_runtime::program::{Clock, Form};
 
 use super::Built;
 use super::compressed::CompressedStep;
@@ -11,6 +11,7 @@ use super::forms::{Forms, SpecialForm};
 use crate::codegen::{self, Executable, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
+use crate::pass::compress::Pattern;
 use crate::tir::{DType, Func, Type};
 
 /// A step of training in all its forms.
@@ -68,23 +69,26 @@ pub(super) struct Call {
 impl Machine {
     /// Generates the code of all functions; steps in the forms that are chosen.
     pub fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
-        let forms: Vec<Functions> = forms.iter().map(Functions::of).collect();
-        let module = lowered(built, forms.iter().flat_map(Functions::all), &stored(&forms));
+        let functions: Vec<Functions> = forms.iter().map(Functions::of).collect();
+        let module = lowered(built, functions.iter().flat_map(Functions::all), &stored(&functions));
         let code = codegen::compile(&module, options)?;
         let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
         let call = |func: &Func| Call::new(func, &module, &code, built);
-        let special = |form: &SpecialForm| match form {
+        let special = |form: &SpecialForm, functions: &Functions, patterns: &[Pattern]| match form {
             SpecialForm::Narrowed(func, capacities) => Special::Narrowed(call(func), capacities.clone()),
             SpecialForm::Compressed(compressed) => {
-                Special::Compressed(CompressedStep::new(compressed, call(&compressed.func), &module))
+                let strays = functions.strays.as_ref().map(call);
+                let step = CompressedStep::new(compressed, patterns, call(&compressed.func), strays, &module);
+                Special::Compressed(step)
             }
         };
-        let train = built.train.iter().zip(&forms).map(|(step, forms)| {
+        let train = built.train.iter().zip(forms).zip(&functions).map(|((step, forms), functions)| {
+            let patterns = forms.as_ref().map_or(&[][..], Forms::patterns);
             let train = Train {
                 whole: call(&step.func),
-                counts: forms.counts.as_ref().map(call),
-                masks: forms.masks.as_ref().map(call),
-                special: forms.special.as_ref().map(special),
+                counts: functions.counts.as_ref().map(call),
+                masks: functions.masks.as_ref().map(call),
+                special: functions.special.as_ref().map(|form| special(form, functions, patterns)),
             };
             ((step.variant, step.batch), train)
         });
@@ -100,32 +104,55 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Says which elements patterns have that steps change, as a form has it.
+    pub fn set_moving_elements(&mut self, key: (usize, usize), form: &Form) {
+        let Form::Compressed(matrices) = form else { return };
+        let Some(step) = self.train.get_mut(&key).and_then(Train::compressed_mut) else { return };
+        for matrix in matrices {
+            step.set_moving_elements(&mut self.code, matrix.pattern, &matrix.elements);
+        }
+    }
+}
+
 /// What a step's forms add to the functions of a program.
 #[derive(Default)]
 struct Functions {
     counts: Option<Func>,
     masks: Option<Func>,
     special: Option<SpecialForm>,
+    strays: Option<Func>,
 }
 
 impl Functions {
     fn of(forms: &Option<Forms>) -> Functions {
-        let of = |forms: &Forms| Functions { counts: forms.counts(), masks: forms.masks(), special: forms.special() };
+        let of = |forms: &Forms| {
+            let special = forms.special();
+            let strays = special.as_ref().and_then(|special| match special {
+                SpecialForm::Narrowed(..) => None,
+                SpecialForm::Compressed(compressed) => forms.strays(compressed),
+            });
+            Functions { counts: forms.counts(), masks: forms.masks(), special, strays }
+        };
         forms.as_ref().map(of).unwrap_or_default()
     }
 
     fn all(&self) -> impl Iterator<Item = &Func> {
-        [&self.counts, &self.masks].into_iter().flatten().chain(self.special.iter().map(SpecialForm::func))
+        let before = [&self.counts, &self.masks, &self.strays].into_iter().flatten();
+        before.chain(self.special.iter().map(SpecialForm::func))
     }
 }
 
-/// The tensors that compressed steps keep as vectors of elements.
+/// What compressed steps keep from step to step: vectors of elements of tensors, and what is outside of patterns that move.
 fn stored(forms: &[Functions]) -> Vec<(Arc<str>, Type)> {
     let mut stored = vec![];
     for form in forms {
         let Some(SpecialForm::Compressed(compressed)) = &form.special else { continue };
         let is_stored = |name: &Arc<str>| compressed.stored.iter().any(|stored| stored.name == *name);
         let params = compressed.func.params().filter(|(name, ..)| is_stored(name));
+        stored.extend(params.map(|(name, _, ty)| (name.clone(), ty.clone())));
+        let is_outside = |name: &str| compressed.tables.iter().any(|tables| tables.outside() == *name);
+        let params = form.strays.iter().flat_map(Func::params).filter(|(name, ..)| is_outside(name));
         stored.extend(params.map(|(name, _, ty)| (name.clone(), ty.clone())));
     }
     stored
@@ -166,11 +193,18 @@ impl Train {
         }
     }
 
-    /// What computes this step of the run: a narrowed form where all that is alive has room.
+    /// Looks at the patterns that steps change, before a step.
+    pub fn follow(&mut self, code: &mut Executable, seed: i32, clock: Clock, samples: usize) {
+        if let (Some(Special::Compressed(step)), Some(masks)) = (&mut self.special, &self.masks) {
+            step.follow(code, masks, seed, clock, samples);
+        }
+    }
+
+    /// What computes this step of the run: a special form where all that is alive has room.
     pub fn call(&self, code: &mut Executable, seed: i32, clock: Clock) -> &Call {
         let (narrowed, capacities) = match &self.special {
             None => return &self.whole,
-            Some(Special::Compressed(step)) => return &step.call,
+            Some(Special::Compressed(step)) => return if step.is_covered { &step.call } else { &self.whole },
             Some(Special::Narrowed(narrowed, capacities)) => (narrowed, capacities),
         };
         let Some(counts) = &self.counts else { return &self.whole };

@@ -135,7 +135,7 @@ impl<'a> Trainer<'a> {
 
     /// One epoch and its evaluation; `None` when interrupted.
     fn epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Option<EpochRecord>, TrainError> {
-        self.begin_epoch(phase);
+        self.begin_epoch();
         while self.at.index < self.batches.per_epoch {
             self.step(phase, observer)?;
             self.save_if_due(observer);
@@ -154,10 +154,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Begins an epoch, or goes on with it.
-    fn begin_epoch(&mut self, phase: &Phase) {
+    fn begin_epoch(&mut self) {
         if self.at.index == 0 {
             self.restart(Role::Carried);
-            self.program.adapt(phase.variant, self.clock());
             self.sums.fill(0.0);
             self.began.0 = (self.now)();
         }
@@ -202,6 +201,10 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let (epoch, rows) = (self.at.epochs, self.batches.train_rows(self.at.index));
+        if self.at.index.is_multiple_of(self.program.adapts_every(phase.variant)) {
+            let ahead = (phase.epochs - self.at.epoch) * self.batches.per_epoch - self.at.index;
+            self.program.adapt(phase.variant, self.clock(), ahead as u64);
+        }
         if !self.advance(phase) {
             return Err(self.find_non_finite(phase));
         }

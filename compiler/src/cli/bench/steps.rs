@@ -48,7 +48,7 @@ impl<'a> Steps<'a> {
 
     /// The same in the form that a run would choose at the beginning of an epoch, and whether that leaves anything out.
     pub fn adapted(mut self) -> (Steps<'a>, bool) {
-        self.program.adapt(self.at.variant, self.at.clock);
+        self.program.adapt(self.at.variant, self.at.clock, u64::MAX);
         let leaves_out = self.program.form().iter().any(|form| *form != Form::Whole);
         (self, leaves_out)
     }

@@ -48,7 +48,8 @@ impl Demand {
         }
     }
 
-    fn with(facts: &Facts<'_>, stored: BTreeSet<Arc<str>>) -> Demand {
+    /// What is wanted if these tensors are stored.
+    pub fn with(facts: &Facts<'_>, stored: BTreeSet<Arc<str>>) -> Demand {
         let none = vec![false; facts.func.defs.len()];
         let mut demand = Demand { stored, whole: none.clone(), within: none };
         for (name, value) in &facts.func.results {

@@ -17,18 +17,21 @@
 //! whoever asks for it.
 
 mod demand;
+mod find;
 mod outside;
+mod tables;
 mod write;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::dce;
+use super::narrow::Inputs;
 use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
 use crate::tir::zeros::depends;
-use crate::tir::{DType, Func, Op, Value};
-use outside::{Facts, Outside};
+use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+pub use tables::{Places, Table, Tables};
 
 /// The matrices of a function that can be compressed.
 #[derive(Clone, Debug)]
@@ -38,7 +41,7 @@ pub struct Compression {
     pub patterns: Vec<Pattern>,
 }
 
-/// A matrix that tells which elements of a weight are zero, the same in every step.
+/// A matrix that tells which elements of a weight are zero.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// The path of the first matrix with it.
@@ -47,6 +50,8 @@ pub struct Pattern {
     mask: Value,
     /// Rows and columns.
     pub shape: [usize; 2],
+    /// Whether it is another one after a step; else it is the same in every step.
+    pub moves: bool,
     /// Lasting tensors that stay zero outside of the pattern if they are.
     pub assumed: BTreeSet<Arc<str>>,
 }
@@ -56,7 +61,7 @@ pub struct Pattern {
 pub struct Use {
     /// Which one.
     pub pattern: usize,
-    /// How many elements it has.
+    /// How many elements it has; if it moves, for how many there is room.
     pub non_zeros: usize,
     /// Tensors of [`Pattern::assumed`] that are zero outside of it.
     pub zeros: BTreeSet<Arc<str>>,
@@ -73,32 +78,6 @@ pub struct Compressed {
     pub stored: Vec<Stored>,
 }
 
-/// The inputs that say where the elements of a pattern stand, in the order of the rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tables {
-    /// The index of the pattern.
-    pub pattern: usize,
-    /// How many elements it has.
-    pub non_zeros: usize,
-    /// How their names begin; [`Table::suffix`] follows.
-    pub prefix: String,
-}
-
-/// One of a pattern's tables, `i32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// The position of each element in the matrix, row by row.
-    Positions,
-    /// The row of each element.
-    Rows,
-    /// The column of each element.
-    Columns,
-    /// The pattern of the matrix, for [`Op::Sparse`].
-    ByRow,
-    /// The ordered pattern of its transpose.
-    ByColumn,
-}
-
 /// A lasting tensor of which a function has the elements of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -110,111 +89,57 @@ pub struct Stored {
     pub pattern: usize,
 }
 
-impl Tables {
-    /// What the function calls one of them.
-    pub fn name(&self, table: Table) -> String {
-        format!("{}.{}", self.prefix, table.suffix())
-    }
-}
-
-impl Table {
-    /// All of them.
-    pub const ALL: [Table; 5] = [Table::Positions, Table::Rows, Table::Columns, Table::ByRow, Table::ByColumn];
-
-    /// The end of its name.
-    pub fn suffix(self) -> &'static str {
-        match self {
-            Table::Positions => "positions",
-            Table::Rows => "rows",
-            Table::Columns => "columns",
-            Table::ByRow => "by_row",
-            Table::ByColumn => "by_column",
-        }
-    }
-
-    /// How many numbers it has.
-    fn len(self, [rows, columns]: [usize; 2], non_zeros: usize) -> usize {
-        match self {
-            Table::Positions | Table::Rows | Table::Columns => non_zeros,
-            Table::ByRow => rows + 1 + non_zeros,
-            Table::ByColumn => columns + 1 + 2 * non_zeros,
-        }
-    }
-
-    /// Its numbers, for the positions of the elements of a matrix, which increase.
-    pub fn numbers(self, [rows, columns]: [usize; 2], positions: &[usize]) -> Vec<i32> {
-        let int = |number: usize| i32::try_from(number).expect("matrices have fewer than 2³¹ elements");
-        let row = |at: &usize| at / columns;
-        let column = |at: &usize| at % columns;
-        let starts = |of: &dyn Fn(&usize) -> usize, count: usize| {
-            let mut starts = vec![0; count + 1];
-            positions.iter().for_each(|at| starts[of(at) + 1] += 1);
-            (0..count).for_each(|i| starts[i + 1] += starts[i]);
-            starts
-        };
-        let numbers: Vec<usize> = match self {
-            Table::Positions => positions.to_vec(),
-            Table::Rows => positions.iter().map(row).collect(),
-            Table::Columns => positions.iter().map(column).collect(),
-            Table::ByRow => starts(&row, rows).into_iter().chain(positions.iter().map(column)).collect(),
-            Table::ByColumn => {
-                let mut order: Vec<usize> = (0..positions.len()).collect();
-                order.sort_by_key(|k| (column(&positions[*k]), *k));
-                let rows = order.iter().map(|k| row(&positions[*k]));
-                starts(&column, columns).into_iter().chain(rows).chain(order.iter().copied()).collect()
-            }
-        };
-        numbers.into_iter().map(int).collect()
-    }
-}
-
-/// Smaller matrices are left as they are.
-const SMALL: usize = 4096;
-
 impl Compression {
     /// Looks for matrices with patterns in an optimised function. `is_lasting` says which inputs live as long as the run.
-    pub fn of(func: &Func, is_lasting: &dyn Fn(&str) -> bool) -> Compression {
-        let is_fixed = fixed(func, is_lasting);
-        let mut patterns: Vec<Pattern> = vec![];
-        for matrix in matrices(func) {
-            let Some(mask) = mask_of(func, matrix, &is_fixed) else { continue };
-            if patterns.iter().all(|known| known.mask != mask) {
-                let shape = &func.ty(mask).shape;
-                let assumed = assumed(func, mask, is_lasting);
-                let name = name_of(func, matrix);
-                patterns.push(Pattern { name, mask, shape: [shape[0], shape[1]], assumed });
-            }
-        }
-        Compression { func: func.clone(), patterns }
+    pub fn of(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<'_>) -> Compression {
+        Compression { func: func.clone(), patterns: find::patterns(func, is_lasting, inputs) }
     }
 
-    /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, …
-    pub fn masks(&self) -> Func {
+    /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, … `None` if there are no such patterns.
+    pub fn masks(&self, of: &dyn Fn(&Pattern) -> bool) -> Option<Func> {
         let mut func = Func { name: format!("{}.masks", self.func.name), results: vec![], ..self.func.clone() };
-        for (index, pattern) in self.patterns.iter().enumerate() {
-            let mut build = Builder { func: &mut func, origin: None };
-            let is_there = if build.ty(pattern.mask).dtype == DType::Bool {
-                pattern.mask
-            } else {
-                let zero = build.constant_like(0.0, pattern.mask);
-                build.binary(Binary::Ne, pattern.mask, zero)
-            };
-            let numbers = build.convert(is_there, DType::F32);
+        for (index, pattern) in self.patterns.iter().enumerate().filter(|(_, pattern)| of(pattern)) {
+            let numbers = mask(&mut func, pattern.mask);
             func.results.push((format!("mask.{index}").into(), numbers));
         }
         dce::prune(&mut func);
-        func
+        (!func.results.is_empty()).then_some(func)
     }
 
-    /// The function with some patterns in use, in their order.
+    /// The function that looks at patterns in use which move: how many elements are not zero, `count.0`, `count.1`, …, and how many of these *stray* outside
+    /// of the pattern, `stray.0`, `stray.1`, … It takes [`Tables::outside`] of each. `None` if none of them moves.
+    pub fn strays(&self, tables: &[Tables]) -> Option<Func> {
+        let mut func = Func { name: format!("{}.strays", self.func.name), results: vec![], ..self.func.clone() };
+        for of in tables.iter().filter(|of| self.patterns[of.pattern].moves) {
+            let pattern = &self.patterns[of.pattern];
+            let numbers = mask(&mut func, pattern.mask);
+            let outside = func.push(Op::Param(of.outside().into()), Type::new(DType::F32, pattern.shape), None);
+            let mut build = Builder { func: &mut func, origin: None };
+            let count = build.reduce(Reduction::Sum, numbers, vec![0, 1]);
+            let strays = build.binary(Binary::Mul, numbers, outside);
+            let strays = build.reduce(Reduction::Sum, strays, vec![0, 1]);
+            let results = [("count", count), ("stray", strays)];
+            func.results.extend(results.map(|(name, value)| (format!("{name}.{}", of.pattern).into(), value)));
+        }
+        dce::prune(&mut func);
+        (!func.results.is_empty()).then_some(func)
+    }
+
+    /// The function with some patterns in use.
     pub fn compressed(&self, uses: &[Use]) -> Compressed {
         let name = format!("{}.compressed", self.func.name);
         let mut result = Compressed { func: Func { name, ..self.func.clone() }, tables: vec![], stored: vec![] };
         let mut masks: Vec<Option<Value>> = self.patterns.iter().map(|pattern| Some(pattern.mask)).collect();
-        for of in uses {
+        // Patterns that move come last: they are made from whole tensors, not from what is stored of them.
+        let (moving, fixed): (Vec<&Use>, Vec<&Use>) = uses.iter().partition(|of| self.patterns[of.pattern].moves);
+        for of in fixed.into_iter().chain(moving) {
             let Some(mask) = masks[of.pattern] else { continue };
+            if self.patterns[of.pattern].moves && self.reads(of.pattern, &result.stored) {
+                continue;
+            }
             let prefix = format!("{}.pattern.{}", self.func.name, of.pattern);
-            let (func, stored, new) = write::run(&result.func, mask, of, &prefix);
+            let moves = self.patterns[of.pattern].moves;
+            let (func, stored, new) = write::run(&result.func, mask, of, moves, &prefix);
             masks.iter_mut().for_each(|mask| *mask = mask.and_then(|mask| new.get(&mask).copied()));
             result.func = func;
             result.stored.extend(stored);
@@ -222,60 +147,24 @@ impl Compression {
         }
         result
     }
-}
 
-/// Which values are the same in every step: they come from lasting tensors that the function does not change.
-fn fixed(func: &Func, is_lasting: &dyn Fn(&str) -> bool) -> Vec<bool> {
-    let varies = depends(func, &|name| !is_lasting(name) || func.result(name).is_some());
-    varies.into_iter().map(|varies| !varies).collect()
-}
-
-/// The matrices that something is multiplied with.
-fn matrices(func: &Func) -> BTreeSet<Value> {
-    let factors =
-        func.defs.iter().filter_map(|def| if let Op::Contract(_, a, b) = def.op { Some([a, b]) } else { None });
-    factors.flatten().filter(|value| func.ty(*value).rank() == 2 && func.ty(*value).len() >= SMALL).collect()
-}
-
-/// The parameter that a matrix is, or the place in the program that computes it.
-fn name_of(func: &Func, matrix: Value) -> String {
-    let def = func.def(matrix);
-    if let Op::Param(name) = &def.op {
-        return name.to_string();
+    /// Whether a pattern's mask is made from one of these tensors.
+    fn reads(&self, pattern: usize, stored: &[Stored]) -> bool {
+        let is_stored = |name: &str| stored.iter().any(|stored| *stored.tensor == *name);
+        depends(&self.func, &is_stored)[self.patterns[pattern].mask.0 as usize]
     }
-    def.origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default()
 }
 
-/// A fixed value outside of whose pattern the matrix is zero.
-fn mask_of(func: &Func, matrix: Value, is_fixed: &[bool]) -> Option<Value> {
-    if is_fixed[matrix.0 as usize] {
-        return Some(matrix);
-    }
-    let shape = &func.ty(matrix).shape;
-    let is_mask = |value: &Value| {
-        let def = func.def(*value);
-        is_fixed[value.0 as usize] && def.ty.shape == *shape && !matches!(def.op, Op::Const(_) | Op::Broadcast(..))
+/// 1 where a value is not zero, else 0.
+fn mask(func: &mut Func, value: Value) -> Value {
+    let mut build = Builder { func, origin: None };
+    let is_there = if build.ty(value).dtype == DType::Bool {
+        value
+    } else {
+        let zero = build.constant_like(0.0, value);
+        build.binary(Binary::Ne, value, zero)
     };
-    let candidates = func.values().take_while(|value| *value < matrix).filter(is_mask);
-    let mut candidates = candidates;
-    candidates.find(|mask| Facts::of(func, *mask, &|_| false).is_zero(matrix))
-}
-
-/// The most tensors that the function keeps zero outside of a pattern together.
-fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
-    let shape = &func.ty(mask).shape;
-    let tensors = func.params().filter(|(name, _, ty)| ty.shape == *shape && may_be(name));
-    let mut assumed: BTreeSet<Arc<str>> =
-        tensors.filter(|(name, ..)| func.result(name).is_some()).map(|(name, ..)| name.clone()).collect();
-    loop {
-        let facts = Facts::of(func, mask, &|name| assumed.contains(name));
-        let stays = |name: &str| func.result(name).is_some_and(|value| facts.outside(value) == Outside::Zero);
-        let closed: BTreeSet<Arc<str>> = assumed.iter().filter(|name| stays(name)).cloned().collect();
-        if closed.len() == assumed.len() {
-            return assumed;
-        }
-        assumed = closed;
-    }
+    build.convert(is_there, DType::F32)
 }
 
 #[cfg(test)]
@@ -302,7 +191,8 @@ mod tests {
 ",
         )
         .expect("a function");
-        let compression = Compression::of(&func, &|name| name != "x");
+        let inputs = Inputs { is_field: &|name| name == "x", has_zeros: &|_| false };
+        let compression = Compression::of(&func, &|name| name != "x", &inputs);
         let [pattern] = &compression.patterns[..] else { panic!("one pattern: {:?}", compression.patterns) };
         assert_eq!((pattern.shape, pattern.mask), ([64, 80], Value(1)));
         let of = Use { pattern: 0, non_zeros: 7, zeros: BTreeSet::new() };

@@ -1,6 +1,6 @@
 //! Writing a function on the elements of a pattern.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::demand::{Demand, Factor, factor, is_direct};
@@ -10,10 +10,16 @@ use crate::pass::rewrite::{elementwise, with_operands};
 use crate::tir::build::{Build, Builder};
 use crate::tir::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
 
-/// Writes `func` with a pattern in use; also what is stored, and the new whole values by the old ones.
-pub fn run(func: &Func, mask: Value, of: &Use, prefix: &str) -> (Func, Vec<Stored>, BTreeMap<Value, Value>) {
+/// Writes `func` with a pattern in use; also what is stored, and the new whole values by the old ones. Nothing is stored for a pattern that `moves`.
+pub fn run(
+    func: &Func,
+    mask: Value,
+    of: &Use,
+    moves: bool,
+    prefix: &str,
+) -> (Func, Vec<Stored>, BTreeMap<Value, Value>) {
     let facts = Facts::of(func, mask, &|name| of.zeros.contains(name));
-    let demand = Demand::of(&facts, &of.zeros);
+    let demand = if moves { Demand::with(&facts, BTreeSet::new()) } else { Demand::of(&facts, &of.zeros) };
     let mut writer = Writer {
         old: func,
         new: Func::new(func.name.clone()),

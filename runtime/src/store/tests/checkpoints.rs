@@ -20,7 +20,8 @@ fn checkpoint(steps: u64, values: &[f64]) -> Checkpoint {
         record.objective = *value;
         let _ = record.reports.insert("strange".into(), f64::NAN);
     }
-    let matrix = CompressedMatrix { pattern: 0, non_zeros: 7, zeros: vec!["optimizer.net.w.velocity".into()] };
+    let zeros = vec!["optimizer.net.w.velocity".into()];
+    let matrix = CompressedMatrix { pattern: 0, non_zeros: 2, zeros, elements: vec![4, 7] };
     Checkpoint {
         position: Position { stage: 1, epoch: 2, index: 3, epochs: 4, steps },
         tensors: IndexMap::from([("net.w".into(), arr1(values).into_dyn()), ("net.z".into(), ArrayD::zeros(vec![]))]),

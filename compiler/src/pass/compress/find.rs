@@ -1,0 +1,110 @@
+//! Which matrices of a function have a pattern, and which value says so.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::Pattern;
+use super::outside::{Facts, Outside};
+use crate::pass::narrow::{Inputs, can_be_zero};
+use crate::tir::zeros::depends;
+use crate::tir::{Func, Op, Value};
+
+/// Smaller matrices are left as they are.
+const SMALL: usize = 4096;
+
+/// What values are made of.
+struct Sources {
+    /// Which values are the same in every step: they come from lasting tensors that the function does not change.
+    is_fixed: Vec<bool>,
+    /// Which values are not, but are known before the step, and can be zero for a reason.
+    is_known: Vec<bool>,
+}
+
+/// The patterns of a function's matrices. `is_lasting` says which inputs live as long as the run.
+pub fn patterns(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<'_>) -> Vec<Pattern> {
+    let sources = Sources::of(func, is_lasting, inputs);
+    let mut patterns: Vec<Pattern> = vec![];
+    for matrix in matrices(func) {
+        let Some(mask) = sources.mask_of(func, matrix) else { continue };
+        if patterns.iter().all(|known| known.mask != mask) {
+            let shape = &func.ty(mask).shape;
+            let moves = !sources.is_fixed[mask.0 as usize];
+            let assumed = if moves { BTreeSet::new() } else { assumed(func, mask, is_lasting) };
+            let name = name_of(func, matrix);
+            patterns.push(Pattern { name, mask, shape: [shape[0], shape[1]], moves, assumed });
+        }
+    }
+    patterns
+}
+
+impl Sources {
+    fn of(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<'_>) -> Sources {
+        let varies = depends(func, &|name| !is_lasting(name) || func.result(name).is_some());
+        let of_fields = depends(func, inputs.is_field);
+        let drawn = drawn(func);
+        let can_be_zero = can_be_zero(func, inputs.has_zeros);
+        let is_known = (0..func.defs.len()).map(|i| varies[i] && !of_fields[i] && !drawn[i] && can_be_zero[i]);
+        Sources { is_known: is_known.collect(), is_fixed: varies.iter().map(|varies| !varies).collect() }
+    }
+
+    /// A value outside of whose pattern the matrix is zero: a fixed one if there is one.
+    fn mask_of(&self, func: &Func, matrix: Value) -> Option<Value> {
+        let of = |found: &[bool], value: Value| found[value.0 as usize];
+        if of(&self.is_fixed, matrix) {
+            return Some(matrix);
+        }
+        let shape = &func.ty(matrix).shape;
+        let is_mask = |value: &Value| {
+            let def = func.def(*value);
+            def.ty.shape == *shape && !matches!(def.op, Op::Const(_) | Op::Broadcast(..))
+        };
+        let covers = |mask: &Value| Facts::of(func, *mask, &|_| false).is_zero(matrix);
+        let before = || func.values().take_while(|value| *value <= matrix).filter(is_mask);
+        let fixed = before().filter(|value| of(&self.is_fixed, *value)).find(covers);
+        let known = || before().filter(|value| of(&self.is_known, *value)).find(covers);
+        fixed.or_else(known)
+    }
+}
+
+/// Which values depend on random draws.
+fn drawn(func: &Func) -> Vec<bool> {
+    let mut drawn: Vec<bool> = Vec::with_capacity(func.defs.len());
+    for def in &func.defs {
+        let is_drawn = matches!(def.op, Op::Uniform { .. });
+        drawn.push(is_drawn || def.op.operands().iter().any(|operand| drawn[operand.0 as usize]));
+    }
+    drawn
+}
+
+/// The matrices that something is multiplied with.
+fn matrices(func: &Func) -> BTreeSet<Value> {
+    let factors =
+        func.defs.iter().filter_map(|def| if let Op::Contract(_, a, b) = def.op { Some([a, b]) } else { None });
+    factors.flatten().filter(|value| func.ty(*value).rank() == 2 && func.ty(*value).len() >= SMALL).collect()
+}
+
+/// The parameter that a matrix is, or the place in the program that computes it.
+fn name_of(func: &Func, matrix: Value) -> String {
+    let def = func.def(matrix);
+    if let Op::Param(name) = &def.op {
+        return name.to_string();
+    }
+    def.origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default()
+}
+
+/// The most tensors that the function keeps zero outside of a pattern together.
+fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
+    let shape = &func.ty(mask).shape;
+    let tensors = func.params().filter(|(name, _, ty)| ty.shape == *shape && may_be(name));
+    let mut assumed: BTreeSet<Arc<str>> =
+        tensors.filter(|(name, ..)| func.result(name).is_some()).map(|(name, ..)| name.clone()).collect();
+    loop {
+        let facts = Facts::of(func, mask, &|name| assumed.contains(name));
+        let stays = |name: &str| func.result(name).is_some_and(|value| facts.outside(value) == Outside::Zero);
+        let closed: BTreeSet<Arc<str>> = assumed.iter().filter(|name| stays(name)).cloned().collect();
+        if closed.len() == assumed.len() {
+            return assumed;
+        }
+        assumed = closed;
+    }
+}
