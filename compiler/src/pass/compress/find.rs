@@ -1,6 +1,6 @@
 //! Which matrices of a function have a pattern, and which value says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Pattern;
@@ -24,8 +24,7 @@ struct Sources {
 pub fn patterns(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<'_>) -> Vec<Pattern> {
     let sources = Sources::of(func, is_lasting, inputs);
     let mut patterns: Vec<Pattern> = vec![];
-    for matrix in matrices(func) {
-        let Some(mask) = sources.mask_of(func, matrix) else { continue };
+    for (matrix, mask) in sources.masks(func) {
         if patterns.iter().all(|known| known.mask != mask) {
             let shape = &func.ty(mask).shape;
             let moves = !sources.is_fixed[mask.0 as usize];
@@ -47,22 +46,23 @@ impl Sources {
         Sources { is_known: is_known.collect(), is_fixed: varies.iter().map(|varies| !varies).collect() }
     }
 
-    /// A value outside of whose pattern the matrix is zero: a fixed one if there is one.
-    fn mask_of(&self, func: &Func, matrix: Value) -> Option<Value> {
-        let of = |found: &[bool], value: Value| found[value.0 as usize];
-        if of(&self.is_fixed, matrix) {
-            return Some(matrix);
+    /// Matrices, each with a value outside of whose pattern it is zero: a fixed one if there is one.
+    fn masks(&self, func: &Func) -> BTreeMap<Value, Value> {
+        let matrices = matrices(func);
+        let is_fixed = |value: &Value| self.is_fixed[value.0 as usize];
+        let mut found: BTreeMap<Value, Value> =
+            matrices.iter().filter(|matrix| is_fixed(matrix)).map(|matrix| (*matrix, *matrix)).collect();
+        let is_known = |value: &Value| self.is_known[value.0 as usize];
+        for mask in func.values().filter(is_fixed).chain(func.values().filter(is_known)) {
+            let is_open = |matrix: &Value| *matrix >= mask && !found.contains_key(matrix);
+            let fits = |matrix: &Value| func.ty(*matrix).shape == func.ty(mask).shape;
+            let open: Vec<Value> = matrices.iter().copied().filter(is_open).filter(fits).collect();
+            if !open.is_empty() && !matches!(func.def(mask).op, Op::Const(_) | Op::Broadcast(..)) {
+                let facts = Facts::of(func, mask, &|_| false);
+                found.extend(open.into_iter().filter(|matrix| facts.is_zero(*matrix)).map(|matrix| (matrix, mask)));
+            }
         }
-        let shape = &func.ty(matrix).shape;
-        let is_mask = |value: &Value| {
-            let def = func.def(*value);
-            def.ty.shape == *shape && !matches!(def.op, Op::Const(_) | Op::Broadcast(..))
-        };
-        let covers = |mask: &Value| Facts::of(func, *mask, &|_| false).is_zero(matrix);
-        let before = || func.values().take_while(|value| *value <= matrix).filter(is_mask);
-        let fixed = before().filter(|value| of(&self.is_fixed, *value)).find(covers);
-        let known = || before().filter(|value| of(&self.is_known, *value)).find(covers);
-        fixed.or_else(known)
+        found
     }
 }
 
