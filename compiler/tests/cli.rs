@@ -208,6 +208,24 @@ fn emitted_ir_is_read_back() {
     assert!(again.contains("func train_step@32"), "{again}");
 }
 
+/// Below a value stands what is known of its zeros: a competition's weight is zero where its gate is shut, and so is the gradient behind it.
+#[test]
+fn optimised_steps_say_what_is_zero() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/competing.spnet");
+    let text = stdout(&mut spnc(&["emit", program.to_str().expect("a plain path"), "--stage", "opt"]));
+    let lines: Vec<&str> = text.lines().collect();
+    let gate = lines.iter().find(|line| line.contains("= gt ") && line.contains("bool[512, 512]")).expect("a gate");
+    let gate = gate.split_whitespace().next().expect("a value");
+    let told = lines
+        .windows(2)
+        .filter(|pair| pair[1].trim() == format!("// elements: zero outside of {gate}, which steps change"));
+    let told: Vec<&str> = told.map(|pair| pair[0]).collect();
+    assert!(told.iter().any(|line| line.contains("= mul ")), "the weight: {told:?}");
+    assert!(told.iter().any(|line| line.contains("// ct ")), "its gradient: {told:?}");
+    let again = stdout(spnc(&["opt", "-", "--passes", "dce"]).write_stdin(text));
+    assert!(again.contains("func train_step@64"), "{again}");
+}
+
 #[test]
 fn the_summary_counts() {
     let json = json_lines(&stdout(&mut spnc(&["summary", &example("quickstart.spnet"), "--json"])));

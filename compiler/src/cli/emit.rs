@@ -11,7 +11,7 @@ use crate::codegen::{self, Target};
 use crate::diag::near_miss;
 use crate::lower::to_tir;
 use crate::model::Model;
-use crate::tir::{Func, Module};
+use crate::tir::{Func, Module, Value};
 use crate::{ad, exec, lir, model, pass, resolve, syntax};
 
 /// Print any stage of a program as text.
@@ -20,7 +20,7 @@ use crate::{ad, exec, lir, model, pass, resolve, syntax};
 pub struct Args {
     #[command(flatten)]
     source: Source,
-    /// The stage: ast, hir, model, tir, grad, opt, opt@PASS (up to the first run of that pass), lir, clif or asm.
+    /// The stage: ast, hir, model, tir, grad, opt (with what is known of zeros), opt@PASS (up to the first run of that pass), lir, clif or asm.
     #[arg(long, value_name = "STAGE")]
     stage: Stage,
     /// Of `grad`, only what leads to the gradient by this parameter.
@@ -119,7 +119,7 @@ fn of_model(args: &Args, front: &mut Front, model: &Model) -> Result<String, Exi
         Stage::Model => model::print(model),
         Stage::Tir => tir().to_string(),
         Stage::Grad => gradient(args, front, model, batch)?,
-        Stage::Opt => mapped(tir(), exec::optimised).to_string(),
+        Stage::Opt => optimised(model, front, batch, tir()),
         Stage::OptAt(name) => mapped(tir(), |func| optimised_to(func, name)).to_string(),
         Stage::Lir => lir::print::print(&scheduled(model, front, batch)),
         Stage::Clif => listing(model, front, batch)?.clif,
@@ -143,6 +143,29 @@ fn functions(model: &Model, front: &Front, batch: usize) -> Module {
     let init = to_tir::init(model, sources);
     let effective = to_tir::effective(model, sources);
     Module { funcs: std::iter::once(init).chain(steps).chain([effective]).collect() }
+}
+
+/// The optimised functions; below the values of steps, as comments, what is known of their zeros.
+fn optimised(model: &Model, front: &Front, batch: usize, module: Module) -> String {
+    let built = model.plan.as_ref().map(|_| exec::Built::new(model, &front.sources, &sizes(batch)));
+    let facts = built.iter().flat_map(|built| {
+        let zeros = exec::tensors_with_zeros(built);
+        let forms = |step: &exec::Step| Some((step.func.clone(), exec::Forms::of(built, step, &zeros)?.facts()));
+        built.train.iter().filter_map(forms).collect::<Vec<_>>()
+    });
+    let facts: Vec<_> = facts.collect();
+    let text = |func: Func| {
+        let facts = facts.iter().find(|(step, _)| *step == func).map(|(_, facts)| facts);
+        let line = |(index, line): (usize, &str)| {
+            // The first line is the function's own, then there is one for each value.
+            let value = index.checked_sub(1).map(|number| Value(number as u32));
+            let of = value.and_then(|value| facts?.get(&value)).into_iter().flatten();
+            let more: String = of.map(|fact| format!("    // {fact}\n")).collect();
+            format!("{line}\n{more}")
+        };
+        func.to_string().lines().enumerate().map(line).collect::<String>()
+    };
+    module.funcs.into_iter().map(|func| text(exec::optimised(func))).collect::<Vec<_>>().join("\n")
 }
 
 fn mapped(module: Module, map: impl Fn(Func) -> Func) -> Module {
@@ -169,8 +192,11 @@ fn gradient(args: &Args, front: &Front, model: &Model, batch: usize) -> Result<S
 }
 
 fn scheduled(model: &Model, front: &Front, batch: usize) -> lir::Module {
-    let sizes = exec::BatchSizes { train: vec![batch], evaluate: vec![batch] };
-    exec::schedule(&exec::Built::new(model, &front.sources, &sizes))
+    exec::schedule(&exec::Built::new(model, &front.sources, &sizes(batch)))
+}
+
+fn sizes(batch: usize) -> exec::BatchSizes {
+    exec::BatchSizes { train: vec![batch], evaluate: vec![batch] }
 }
 
 fn listing(model: &Model, front: &Front, batch: usize) -> Result<codegen::Listing, Exit> {

@@ -8,7 +8,7 @@
 //! What a step changes itself, by a threshold, a competition or a proximal step, has room for some more elements than there are; each step is
 //! looked at before, and one that has no room is computed as a whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use spnc_runtime::program::{Choice, CompressedMatrix, Form, Role};
@@ -17,7 +17,7 @@ use super::break_even::is_sparse;
 use super::{Built, Step, optimise};
 use crate::pass::compress::{Compressed, Compression, Pattern, Use};
 use crate::pass::narrow::{Class, Inputs, Narrowing, can_be_zero, work};
-use crate::tir::Func;
+use crate::tir::{Func, Value};
 
 /// How many of the steps to come are looked at.
 pub const LOOKED_AT: u64 = 16;
@@ -130,6 +130,16 @@ impl Forms {
         let assumed = forms.patterns().iter().flat_map(|pattern| pattern.assumed.iter().cloned());
         let watched = of_masks.chain(assumed).collect();
         is_any.then_some(Forms { watched, ..forms })
+    }
+
+    /// What is known of the zeros of the step's values, in words.
+    pub fn facts(&self) -> BTreeMap<Value, Vec<String>> {
+        let along = self.narrowing.iter().flat_map(Narrowing::facts);
+        let mut facts: BTreeMap<Value, Vec<String>> = BTreeMap::new();
+        for (value, fact) in along.chain(self.compression.iter().flat_map(Compression::facts)) {
+            facts.entry(value).or_default().push(fact);
+        }
+        facts
     }
 
     /// After how many steps another choice is worth its price.

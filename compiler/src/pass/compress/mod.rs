@@ -31,6 +31,7 @@ use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
 use crate::tir::zeros::depends;
 use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+use outside::Facts;
 pub use tables::{Places, Table, Tables};
 
 /// The matrices of a function that can be compressed.
@@ -93,6 +94,20 @@ impl Compression {
     /// Looks for matrices with patterns in an optimised function. `is_lasting` says which inputs live as long as the run.
     pub fn of(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<'_>) -> Compression {
         Compression { func: func.clone(), patterns: find::patterns(func, is_lasting, inputs) }
+    }
+
+    /// What was found of matrices, in words: outside of the non-zeros of which value they are zero, element by element.
+    pub fn facts(&self) -> Vec<(Value, String)> {
+        let of = |pattern: &Pattern| {
+            let facts = Facts::of(&self.func, pattern.mask, &|name| pattern.assumed.contains(name));
+            let is_told = |value: &Value| *value != pattern.mask && facts.is_zero(*value);
+            let told = self.func.values().filter(is_told);
+            let told = told.filter(|value| !matches!(self.func.def(*value).op, Op::Const(_)));
+            let moves = if pattern.moves { "which steps change" } else { "which is fixed" };
+            let word = format!("elements: zero outside of {}, {moves}", pattern.mask);
+            told.map(|value| (value, word.clone())).collect::<Vec<_>>()
+        };
+        self.patterns.iter().flat_map(of).collect()
     }
 
     /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, … `None` if there are no such patterns.

@@ -1,6 +1,7 @@
 //! Sets of positions along an axis, in terms of vectors that are known before a step looks at its data.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::tir::Value;
 
@@ -126,6 +127,44 @@ impl Mask {
     }
 }
 
+/// The vectors, and how they are combined: `%3 and (%5 or %8)`.
+impl fmt::Display for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mask::All => f.write_str("everything"),
+            Mask::Vector(value) => write!(f, "{value}"),
+            Mask::Moved(by, mask) => write!(f, "{}({mask})", by.name()),
+            Mask::Either(parts) if parts.is_empty() => f.write_str("nothing"),
+            Mask::Both(parts) => write_parts(f, parts, " and "),
+            Mask::Either(parts) => write_parts(f, parts, " or "),
+        }
+    }
+}
+
+impl Move {
+    fn name(&self) -> &'static str {
+        match self {
+            Move::Pad { .. } => "padded",
+            Move::Slice { .. } => "sliced",
+            Move::Merge { .. } => "merged",
+            Move::Split { .. } => "split",
+        }
+    }
+}
+
+/// How many parts are written out.
+const WRITTEN: usize = 4;
+
+fn write_parts(f: &mut fmt::Formatter<'_>, parts: &BTreeSet<Mask>, between: &str) -> fmt::Result {
+    let part = |part: &Mask| match part {
+        Mask::Both(_) | Mask::Either(_) => format!("({part})"),
+        Mask::All | Mask::Vector(_) | Mask::Moved(..) => part.to_string(),
+    };
+    let more = parts.len().saturating_sub(WRITTEN);
+    let more = (more > 0).then(|| format!("{more} more"));
+    f.write_str(&parts.iter().take(WRITTEN).map(part).chain(more).collect::<Vec<_>>().join(between))
+}
+
 /// The parts without those that another one makes superfluous: `a` does where `covers(a, b)` for another part `b`.
 fn absorbed(parts: BTreeSet<Mask>, covers: fn(&Mask, &Mask) -> bool) -> BTreeSet<Mask> {
     let is_needed = |part: &&Mask| !parts.iter().any(|other| other != *part && covers(other, part));
@@ -157,6 +196,17 @@ mod tests {
         assert_eq!(a.or(&b).or(&a), b.or(&a));
         assert_ne!(a.or(&b), a);
         assert_ne!(a.and(&b), a);
+    }
+
+    #[test]
+    fn a_mask_names_its_vectors() {
+        let [a, b, c] = [vector(1), vector(2), vector(3)];
+        assert_eq!(a.and(&b.or(&c)).to_string(), "%1 and (%2 or %3)");
+        assert_eq!(a.moved(Move::Merge { outer: 1, inner: 4 }).to_string(), "merged(%1)");
+        assert_eq!(
+            (1..9).fold(Mask::none(), |mask, n| mask.or(&vector(n))).to_string(),
+            "%1 or %2 or %3 or %4 or 4 more"
+        );
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use facts::{Inputs, can_be_zero};
 use mask::Mask;
 pub use work::work;
 
-use crate::tir::{Func, Value};
+use crate::tir::{Func, Op, Value};
 
 /// What can be left out of a function.
 #[derive(Clone, Debug)]
@@ -60,6 +60,21 @@ impl Narrowing {
         let axes = Axes::joined(func, &facts);
         let (class_of, classes) = axes.classes(func, &facts);
         Narrowing { func: func.clone(), facts, class_of, classes }
+    }
+
+    /// What was found of values along their axes, in words: outside of which positions they are zero, and outside of which nobody needs them.
+    pub fn facts(&self) -> Vec<(Value, String)> {
+        let along = |value: Value, masks: &[Mask], what: &str| -> Vec<(Value, String)> {
+            let axes = masks.iter().enumerate().filter(|(_, mask)| **mask != Mask::All);
+            axes.map(|(axis, mask)| (value, format!("axis {axis}: {what} outside of {mask}"))).collect()
+        };
+        let of = |value: Value| {
+            let index = value.0 as usize;
+            let zero = along(value, &self.facts.non_zero[index], "zero");
+            zero.into_iter().chain(along(value, &self.facts.needed[index], "not needed"))
+        };
+        let is_told = |value: &Value| !matches!(self.func.def(*value).op, Op::Const(_));
+        self.func.values().filter(is_told).flat_map(of).collect()
     }
 
     /// The function that counts the live positions of each class in a step, `live.0`, `live.1`, …: `f32[]`.
