@@ -1,12 +1,16 @@
 //! The memory that a compiled program works on: one block, aligned to cache lines.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
 /// A zeroed block of memory that belongs to one program.
 #[derive(Debug)]
 pub(super) struct Arena {
+    /// Where it begins, aligned.
     start: NonNull<u8>,
+    bytes: usize,
+    /// What was allocated: the block, and what lies before and behind it for its alignment.
+    allocated: NonNull<u8>,
     layout: Layout,
 }
 
@@ -17,21 +21,27 @@ const ALIGNMENT: usize = 64;
 /// another page with every element, and the processor remembers the places of few.
 const HUGE_PAGE: usize = 1 << 21;
 
+/// What the allocator aligns to by itself. It has zeroed pages from the system then, and a page costs memory and time only once somebody writes to it:
+/// much of a block belongs to forms of a step that may never run.
+const ALLOCATED: usize = 16;
+
 impl Arena {
     /// A block of this many bytes.
     #[expect(unsafe_code, reason = "memory with an alignment of our own")]
     pub fn new(bytes: usize) -> Arena {
         let alignment = if bytes > HUGE_PAGE { HUGE_PAGE } else { ALIGNMENT };
-        let layout = Layout::from_size_align(bytes.max(ALIGNMENT), alignment).expect("an arena fits the address space");
+        let bytes = bytes.max(ALIGNMENT);
+        let layout = Layout::from_size_align(bytes + alignment, ALLOCATED).expect("an arena fits the address space");
         // SAFETY: the layout has a size above zero.
-        let start = unsafe { alloc(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        let allocated = unsafe { alloc_zeroed(layout) };
+        let allocated = NonNull::new(allocated).unwrap_or_else(|| handle_alloc_error(layout));
+        let before = allocated.as_ptr().align_offset(alignment);
+        // SAFETY: `before` is less than the alignment, and the allocation is so much longer than the block.
+        let start = unsafe { allocated.add(before) };
         if bytes > HUGE_PAGE {
             ask_for_huge_pages(start, bytes);
         }
-        // SAFETY: the block is as long as that.
-        unsafe { start.write_bytes(0, layout.size()) };
-        Arena { start, layout }
+        Arena { start, bytes, allocated, layout }
     }
 
     /// The element this many bytes behind the start.
@@ -40,7 +50,7 @@ impl Arena {
     ///
     /// If it lies outside, or elements there would not be aligned.
     pub fn at(&self, offset: usize) -> *mut f32 {
-        assert!(offset < self.layout.size() && offset.is_multiple_of(4), "no element at byte {offset}");
+        assert!(offset < self.bytes && offset.is_multiple_of(4), "no element at byte {offset}");
         self.start.as_ptr().wrapping_add(offset).cast()
     }
 
@@ -70,7 +80,7 @@ impl Arena {
 
     fn check(&self, offset: usize, len: usize) {
         let end = len.checked_mul(4).and_then(|bytes| bytes.checked_add(offset));
-        assert!(end.is_some_and(|end| end <= self.layout.size()), "{len} elements at byte {offset} do not fit");
+        assert!(end.is_some_and(|end| end <= self.bytes), "{len} elements at byte {offset} do not fit");
     }
 }
 
@@ -94,7 +104,7 @@ impl Drop for Arena {
     #[expect(unsafe_code, reason = "memory with an alignment of our own")]
     fn drop(&mut self) {
         // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        unsafe { dealloc(self.allocated.as_ptr(), self.layout) };
     }
 }
 
