@@ -297,11 +297,12 @@ impl Forms {
     }
 
     fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
-        let patterns = self.patterns().iter().zip(seen).enumerate();
+        let compression = self.compression.as_ref()?;
+        let patterns = compression.patterns.iter().zip(seen).enumerate();
         let sparse = patterns.filter(|(_, (pattern, seen))| is_sparse(pattern.shape, seen.non_zeros));
         let matrices: Vec<CompressedMatrix> = sparse
             .map(|(index, (pattern, Seen { non_zeros, zeros }))| {
-                let zeros = zeros.iter().map(|name| name.to_string()).collect();
+                let zeros = compression.kept_zero(index, zeros).iter().map(|name| name.to_string()).collect();
                 let non_zeros = if pattern.moves { self.room_for(index, *non_zeros) } else { *non_zeros };
                 CompressedMatrix { pattern: index, non_zeros, zeros, elements: vec![] }
             })

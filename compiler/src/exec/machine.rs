@@ -148,9 +148,13 @@ fn stored(forms: &[Functions]) -> Vec<(Arc<str>, Type)> {
     let mut stored = vec![];
     for form in forms {
         let Some(SpecialForm::Compressed(compressed)) = &form.special else { continue };
-        let is_stored = |name: &Arc<str>| compressed.stored.iter().any(|stored| stored.name == *name);
-        let params = compressed.func.params().filter(|(name, ..)| is_stored(name));
-        stored.extend(params.map(|(name, _, ty)| (name.clone(), ty.clone())));
+        // A state that a step writes without looking at it is a result alone.
+        let func = &compressed.func;
+        let ty = |name: &str| {
+            let param = func.params().find(|(param, ..)| ***param == *name).map(|(_, value, _)| value);
+            param.or_else(|| func.result(name)).map(|value| func.ty(value).clone())
+        };
+        stored.extend(compressed.stored.iter().filter_map(|of| Some((of.name.clone(), ty(&of.name)?))));
         let is_outside = |name: &str| compressed.tables.iter().any(|tables| tables.outside() == *name);
         let params = form.strays.iter().flat_map(Func::params).filter(|(name, ..)| is_outside(name));
         stored.extend(params.map(|(name, _, ty)| (name.clone(), ty.clone())));

@@ -92,8 +92,8 @@ fn name_of(func: &Func, matrix: Value) -> String {
     def.origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default()
 }
 
-/// The most tensors that the function keeps zero outside of a pattern together.
-fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
+/// The most tensors of those that `may_be` chooses that the function keeps zero outside of a pattern, provided that these are.
+pub(super) fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
     let shape = &func.ty(mask).shape;
     let tensors = func.params().filter(|(name, _, ty)| ty.shape == *shape && may_be(name));
     let mut assumed: BTreeSet<Arc<str>> =

@@ -110,6 +110,12 @@ impl Compression {
         self.patterns.iter().flat_map(of).collect()
     }
 
+    /// Of tensors that are zero outside of a pattern, those that stay so for no other reason than that these are: a velocity that is zero now does
+    /// not stay so where a hidden weight decays into it.
+    pub fn kept_zero(&self, pattern: usize, zeros: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
+        find::assumed(&self.func, self.patterns[pattern].mask, &|name| zeros.contains(name))
+    }
+
     /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, … `None` if there are no such patterns.
     pub fn masks(&self, of: &dyn Fn(&Pattern) -> bool) -> Option<Func> {
         let mut func = Func { name: format!("{}.masks", self.func.name), results: vec![], ..self.func.clone() };
