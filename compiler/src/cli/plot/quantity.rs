@@ -84,6 +84,7 @@ fn of_report(run: &Run) -> Vec<(String, f64)> {
         ("flops", number(left.live_flops)),
         ("flops share", number(left.live_flops) / left.flops.max(1) as f64),
         ("seconds", report.seconds.train),
+        ("milliseconds", last_step_milliseconds(&run.history)),
         ("epochs", report.epochs),
         ("steps", report.steps as f64),
         ("seed", report.origin.seed as f64),
@@ -94,6 +95,12 @@ fn of_report(run: &Run) -> Vec<(String, f64)> {
     let constants = constants.filter_map(|(name, value)| Some((name.clone(), value.parse().ok()?)));
     let budgets = report.budgets.iter().map(|budget| (budget.text.clone(), budget.counted));
     reports.chain(own).chain(constants).chain(budgets).collect()
+}
+
+/// What a step of the last epoch took, without the evaluation.
+fn last_step_milliseconds(history: &[EpochRecord]) -> f64 {
+    let before = history.iter().rev().nth(1).map_or(0, |record| record.step);
+    history.last().map_or(f64::NAN, |last| 1000.0 * last.seconds / (last.step - before) as f64)
 }
 
 #[cfg(test)]
