@@ -244,10 +244,10 @@ impl Program for Compiled {
     }
 
     fn init(&mut self, seed: u64) {
-        let starts = self.host.init(seed);
-        for (index, start) in starts.iter().enumerate() {
-            self.write(index, start);
-        }
+        self.settle();
+        self.host.seed = seed as u32 as i32;
+        let Machine { code, tensors, .. } = &mut self.machine;
+        self.host.init(|index, start| narrow(&start, code.floats_mut(tensors[index])));
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {

@@ -7,6 +7,7 @@ use ndarray::ArrayD;
 use super::{Built, Network};
 use crate::lower::interface::Interface;
 use crate::model::Reduction;
+use crate::pass::dce;
 use crate::tir::Func;
 use crate::tir::interp::{self, Keep, Plan, Tensor};
 
@@ -42,18 +43,19 @@ impl Host {
         }
     }
 
-    /// The start values of all lasting tensors, in the order of their indices. Programs see the lower 32 bits of the seed.
-    pub fn init(&mut self, seed: u64) -> Vec<Tensor> {
-        self.seed = seed as u32 as i32;
+    /// Gives the start values of all lasting tensors, in the order of their indices, one after the other: together, and with what they are made
+    /// from, they are several times as large as the network. Programs see the lower 32 bits of the seed.
+    pub fn init(&self, mut give: impl FnMut(usize, Tensor)) {
         let scalar = ArrayD::from_elem(vec![], f64::from(self.seed));
-        let literals = &self.interface.literals;
         let given = |name: &str| match name {
             "seed" => Some(scalar.clone()),
-            _ => literal(literals, name),
+            _ => self.literal(name),
         };
-        let mut starts = interp::run(&self.init, &given).expect("starts depend on the seed and on constants only");
-        let tensors = self.interface.description.tensors.iter();
-        tensors.map(|t| starts.swap_remove(t.name.as_str()).expect("every tensor has a start")).collect()
+        for (index, info) in self.interface.description.tensors.iter().enumerate() {
+            let start = interp::run(&dce::of_result(&self.init, &info.name), &given);
+            let start = start.expect("starts depend on the seed and on constants only").swap_remove(info.name.as_str());
+            give(index, start.expect("every tensor has a start"));
+        }
     }
 
     /// The constant tensor with this name.

@@ -49,7 +49,9 @@ impl Program for Interpreted {
     }
 
     fn init(&mut self, seed: u64) {
-        self.tensors = self.host.init(seed);
+        self.host.seed = seed as u32 as i32;
+        self.tensors.clear();
+        self.host.init(|_, start| self.tensors.push(start));
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {

@@ -1,5 +1,7 @@
 //! `dce`: drops definitions that no result needs. Inputs stay: they are part of what callers see.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::tir::{Func, Op, Value};
 
 /// Runs the pass.
@@ -10,6 +12,31 @@ pub fn run(func: &mut Func) {
 /// Drops inputs that no result needs, too.
 pub fn prune(func: &mut Func) {
     keep(func, |_| false);
+}
+
+/// The function of one of the results alone.
+///
+/// # Panics
+///
+/// If there is no result of this name.
+pub fn of_result(func: &Func, name: &str) -> Func {
+    let result = func.result(name).expect("a result of the function");
+    let mut needed = BTreeSet::new();
+    let mut open = vec![result];
+    while let Some(value) = open.pop() {
+        if needed.insert(value) {
+            open.extend(func.def(value).op.operands());
+        }
+    }
+    let mut new = Func::new(func.name.clone());
+    let mut map: BTreeMap<Value, Value> = BTreeMap::new();
+    for value in needed {
+        let mut def = func.def(value).clone();
+        def.op.operands_mut().into_iter().for_each(|operand| *operand = map[operand]);
+        let _ = map.insert(value, new.push(def.op, def.ty, def.origin));
+    }
+    new.results.push((name.into(), map[&result]));
+    new
 }
 
 /// Keeps what results need, and what else `is_kept` says.

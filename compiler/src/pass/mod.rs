@@ -7,7 +7,7 @@
 pub mod compress;
 pub mod contract;
 mod cse;
-mod dce;
+pub mod dce;
 mod drop_surrogates;
 mod facts;
 mod fold;

@@ -7,17 +7,48 @@
 use ndarray::ArrayD;
 
 use super::run::Trainer;
-use super::{Phase, TrainError};
+use super::{Phase, Position, TrainError};
+
+/// The lasting tensors at a place of a run.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    tensors: Vec<Kept>,
+    at: Position,
+}
+
+/// A tensor, in single precision where that loses nothing: there is one for each parameter and each state of its optimizer.
+#[derive(Debug)]
+enum Kept {
+    Single(ArrayD<f32>),
+    Double(ArrayD<f64>),
+}
+
+impl Kept {
+    fn of(tensor: ArrayD<f64>) -> Kept {
+        let single = tensor.mapv(|x| x as f32);
+        let is_same = single.iter().zip(&tensor).all(|(a, b)| f64::from(*a) == *b);
+        if is_same { Kept::Single(single) } else { Kept::Double(tensor) }
+    }
+
+    fn tensor(&self) -> ArrayD<f64> {
+        match self {
+            Kept::Single(tensor) => tensor.mapv(f64::from),
+            Kept::Double(tensor) => tensor.clone(),
+        }
+    }
+}
 
 impl Trainer<'_> {
-    /// The lasting tensors, in the order of their indices.
-    pub(super) fn tensors(&self) -> Vec<ArrayD<f64>> {
-        (0..self.program.description().tensors.len()).map(|index| self.program.read(index)).collect()
+    /// Remembers where the run is.
+    pub(super) fn set_mark(&mut self) {
+        let count = self.program.description().tensors.len();
+        let tensors = (0..count).map(|index| Kept::of(self.program.read(index))).collect();
+        self.mark = Mark { tensors, at: self.at };
     }
 
     /// The first step of this epoch that gives a number that is not finite, and what it is.
     pub(super) fn find_non_finite(&mut self, phase: &Phase) -> TrainError {
-        let first = self.mark.1.index;
+        let first = self.mark.at.index;
         self.rewind();
         let bad = (first..self.batches.per_epoch).find(|_| !self.replay(phase));
         self.rewind();
@@ -43,14 +74,15 @@ impl Trainer<'_> {
 
     /// Goes back to the start of the epoch.
     fn rewind(&mut self) {
-        for (index, tensor) in self.mark.0.iter().enumerate() {
-            self.program.write(index, tensor);
+        for (index, kept) in self.mark.tensors.iter().enumerate() {
+            self.program.write(index, &kept.tensor());
         }
-        self.at = self.mark.1;
+        self.at = self.mark.at;
     }
 
     /// Does one step again; whether its terms and everything it left behind are finite.
     fn replay(&mut self, phase: &Phase) -> bool {
-        self.advance(phase) && self.tensors().iter().flatten().all(|x| x.is_finite())
+        let mut tensors = 0..self.program.description().tensors.len();
+        self.advance(phase) && tensors.all(|index| self.program.read(index).iter().all(|x| x.is_finite()))
     }
 }

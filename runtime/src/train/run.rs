@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 
+use super::replay::Mark;
 use super::{
     Batches, Checkpoint, EpochRecord, Observer, Outcome, Phase, Plan, Position, Progress, Stage, Tally, TermValue,
     TrainError, error, tally,
@@ -22,7 +23,7 @@ pub(super) struct Trainer<'a> {
     pub(super) fields: Vec<usize>,
     pub(super) at: Position,
     /// The lasting tensors and the position when this epoch began, or went on.
-    pub(super) mark: (Vec<ArrayD<f64>>, Position),
+    pub(super) mark: Mark,
     /// The start values of tensors that begin anew while a run goes on.
     pub(super) starts: Vec<(usize, ArrayD<f64>)>,
     plan: &'a Plan,
@@ -65,7 +66,7 @@ impl<'a> Trainer<'a> {
             terms: vec![0.0; n_terms],
             sums: vec![0.0; n_terms],
             at: Position::default(),
-            mark: (vec![], Position::default()),
+            mark: Mark::default(),
             records: vec![],
             began: (now(), now()),
         })
@@ -164,7 +165,7 @@ impl<'a> Trainer<'a> {
         if self.batches.per_epoch > 1 && !self.data.sequential() {
             shuffle(&mut self.order, Bits::new(self.plan.seed, SHUFFLE + self.at.epochs as u64));
         }
-        self.mark = (self.tensors(), self.at);
+        self.set_mark();
     }
 
     /// Whether to stop here: not after the very last step, where nothing but an evaluation is left.
