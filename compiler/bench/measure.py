@@ -81,12 +81,19 @@ class Process:
 
 
 def run(command, threads, timeout):
-    """The lines of a process that ends by itself, its peak memory in MB, and how many cores others used meanwhile."""
+    """The lines of a process that ends by itself, its peak memory in MB, and how many cores others used meanwhile.
+
+    The peak is that until the last epoch of training ended, as the peers' own is; what closes a run counts zeros, which they do not.
+    """
     busy, start = machine_busy(), time.perf_counter()
     process = Process(command, threads)
     try:
         process.child.stdin.close()
-        lines = list(iter(lambda: process.line(timeout), None))
+        lines, peak = [], None
+        for line in iter(lambda: process.line(timeout), None):
+            lines.append(line)
+            if line.get("event") == "epoch":
+                peak = peak_mb(process.child.pid)
         _, status, usage = os.wait4(process.child.pid, 0)
         process.child.returncode = os.waitstatus_to_exitcode(status)
         if status or not lines:
@@ -95,7 +102,13 @@ def run(command, threads, timeout):
         process.end()
     taken = time.perf_counter() - start
     others = (machine_busy() - busy - usage.ru_utime - usage.ru_stime) / taken
-    return lines, usage.ru_maxrss / 1024, max(0., others)
+    return lines, peak or usage.ru_maxrss / 1024, max(0., others)
+
+
+def peak_mb(pid):
+    """The most memory that a process has had until now."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def machine_busy():
