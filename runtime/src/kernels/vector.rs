@@ -65,6 +65,40 @@ pub(super) trait Vector: Copy {
     unsafe fn turn(from: (*const f32, usize), to: (*mut f32, usize));
 }
 
+/// `R` vectors from a number on. This, and what else works on vectors, is a plain loop: a closure would be compiled by itself, without
+/// the instruction set, so that every vector would be passed to a call through memory.
+///
+/// # Safety
+///
+/// As many numbers as the vectors hold can be read.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads memory")]
+#[expect(clippy::needless_range_loop, reason = "vectors are in step with pointers")]
+pub(super) unsafe fn load_row<V: Vector, const R: usize>(from: *const f32) -> [V; R] {
+    let mut row = [V::splat(0.0); R];
+    for v in 0..R {
+        // SAFETY: the caller's promise.
+        row[v] = unsafe { V::load(from.add(v * V::LEN)) };
+    }
+    row
+}
+
+/// The same as far as masks mean numbers; zeros elsewhere.
+///
+/// # Safety
+///
+/// The numbers that the masks mean can be read.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads memory")]
+pub(super) unsafe fn load_row_masked<V: Vector, const R: usize>(from: *const f32, masks: &[V::Mask; R]) -> [V; R] {
+    let mut row = [V::splat(0.0); R];
+    for v in 0..R {
+        // SAFETY: the caller's promise.
+        row[v] = unsafe { V::load_masked(from.wrapping_add(v * V::LEN), masks[v]) };
+    }
+    row
+}
+
 /// Vectors of 128 bits, which every 64-bit machine has in some form; products are rounded before they are added.
 #[derive(Clone, Copy)]
 pub(super) struct Plain([f32; 4]);
@@ -175,7 +209,7 @@ mod x86 {
     impl Vector for Avx2 {
         const LEN: usize = 8;
         const PAIRS: usize = 6;
-        type Mask = __m256i;
+        type Mask = usize;
 
         #[inline(always)]
         fn splat(x: f32) -> Avx2 {
@@ -208,9 +242,8 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn mask(count: usize) -> __m256i {
-            // SAFETY: the machine has the instruction, and eight masks follow the eighth.
-            unsafe { _mm256_loadu_si256(MASKS.as_ptr().add(8 - count.min(8)).cast()) }
+        fn mask(count: usize) -> usize {
+            count.min(8)
         }
 
         #[inline(always)]
@@ -220,9 +253,13 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load_masked(from: *const f32, mask: __m256i) -> Avx2 {
-            // SAFETY: the machine has the instruction; the caller's promise.
-            Avx2(unsafe { _mm256_maskload_ps(from, mask) })
+        unsafe fn load_masked(from: *const f32, mask: usize) -> Avx2 {
+            if mask == 8 {
+                // SAFETY: the caller's promise.
+                return unsafe { Avx2::load(from) };
+            }
+            // SAFETY: the machine has the instructions, and eight masks follow the eighth; the caller's promise.
+            Avx2(unsafe { _mm256_maskload_ps(from, _mm256_loadu_si256(MASKS.as_ptr().add(8 - mask).cast())) })
         }
 
         #[inline(always)]
@@ -231,10 +268,28 @@ mod x86 {
             unsafe { _mm256_storeu_ps(to, self.0) };
         }
 
+        /// By the binary digits of how many they are: the instruction for it takes as long as dozens of stores on some machines.
         #[inline(always)]
-        unsafe fn store_masked(self, to: *mut f32, mask: __m256i) {
-            // SAFETY: the machine has the instruction; the caller's promise.
-            unsafe { _mm256_maskstore_ps(to, mask, self.0) };
+        unsafe fn store_masked(self, mut to: *mut f32, mask: usize) {
+            if mask == 8 {
+                // SAFETY: the caller's promise.
+                return unsafe { self.store(to) };
+            }
+            // SAFETY: the machine has the instructions; the caller's promise, for four, two and one number.
+            unsafe {
+                let mut rest = _mm256_castps256_ps128(self.0);
+                if mask & 4 != 0 {
+                    _mm_storeu_ps(to, rest);
+                    (to, rest) = (to.add(4), _mm256_extractf128_ps::<1>(self.0));
+                }
+                if mask & 2 != 0 {
+                    _mm_storel_pd(to.cast(), _mm_castps_pd(rest));
+                    (to, rest) = (to.add(2), _mm_movehl_ps(rest, rest));
+                }
+                if mask & 1 != 0 {
+                    _mm_store_ss(to, rest);
+                }
+            }
         }
 
         #[inline(always)]

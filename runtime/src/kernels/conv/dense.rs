@@ -6,11 +6,12 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
+use super::listed::{Listed, Room};
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
 use super::tile::{CHUNK, Tile};
 use super::{Args, ConvShape, Role};
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Vector, load_row};
 
 /// The widest vector; panels have room for whole ones.
 const WIDEST: usize = 16;
@@ -35,13 +36,13 @@ impl Slide {
     }
 
     /// The panel of a block of channels of a group.
-    fn panel(&self, group: usize, block: usize) -> usize {
+    pub(super) fn panel(&self, group: usize, block: usize) -> usize {
         group * self.panels() + self.from.taps[0] * self.from.taps[1] * self.from.run * block
     }
 }
 
 /// The blocks of channels of a group, by vectors of this kind: the first channel, how many vectors.
-fn blocks<V: Vector>(width: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn blocks<V: Vector>(width: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..width).step_by(2 * V::LEN).map(move |first| (first, if width - first > V::LEN { 2 } else { 1 }))
 }
 
@@ -56,6 +57,7 @@ pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usi
     let taps = slide.from.taps[0] * slide.from.taps[1];
     let (group, tap) = (position / taps, position % taps);
     let [cin, cout] = s.per_group();
+    let row = slide.weights_of(tap);
     // From one channel of the factor, and of the result, to the next.
     let (start, from_step, to_step) = match slide.role {
         Role::Forward => (tap * slide.from.run * s.out_channels + group * cout, s.out_channels, 1),
@@ -64,7 +66,7 @@ pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usi
     for (first, vectors) in blocks::<V>(slide.width) {
         let (lanes, channels) = (vectors * V::LEN, (slide.width - first).min(vectors * V::LEN));
         for from in 0..slide.from.run {
-            let at = slide.panel(group, first) + (tap * slide.from.run + from) * lanes;
+            let at = slide.panel(group, first) + (row * slide.from.run + from) * lanes;
             // SAFETY: a row of a panel, which this position writes alone.
             let row = unsafe { std::slice::from_raw_parts_mut(to.add(at), lanes) };
             for (lane, weight) in row[..channels].iter_mut().enumerate() {
@@ -88,30 +90,50 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
     let stretch = slide.stretch(IN_CACHE / slide.from.pitch[2]);
     for part in slide.parts(args.first..args.last) {
         let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
+        // With many registers there are tiles by row, whose taps share what they read.
+        if V::PAIRS < 12
+            && let Some(listed) = Listed::new(slide, &part, taps)
+        {
+            // SAFETY: the caller's promise.
+            unsafe { listed.compute::<V>(&mut Room::new(), args, packed) };
+            continue;
+        }
         for first in part.pixels.clone().step_by(stretch) {
             let part = Part { pixels: first..part.pixels.end.min(first + stretch), ..part };
-            for group in 0..slide.groups {
-                for (block, vectors) in blocks::<V>(slide.width) {
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let panel = packed.add(slide.panel(group, block));
-                        let block = Block { slide, part: &part, taps, group, first: block, panel };
-                        if slide.is_by_row() && V::PAIRS == 12 {
-                            rows::compute::<V>(&block, vectors, args);
-                            continue;
-                        }
-                        let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(12 * (3 - vectors));
-                        match (vectors, V::PAIRS) {
-                            (1, 12) if short => block.compute::<V, 8, 1>(args),
-                            (_, 12) if short => block.compute::<V, 8, 2>(args),
-                            (1, 12) => block.compute::<V, 24, 1>(args),
-                            (1, 6) => block.compute::<V, 12, 1>(args),
-                            (1, _) => block.compute::<V, 8, 1>(args),
-                            (_, 12) => block.compute::<V, 12, 2>(args),
-                            (_, 6) => block.compute::<V, 6, 2>(args),
-                            (_, _) => block.compute::<V, 4, 2>(args),
-                        }
-                    }
+            // SAFETY: the caller's promise.
+            unsafe { compute_part::<V>(slide, &part, taps, args, packed) };
+        }
+    }
+}
+
+/// Computes the pixels of a part, which see these taps.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], args: Args, packed: *const f32) {
+    for group in 0..slide.groups {
+        for (first, vectors) in blocks::<V>(slide.width) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let panel = packed.add(slide.panel(group, first));
+                let block = Block { slide, part, taps, group, first, panel };
+                if slide.is_by_row() && V::PAIRS == 12 {
+                    rows::compute::<V>(&block, vectors, args);
+                    continue;
+                }
+                let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(12 * (3 - vectors));
+                match (vectors, V::PAIRS) {
+                    (1, 12) if short => block.compute::<V, 8, 1>(args),
+                    (_, 12) if short => block.compute::<V, 8, 2>(args),
+                    (1, 12) => block.compute::<V, 24, 1>(args),
+                    (1, 6) => block.compute::<V, 12, 1>(args),
+                    (1, _) => block.compute::<V, 8, 1>(args),
+                    (_, 12) => block.compute::<V, 12, 2>(args),
+                    (_, 6) => block.compute::<V, 6, 2>(args),
+                    (_, _) => block.compute::<V, 4, 2>(args),
                 }
             }
         }
@@ -246,7 +268,7 @@ unsafe fn add_run<V: Vector, const P: usize, const R: usize, const STEP: usize>(
     let mut local = *sums;
     for at in 0..len {
         // SAFETY: a row of the panel.
-        let row: [V; R] = std::array::from_fn(|v| unsafe { V::load(rows.add((at * R + v) * V::LEN)) });
+        let row: [V; R] = unsafe { load_row(rows.add(at * R * V::LEN)) };
         for p in 0..P {
             // SAFETY: one of the numbers that the pixel sees.
             let x = V::splat(unsafe { *first.add(at + p * STEP) });
@@ -265,7 +287,7 @@ unsafe fn add_run<V: Vector, const P: usize, const R: usize, const STEP: usize>(
 /// Each pixel sees `len` numbers there, and the panel has as many rows.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
+pub(super) unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
     sums: &mut [[V; R]; P],
     seen: &[*const f32; P],
     start: usize,

@@ -79,11 +79,7 @@ unsafe fn sums<V: Vector, const P: usize, const R: usize>(
 ) -> [[V; R]; P] {
     const { assert!(P + TAPS - 1 <= SEEN) };
     let (slide, run, [down, right]) = (block.slide, block.slide.from.run, block.taps);
-    // The taps from left to right, and what the leftmost one sees.
-    let (left, taps) = match right.offset(0) < right.offset(TAPS - 1) {
-        true => (right.offset(0), [0, 1, 2]),
-        false => (right.offset(TAPS - 1), [2, 1, 0]),
-    };
+    let left = right.offset(0);
     let mut sums = [[V::splat(0.0); R]; P];
     for kh in 0..down.count {
         let at = (row * slide.step[0]).wrapping_add_signed(down.offset(kh));
@@ -99,7 +95,7 @@ unsafe fn sums<V: Vector, const P: usize, const R: usize>(
                 seen[q] = std::hint::select_unpredictable(at < slide.from.size[1], number, ZEROS.as_ptr());
             }
             let tap = down.tap(kh) * TAPS;
-            let panel = taps.map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * R * V::LEN));
+            let panel = [0, 1, 2].map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * R * V::LEN));
             // SAFETY: the panels have a row for each channel, and each pixel as many numbers.
             unsafe { add_products(&mut sums, &seen, panel, CHUNK.min(run - first)) };
         }

@@ -129,7 +129,8 @@ pub struct Slide {
     block: usize,
 }
 
-/// The taps that the pixels of a plane see in one direction: an arithmetic progression.
+/// The taps that the pixels of a plane see in one direction, from left to right or downwards: an arithmetic progression, numbered
+/// as in the panels.
 #[derive(Clone, Copy, Debug)]
 pub struct Taps {
     /// The first of them, the distance to the next, and how many they are.
@@ -142,10 +143,25 @@ pub struct Taps {
 }
 
 impl Taps {
-    /// Which tap of the window this is.
+    /// Which tap of the panels this is.
     #[inline(always)]
     pub fn tap(&self, index: usize) -> usize {
         self.first + index * self.hop
+    }
+
+    /// The same taps, the first of them at the place of a pixel.
+    pub fn at_origin(self) -> Taps {
+        Taps { offset: 0, ..self }
+    }
+
+    /// The first of them alone.
+    pub fn first(self) -> Taps {
+        Taps { count: 1, ..self }
+    }
+
+    /// Whether they are all of the window's, each beside the one before.
+    pub fn is_run(&self, taps: usize) -> bool {
+        self.count == taps && (self.distance == 1 || taps == 1)
     }
 
     /// Where it lies beside the place of a pixel.
@@ -189,6 +205,21 @@ impl Slide {
         let is_channelwise = s.is_channelwise();
         let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block };
         if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
+    }
+
+    /// The same over another factor.
+    pub fn over(&self, from: Image) -> Slide {
+        Slide { from, ..*self }
+    }
+
+    /// Which of the taps of the weights it is that comes at this place from left to right and downwards, and the other way round:
+    /// what the window meets from left to right, `ByInput` meets from right to left.
+    #[inline(always)]
+    pub fn weights_of(&self, tap: usize) -> usize {
+        match self.role {
+            Role::Forward => tap,
+            Role::ByInput | Role::ByWeight => self.from.taps[0] * self.from.taps[1] - 1 - tap,
+        }
     }
 
     /// Whether three taps side by side see neighbouring pixels: then what is read for one of them serves all three, as
@@ -254,13 +285,14 @@ impl Slide {
                 Taps { first: 0, hop: 1, count, offset, distance }
             }
             Role::ByInput | Role::ByWeight => {
-                // Pixel p of x saw tap t of window o, where p + pad = o · stride + t · dilation.
-                let (stride, start) = (self.planes[dim], (plane[dim] + pad) as isize);
-                let seen = |tap: &usize| (start - (tap * dilation) as isize).rem_euclid(stride as isize) == 0;
-                let first = (0..count).find(seen).unwrap_or(count);
-                let hop = (1..).find(|hop| (hop * dilation).is_multiple_of(stride)).unwrap_or(1);
-                let offset = (start - (first * dilation) as isize).div_euclid(stride as isize);
-                let distance = -((hop * dilation / stride) as isize);
+                // Pixel p of x saw tap t of window o, where p + pad = o · stride + t · dilation. The last tap lies on the leftmost
+                // window: panels have the taps in reverse.
+                let (stride, start) = (self.planes[dim] as isize, (plane[dim] + pad) as isize);
+                let window = |tap: usize| start - ((count - 1 - tap) * dilation) as isize;
+                let first = (0..count).find(|tap| window(*tap).rem_euclid(stride) == 0).unwrap_or(count);
+                let hop = (1..).find(|hop| (hop * dilation).is_multiple_of(self.planes[dim])).unwrap_or(1);
+                let offset = if first < count { window(first).div_euclid(stride) } else { 0 };
+                let distance = (hop * dilation / self.planes[dim]) as isize;
                 Taps { first, hop, count: (count - first).div_ceil(hop), offset, distance }
             }
         }

@@ -23,8 +23,17 @@ const SHARES: usize = 16;
 /// How many channels of `y` a block of weights has.
 const CHANNELS: usize = 64;
 
-/// How many pixels are gone through before the next block of weights takes its turn.
+/// How many pixels are gone through at most before the next block of weights takes its turn.
 const PIXELS: usize = 256;
+
+/// The fewest of them: tiles of sums are read and written once in so many.
+const FEWEST_PIXELS: usize = 48;
+
+/// How many weights stay in the second-level cache, beside the factors.
+const FEW_WEIGHTS: usize = 64 * 1024;
+
+/// How many numbers of both factors are gone through: they stay in a first-level cache of 32 KB.
+const NUMBERS: usize = 7 * 1024;
 
 /// How many weights a position of [`combine`] adds up.
 const COMBINED: usize = 1024;
@@ -148,6 +157,15 @@ impl<'a> Weights<'a> {
             && s.out_width >= FEWEST_COLUMNS
     }
 
+    /// How many pixels are gone through before the next block of weights takes its turn.
+    fn stretch<V: Vector>(&self) -> usize {
+        // Machines with so many registers have larger caches. Where weights are many, they are what has to be read seldom.
+        match V::PAIRS == 12 || self.s.weights() > FEW_WEIGHTS {
+            true => PIXELS,
+            false => (NUMBERS / (self.image.pitch[2] + self.s.out_channels)).clamp(FEWEST_PIXELS, PIXELS),
+        }
+    }
+
     /// Writes sums over these pixels.
     ///
     /// # Safety
@@ -162,7 +180,8 @@ impl<'a> Weights<'a> {
         }
         let per_block = if self.is_by_row() { self.image.taps[1] } else { 1 };
         let (mut pairs, mut listed) = (Pairs { at: [[0; 2]; PIXELS], count: 0 }, None);
-        for first in pixels.clone().step_by(PIXELS) {
+        let stretch = self.stretch::<V>();
+        for first in pixels.clone().step_by(stretch) {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
             for position in blocks.start * per_block..blocks.end * per_block {
                 let (tap, block) = (position % self.taps(), position / self.taps());
@@ -172,7 +191,7 @@ impl<'a> Weights<'a> {
                     false => (tap, 0),
                 };
                 if listed != Some((first, listed_tap)) {
-                    self.list(listed_tap, first..pixels.end.min(first + PIXELS), &mut pairs);
+                    self.list(listed_tap, first..pixels.end.min(first + stretch), &mut pairs);
                     listed = Some((first, listed_tap));
                 }
                 if self.s.is_channelwise() {
@@ -247,11 +266,11 @@ impl<'a> Weights<'a> {
         let (right, mut first) = (kw * s.dilation[1], pixels.start);
         let low = image.pad[1].saturating_sub(right).div_ceil(s.stride[1]);
         let high = (image.size[1] + image.pad[1]).saturating_sub(right).div_ceil(s.stride[1]);
+        let (mut row, mut col) = (first / s.out_width, first % s.out_width);
+        let (mut n, mut oh) = (row / s.out_height, row % s.out_height);
         pairs.count = 0;
         while first < pixels.end {
-            let (row, col) = (first / s.out_width, first % s.out_width);
             let end = pixels.end.min(first + s.out_width - col);
-            let (n, oh) = (row / s.out_height, row % s.out_height);
             let down = oh * s.stride[0] + kh * s.dilation[0];
             if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
                 let x = n * image.pitch[0] + ih * image.pitch[1];
@@ -267,7 +286,8 @@ impl<'a> Weights<'a> {
                 }
                 pairs.count += columns.len();
             }
-            first = end;
+            (first, row, col) = (end, row + 1, 0);
+            (n, oh) = if oh + 1 == s.out_height { (n + 1, 0) } else { (n, oh + 1) };
         }
     }
 
@@ -288,22 +308,9 @@ impl<'a> Weights<'a> {
             unsafe {
                 pixels.x = x.add(rows.start);
                 let to = to.add(rows.start * pitch);
-                match rows.len() {
-                    1 => pixels.add::<V, 1, R>(width, to, pitch),
-                    2 => pixels.add::<V, 2, R>(width, to, pitch),
-                    3 => pixels.add::<V, 3, R>(width, to, pitch),
-                    4 => pixels.add::<V, 4, R>(width, to, pitch),
-                    5 => pixels.add::<V, 5, R>(width, to, pitch),
-                    6 => pixels.add::<V, 6, R>(width, to, pitch),
-                    7 => pixels.add::<V, 7, R>(width, to, pitch),
-                    8 => pixels.add::<V, 8, R>(width, to, pitch),
-                    9 => pixels.add::<V, 9, R>(width, to, pitch),
-                    10 => pixels.add::<V, 10, R>(width, to, pitch),
-                    11 => pixels.add::<V, 11, R>(width, to, pitch),
-                    rows => {
-                        debug_assert_eq!(rows, 12, "no instruction set has larger tiles");
-                        pixels.add::<V, 12, R>(width, to, pitch);
-                    }
+                match width >= R * V::LEN {
+                    true => pixels.add_some::<V, R, true>(rows.len(), width, to, pitch),
+                    false => pixels.add_some::<V, R, false>(rows.len(), width, to, pitch),
                 }
             }
         }
@@ -321,14 +328,56 @@ struct Listed<'a> {
 }
 
 impl Listed<'_> {
-    /// A tile of `A` channels of `x` and `R` vectors, at most `width` numbers, of channels of `y`.
+    /// As many channels of `x` as there are registers for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::add`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn add_some<V: Vector, const R: usize, const WHOLE: bool>(
+        self,
+        rows: usize,
+        width: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        debug_assert!(rows <= V::PAIRS, "a tile that fits into the registers");
+        // SAFETY: the caller's promise.
+        unsafe {
+            match rows {
+                1 => self.add::<V, 1, R, WHOLE>(width, to, pitch),
+                2 => self.add::<V, 2, R, WHOLE>(width, to, pitch),
+                3 => self.add::<V, 3, R, WHOLE>(width, to, pitch),
+                4 => self.add::<V, 4, R, WHOLE>(width, to, pitch),
+                _ if V::PAIRS == 4 => {}
+                5 => self.add::<V, 5, R, WHOLE>(width, to, pitch),
+                6 => self.add::<V, 6, R, WHOLE>(width, to, pitch),
+                _ if V::PAIRS == 6 => {}
+                7 => self.add::<V, 7, R, WHOLE>(width, to, pitch),
+                8 => self.add::<V, 8, R, WHOLE>(width, to, pitch),
+                9 => self.add::<V, 9, R, WHOLE>(width, to, pitch),
+                10 => self.add::<V, 10, R, WHOLE>(width, to, pitch),
+                11 => self.add::<V, 11, R, WHOLE>(width, to, pitch),
+                _ => self.add::<V, 12, R, WHOLE>(width, to, pitch),
+            }
+        }
+    }
+
+    /// A tile of `A` channels of `x` and `R` vectors, at most `width` numbers, of channels of `y`; `WHOLE` where the vectors have no
+    /// more.
     ///
     /// # Safety
     ///
     /// The factors have as many channels; nobody else uses the tile at `to`.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn add<V: Vector, const A: usize, const R: usize>(self, width: usize, to: *mut f32, pitch: usize) {
+    unsafe fn add<V: Vector, const A: usize, const R: usize, const WHOLE: bool>(
+        self,
+        width: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
         let masks: [V::Mask; R] = std::array::from_fn(|v| V::mask(width.saturating_sub(v * V::LEN)));
         let mut sums = [[V::splat(0.0); R]; A];
         if self.before == Before::Kept {
@@ -343,7 +392,10 @@ impl Listed<'_> {
             let mut row = [V::splat(0.0); R];
             for v in 0..R {
                 // SAFETY: channels of a pixel of `y`.
-                row[v] = unsafe { V::load_masked(self.y.add(y + v * V::LEN), masks[v]) };
+                row[v] = unsafe {
+                    let from = self.y.add(y + v * V::LEN);
+                    if WHOLE { V::load(from) } else { V::load_masked(from, masks[v]) }
+                };
             }
             for a in 0..A {
                 // SAFETY: a channel of a pixel of `x`.

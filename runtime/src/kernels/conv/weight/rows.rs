@@ -3,7 +3,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
-use super::Weights;
+use super::{ConvShape, Weights};
 use crate::kernels::gemm::Before;
 use crate::kernels::vector::Vector;
 
@@ -110,26 +110,39 @@ impl Lines<'_> {
         mask: V::Mask,
     ) {
         let (s, image) = (self.weights.s, &self.weights.image);
-        let pixel = |ow: usize| match ow < s.out_width {
-            // SAFETY: channels of a pixel of `y`.
-            true => unsafe { V::load_masked(y.add(ow * s.out_channels), mask) },
-            false => V::splat(0.0),
-        };
         let mut local = *sums;
-        // What the second and the third tap of the column before the first one meet.
-        let [mut second, mut third] = [1, 2].map(|tap| pixel(image.pad[1].wrapping_sub(tap)));
-        for column in 0..image.size[1] {
-            let first = pixel(column + image.pad[1]);
-            for a in 0..A {
-                // SAFETY: a channel of a pixel of `x`.
-                let number = V::splat(unsafe { *x.add(a) });
-                local[a][0] = number.mul_add(first, local[a][0]);
-                local[a][1] = number.mul_add(second, local[a][1]);
-                local[a][2] = number.mul_add(third, local[a][2]);
+        // SAFETY: the channels that the mask means of a pixel of `y`.
+        unsafe {
+            // What the second and the third tap of the column before the first one meet.
+            let mut second = pixel::<V>(s, y, image.pad[1].wrapping_sub(1), mask);
+            let mut third = pixel::<V>(s, y, image.pad[1].wrapping_sub(2), mask);
+            for column in 0..image.size[1] {
+                let first = pixel::<V>(s, y, column + image.pad[1], mask);
+                for a in 0..A {
+                    let number = V::splat(*x.add(a));
+                    local[a][0] = number.mul_add(first, local[a][0]);
+                    local[a][1] = number.mul_add(second, local[a][1]);
+                    local[a][2] = number.mul_add(third, local[a][2]);
+                }
+                [second, third] = [first, second];
+                x = x.wrapping_add(image.pitch[2]);
             }
-            [second, third] = [first, second];
-            x = x.wrapping_add(image.pitch[2]);
         }
         *sums = local;
+    }
+}
+
+/// The channels of a pixel of a row of `y` that the mask means; zeros beside the row.
+///
+/// # Safety
+///
+/// The row has these channels.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn pixel<V: Vector>(s: &ConvShape, y: *const f32, column: usize, mask: V::Mask) -> V {
+    match column < s.out_width {
+        // SAFETY: the caller's promise.
+        true => unsafe { V::load_masked(y.add(column * s.out_channels), mask) },
+        false => V::splat(0.0),
     }
 }
