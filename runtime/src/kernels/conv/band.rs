@@ -117,7 +117,9 @@ impl<'a> Banded<'a> {
         let inside = |column: usize| column.saturating_add_signed(-self.start[1]).min(padded_columns);
         let (first, last) = if row < rows { (inside(0), inside(columns)) } else { (padded_columns, padded_columns) };
         let skipped = first.saturating_add_signed(self.start[1]);
-        let from = from.wrapping_add(image * images_pitch + row.wrapping_mul(row_pitch) + skipped * channels);
+        // A row of zeros has no place in the factor.
+        let place = if row < rows { image * images_pitch + row * row_pitch + skipped * channels } else { 0 };
+        let from = from.wrapping_add(place);
         // SAFETY: zeros, numbers and zeros fill the row; the numbers are some of the row of the factor, which lies elsewhere.
         unsafe {
             to.write_bytes(0, first * channels);
