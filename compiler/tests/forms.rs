@@ -217,9 +217,9 @@ fn a_run_learns_the_same_in_either_form() {
 data digits = digits()
 
 layer Net(image: [B, H, W]) -> [B, 10] {
-    conv1 = LinearConv2d[Out = 16]
+    conv1 = LinearConv2d[Out = 32]
     norm1 = BatchNorm
-    conv2 = LinearConv2d[Out = 32]
+    conv2 = LinearConv2d[Out = 64]
     norm2 = BatchNorm
     fc = Dense[Out = 10]
     maps = reshape(image, [B, 1, H, W]) |> conv1 |> norm1 |> relu |> conv2 |> norm2 |> relu
@@ -255,7 +255,7 @@ train {
         [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by));
     assert!(whole.form.iter().all(|form| *form == Form::Whole), "{:?}", whole.form);
     let Some(Form::Narrowed(rooms)) = live.form.first() else { panic!("{:?}", live.form) };
-    assert!(rooms.contains(&8) && rooms.contains(&16), "half of 16 and of 32 channels: {rooms:?}");
+    assert!(rooms.contains(&16) && rooms.contains(&32), "half of 32 and of 64 channels: {rooms:?}");
     for (name, expected) in &whole.lasting {
         let size = expected.iter().fold(0.1, |most: f64, x| most.max(x.abs()));
         for (a, b) in live.lasting[name].iter().zip(expected) {
