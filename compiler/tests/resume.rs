@@ -179,7 +179,7 @@ fn everything_that_lasts_is_kept() {
 /// Kills a run of a program when a checkpoint has a form like this, and compares what it goes on to with a run that nobody has killed.
 fn check_form_is_kept(program: &str, form: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(program);
-    let args = ["run", path.to_str().expect("a plain path"), "-q", "--limit", "640", "--epochs", "12", "--out"];
+    let args = ["run", path.to_str().expect("a plain path"), "-q", "--limit", "640", "--epochs", "24", "--out"];
     let folder = tempfile::tempdir().expect("a folder");
     let (code, _, text) = run(folder.path(), &[&args[..], &["whole"]].concat());
     assert_eq!(code, Some(0), "{text}");

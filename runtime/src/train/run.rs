@@ -14,6 +14,9 @@ use super::{
 use crate::data::{Bits, Dataset, Split, shuffle};
 use crate::program::{Clock, Entry, Program, Role};
 
+/// Looking for another form of the steps takes about as long as some of them: epochs that are shorter than this do not all begin with it.
+const FEWEST_STEPS: u64 = 64;
+
 /// A run under way.
 pub(super) struct Trainer<'a> {
     pub(super) program: &'a mut dyn Program,
@@ -174,6 +177,16 @@ impl<'a> Trainer<'a> {
         self.stop.load(Ordering::Relaxed) && !is_last
     }
 
+    /// Whether to look for another form of the steps to come: when a phase or an epoch begins, but not after every few steps, and within long epochs.
+    fn adapts(&self, phase: &Phase) -> bool {
+        let per_epoch = self.batches.per_epoch as u64;
+        let stretch = |steps: u64| steps / FEWEST_STEPS;
+        match self.at.index {
+            0 => self.at.epoch == 0 || stretch(self.at.steps) != stretch(self.at.steps - per_epoch),
+            index => index.is_multiple_of(self.program.adapts_every(phase.variant)),
+        }
+    }
+
     fn is_last_epoch(&self) -> bool {
         self.at.epochs + 1 == self.plan.epochs()
     }
@@ -202,7 +215,7 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let (epoch, rows) = (self.at.epochs, self.batches.train_rows(self.at.index));
-        if self.at.index.is_multiple_of(self.program.adapts_every(phase.variant)) {
+        if self.adapts(phase) {
             let ahead = (phase.epochs - self.at.epoch) * self.batches.per_epoch - self.at.index;
             self.program.adapt(phase.variant, self.clock(), ahead as u64);
         }
