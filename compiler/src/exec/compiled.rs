@@ -299,7 +299,8 @@ impl Program for Compiled {
 
     fn adapts_every(&self, variant: usize) -> usize {
         let steps = self.built.train.iter().zip(&self.forms).filter(|(step, _)| step.variant == variant);
-        steps.filter_map(|(_, forms)| Some(forms.as_ref()?.chooses_every())).max().unwrap_or(usize::MAX)
+        // The largest batch has the most work, and the fewest steps.
+        steps.filter_map(|(_, forms)| Some(forms.as_ref()?.chooses_every())).min().unwrap_or(usize::MAX)
     }
 
     fn form(&self) -> Vec<Form> {

@@ -221,10 +221,14 @@ const TOGETHER: usize = 16;
 
 /// The positions where a mask of zeros and ones is 1, then of those `before`, whose elements may come back, and of others, `room` in all.
 fn covering(mask: &[f32], before: &[usize], room: usize) -> Vec<usize> {
-    let mut recent = vec![0; room + 1];
+    // Room for the block in which it is exceeded: other code than what counted the elements may round the last of them to the other side.
+    let mut recent = vec![0; room + TOGETHER + 1];
     let mut now = 0;
     for (block, numbers) in mask.chunks(TOGETHER).enumerate() {
         let bits = |number: &f32| number.to_bits();
+        if now > room {
+            break;
+        }
         if numbers.iter().map(bits).fold(0, |any, bits| any | bits) == 0 {
             continue;
         }
@@ -234,6 +238,7 @@ fn covering(mask: &[f32], before: &[usize], room: usize) -> Vec<usize> {
             now += usize::from(bits(number) != 0);
         }
     }
+    let now = now.min(room);
     recent.truncate(now);
     recent.extend(before.iter().copied().filter(|at| mask[*at] == 0.0).take(room - now));
     // Elements that are only there to fill the room are spread over the rows.
@@ -257,5 +262,7 @@ mod tests {
         assert_eq!(covering(&mask, &[1, 6, 2], 3), [1, 4, 6]);
         assert_eq!(covering(&mask, &[1, 6, 2], 5), [1, 4, 6, 2, 0]);
         assert_eq!(covering(&mask, &[], 8), [1, 4, 0, 2, 3, 5, 6, 7]);
+        assert_eq!(covering(&mask, &[6], 1), [1], "one more than was counted");
+        assert_eq!(covering(&[1.0; 64], &[], 3), [0, 1, 2], "many more");
     }
 }
