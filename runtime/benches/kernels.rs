@@ -11,7 +11,7 @@ use std::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use spnc_runtime::kernels::conv::{self, ConvShape, Phase, Role};
-use spnc_runtime::kernels::gemm::{Before, Operand, product};
+use spnc_runtime::kernels::gemm::{Before, Cut, Layout, ProductShape, product};
 use spnc_runtime::kernels::lanes::{self, Function};
 use spnc_runtime::kernels::pooling::{self, PoolShape, Pooling};
 use spnc_runtime::kernels::quantile::quantile;
@@ -75,18 +75,36 @@ fn functions(c: &mut Criterion) {
     group.finish();
 }
 
-#[expect(unsafe_code, reason = "calls the kernel")]
+/// A product of matrices whose rows lie in order.
+fn by_rows(sizes: [usize; 3]) -> ProductShape {
+    let rows = |cols| Layout { stack: 0, row: cols, col: 1 };
+    let [_, n, k] = sizes;
+    ProductShape { sizes, stack: 1, a: rows(k), b: rows(n), c: rows(n), before: Before::Dropped, cut: Cut::Rows }
+}
+
+#[expect(unsafe_code, reason = "calls a routine")]
 fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("product");
-    for [m, n, k] in [[64, 300, 784], [784, 300, 64], [64, 100, 300], [64, 10, 100]] {
-        let (mut a, mut b, mut result) = (numbers(m * k), numbers(k * n), numbers(m * n));
-        let rows = |start: &mut [f32], row| Operand { start: start.as_mut_ptr(), row, col: 1 };
-        let [x, y, z] = [rows(&mut a, k), rows(&mut b, n), rows(&mut result, n)];
-        let _ = group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-        let _ = group.bench_function(format!("{m}x{n}x{k}"), |bench| {
-            // SAFETY: three vectors as large as the matrices.
-            bench.iter(|| unsafe { product([m, n, k], x, y, z, Before::Dropped) });
-        });
+    let turned = |rows| Layout { stack: 0, row: 1, col: rows };
+    for [m, n, k] in [[64, 300, 784], [64, 100, 300], [64, 10, 100], [20, 800, 200], [700, 800, 200], [1, 300, 784]] {
+        let [forward, by_input, by_weight] = [[m, n, k], [m, k, n], [k, n, m]].map(by_rows);
+        for (name, shape) in [
+            ("forward", forward),
+            ("by input", ProductShape { b: turned(n), ..by_input }),
+            ("by weight", ProductShape { a: turned(k), ..by_weight }),
+        ] {
+            let sizes = shape.sizes;
+            let len = |i: usize, j: usize| sizes[i] * sizes[j];
+            let (x, y, mut to) = (numbers(len(0, 2)), numbers(len(2, 1)), Aligned::numbers(len(0, 1)));
+            let from = read([&x, &y]);
+            let _ = group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
+            let _ = group.bench_function(format!("{m}x{n}x{k} {name}"), |bench| {
+                // SAFETY: tensors as large as the shape says; the instruction set is available.
+                bench.iter(|| unsafe {
+                    product(Isa::best())(&shape, &from, to.start(), std::ptr::null_mut(), 0, shape.extent());
+                });
+            });
+        }
     }
     group.finish();
 }
@@ -294,13 +312,13 @@ fn scattered_products(c: &mut Criterion) {
         let [rows, columns, batch] = sizes;
         let mut tensors = [rows * columns, columns * batch, rows * batch].map(Aligned::numbers);
         let [a, x, y] = tensors.each_mut().map(Aligned::start);
-        let by_row = |start, row| Operand { start, row, col: 1 };
-        let [w, b, result] = [by_row(a, columns), by_row(x, batch), by_row(y, batch)];
+        let dense = by_rows([rows, batch, columns]);
+        let from = [a.cast_const(), x, std::ptr::null()];
         let _ = group.throughput(Throughput::Elements(2 * (rows * columns * batch) as u64));
         let _ = group.bench_function(format!("{rows}x{columns}, batch {batch}, dense"), |bench| {
             #[expect(unsafe_code, reason = "calls the kernel")]
-            // SAFETY: three vectors as large as the matrices.
-            bench.iter(|| unsafe { product([rows, batch, columns], w, b, result, Before::Dropped) });
+            // SAFETY: three tensors as large as the matrices; the instruction set is available.
+            bench.iter(|| unsafe { product(Isa::best())(&dense, &from, y, std::ptr::null_mut(), 0, rows) });
         });
         for percent in [5.0, 10.0, 20.0, 40.0] {
             scattered_products_of(&mut group, sizes, percent);

@@ -3,6 +3,7 @@
 use spnc_runtime::kernels::Isa;
 use spnc_runtime::kernels::Routine;
 use spnc_runtime::kernels::conv::{self, ConvShape};
+use spnc_runtime::kernels::gemm::ProductShape;
 use spnc_runtime::kernels::pooling::{self, PoolShape};
 use spnc_runtime::kernels::rows::{self, SumShape, TableShape, TopShape};
 use spnc_runtime::kernels::sparse::{self, SparseShape};
@@ -21,6 +22,7 @@ pub(super) struct Bound {
 
 /// A routine with its shape.
 pub(super) enum Code {
+    Product(Routine<ProductShape>, ProductShape),
     Conv(Routine<ConvShape>, ConvShape),
     Pool(Routine<PoolShape>, PoolShape),
     Rows(Routine<TableShape>, TableShape),
@@ -61,6 +63,7 @@ impl Bound {
         // SAFETY: the caller's promise.
         unsafe {
             match code {
+                Code::Product(routine, shape) => routine(shape, from, *to, *work, first, last),
                 Code::Conv(routine, shape) => routine(shape, from, *to, *work, first, last),
                 Code::Pool(routine, shape) => routine(shape, from, *to, *work, first, last),
                 Code::Rows(routine, shape) => routine(shape, from, *to, *work, first, last),

@@ -47,7 +47,7 @@ pub struct Options {
 pub enum Target {
     /// Whatever this machine has.
     Native,
-    /// What every supported machine has: results are those of a machine without wide vectors (matrix products aside).
+    /// What every supported machine has: results are those of a machine without wide vectors.
     Baseline,
 }
 

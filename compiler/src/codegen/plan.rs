@@ -1,12 +1,12 @@
 //! A function ready to run: its calls with all addresses resolved.
 
 use spnc_runtime::kernels::Isa;
-use spnc_runtime::kernels::gemm::{self, Before, Operand};
+use spnc_runtime::kernels::gemm::{Before, Layout, ProductShape, product};
 use spnc_runtime::kernels::quantile::quantile;
 
 use super::arena::Arena;
 use super::call::{Bound, Code};
-use crate::lir::{self, Call, Cut};
+use crate::lir::{self, Call};
 
 /// The steps of a function.
 pub(super) struct Plan {
@@ -30,17 +30,8 @@ type Entry = unsafe extern "C" fn(*const *mut f32, usize, usize);
 
 enum Work {
     Kernel { entry: Entry, args: Vec<*mut f32> },
-    Product { sizes: [usize; 3], cut: Cut, stack: usize, factors: [Stacked; 2], result: Stacked, before: Before },
     Quantile { from: *mut f32, len: usize, share: *mut f32, to: *mut f32, work: *mut f32 },
     Routine(Bound),
-}
-
-/// A stack of matrices.
-#[derive(Clone, Copy)]
-struct Stacked {
-    matrix: Operand,
-    /// Elements from one matrix to the next.
-    step: usize,
 }
 
 // SAFETY: the pointers lead into the arena, which lives as long as the plan's `Executable`; who may follow them, and when,
@@ -125,14 +116,19 @@ impl Resolver<'_> {
     }
 
     fn product(&self, gemm: &lir::Gemm) -> Work {
-        Work::Product {
+        let layout = |matrix: &lir::Matrix| Layout { stack: matrix.stack, row: matrix.row, col: matrix.col };
+        let shape = ProductShape {
             sizes: [gemm.m, gemm.n, gemm.k],
-            cut: gemm.cut,
             stack: gemm.stack,
-            factors: [self.stacked(&gemm.a), self.stacked(&gemm.b)],
-            result: self.stacked(&gemm.c),
+            a: layout(&gemm.a),
+            b: layout(&gemm.b),
+            c: layout(&gemm.c),
             before: if gemm.add { Before::Kept } else { Before::Dropped },
-        }
+            cut: gemm.cut,
+        };
+        let [a, b, to] = [&gemm.a, &gemm.b, &gemm.c].map(|matrix| self.place(matrix.place));
+        let from = [a.cast_const(), b.cast_const(), std::ptr::null()];
+        Work::Routine(Bound { code: Code::Product(product(self.isa), shape), from, to, work: std::ptr::null_mut() })
     }
 
     fn routine(&self, routine: &lir::Routine) -> Work {
@@ -140,11 +136,6 @@ impl Resolver<'_> {
         let work = routine.work.map_or(std::ptr::null_mut(), |work| self.place(work));
         let from = [0, 1, 2].map(|index| from(index).cast_const());
         Work::Routine(Bound { code: Code::of(&routine.task, self.isa), from, to: self.place(routine.to), work })
-    }
-
-    fn stacked(&self, matrix: &lir::Matrix) -> Stacked {
-        let start = self.place(matrix.place);
-        Stacked { matrix: Operand { start, row: matrix.row, col: matrix.col }, step: matrix.stack }
     }
 
     fn place(&self, place: lir::Place) -> *mut f32 {
@@ -161,16 +152,6 @@ impl Work {
         match self {
             // SAFETY: the code reaches what LIR's verifier has checked to lie in its buffers.
             Work::Kernel { entry, args } => unsafe { entry(args.as_ptr(), start, end) },
-            Work::Product { sizes, cut, stack, factors: [a, b], result, before } => {
-                let whole = if *cut == Cut::Stack { start..end } else { 0..*stack };
-                for index in whole {
-                    let [a, b, c] = [a, b, result].map(|stacked| stacked.at(index));
-                    let (sizes, [a, b, c]) = sliced(*sizes, *cut, [a, b, c], start, end);
-                    // SAFETY: the matrices lie in their buffers and the result overlaps with neither factor, as LIR's
-                    // verifier has checked.
-                    unsafe { gemm::product(sizes, a, b, c, *before) };
-                }
-            }
             Work::Quantile { from, len, share, to, work } => {
                 // SAFETY: the places lie in their buffers and do not overlap, as LIR's verifier has checked.
                 unsafe {
@@ -182,28 +163,5 @@ impl Work {
             // SAFETY: operands and result lie in their buffers and do not overlap, as LIR's verifier has checked.
             Work::Routine(routine) => unsafe { routine.run(start, end) },
         }
-    }
-}
-
-impl Stacked {
-    fn at(&self, index: usize) -> Operand {
-        Operand { start: self.matrix.start.wrapping_add(index * self.step), ..self.matrix }
-    }
-}
-
-/// The part of a product that computes the rows, or the columns, from `start` to `end`.
-fn sliced(
-    [m, n, k]: [usize; 3],
-    cut: Cut,
-    [a, b, c]: [Operand; 3],
-    start: usize,
-    end: usize,
-) -> ([usize; 3], [Operand; 3]) {
-    let rows = |of: Operand| Operand { start: of.start.wrapping_add(start * of.row), ..of };
-    let cols = |of: Operand| Operand { start: of.start.wrapping_add(start * of.col), ..of };
-    match cut {
-        Cut::Stack => ([m, n, k], [a, b, c]),
-        Cut::Rows => ([end - start, n, k], [rows(a), b, rows(c)]),
-        Cut::Cols => ([m, end - start, k], [a, cols(b), cols(c)]),
     }
 }

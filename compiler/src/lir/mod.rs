@@ -70,6 +70,7 @@ pub mod verify;
 pub use parse::parse;
 pub use print::print;
 pub use routine::{Routine, Task};
+pub use spnc_runtime::kernels::gemm::Cut;
 pub use verify::verify;
 
 use crate::scalar::{Binary, Unary};
@@ -264,17 +265,6 @@ pub struct Matrix {
     pub col: usize,
     /// Elements from one matrix of the stack to the next; 0 repeats.
     pub stack: usize,
-}
-
-/// Along which extent of its output a product is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// The stack of matrices.
-    Stack,
-    /// The rows of the output.
-    Rows,
-    /// The columns of the output.
-    Cols,
 }
 
 /// `c[s] = a[s] · b[s]` (or `+=`) for each matrix `s` of a stack; `a` is `m × k`, `b` is `k × n`, all `f32`.

@@ -1,5 +1,6 @@
 //! Reads the text form of LIR back: the inverse of [`mod@super::print`].
 
+use super::print::cut_name;
 use super::{
     Buffer, BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, KernelId, Lanes, Matrix, Module, Param,
     ParamId, Phase, Place, Quantile, Role, Routine, Run, Step, Store, Task, Value,
@@ -290,7 +291,7 @@ impl Reader {
         let (a, b) = (self.matrix()?, self.matrix()?);
         self.expect("cut")?;
         let all = [Cut::Stack, Cut::Rows, Cut::Cols];
-        let cut = self.read("what is cut", |word| all.into_iter().find(|cut| cut.name() == word))?;
+        let cut = self.read("what is cut", |word| all.into_iter().find(|cut| cut_name(*cut) == word))?;
         Ok(Gemm { m, n, k, stack, a, b, c, add, cut, chunk: self.chunk()? })
     }
 

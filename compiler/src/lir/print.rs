@@ -120,7 +120,7 @@ fn print_routine(routine: &Routine) -> String {
 fn print_gemm(gemm: &Gemm) -> String {
     let Gemm { m, n, k, stack, a, b, c, add, cut, chunk } = gemm;
     let equals = if *add { "+=" } else { "=" };
-    format!("gemm {m} {n} {k} x {stack} {c} {equals} {a} {b} cut {} chunk {chunk}", cut.name())
+    format!("gemm {m} {n} {k} x {stack} {c} {equals} {a} {b} cut {} chunk {chunk}", cut_name(*cut))
 }
 
 fn list(items: &[impl Display]) -> String {
@@ -151,14 +151,12 @@ impl Lanes {
     }
 }
 
-impl Cut {
-    /// Its name in the text form.
-    pub fn name(self) -> &'static str {
-        match self {
-            Cut::Stack => "stack",
-            Cut::Rows => "rows",
-            Cut::Cols => "cols",
-        }
+/// The name of what is cut in the text form.
+pub fn cut_name(cut: Cut) -> &'static str {
+    match cut {
+        Cut::Stack => "stack",
+        Cut::Rows => "rows",
+        Cut::Cols => "cols",
     }
 }
 

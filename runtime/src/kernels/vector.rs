@@ -3,8 +3,12 @@
 //! Values of these types exist only in routines that are built for their instruction set (`super::routine`), whose
 //! callers promise that the machine has it.
 
+use super::Isa;
+
 /// A vector of `f32`.
 pub(super) trait Vector: Copy {
+    /// The instruction set.
+    const ISA: Isa;
     /// How many numbers it holds; a divisor of 16.
     const LEN: usize;
     /// How many vectors of sums, in pairs, fit into the registers beside what is added to them: half of their number.
@@ -104,6 +108,7 @@ pub(super) unsafe fn load_row_masked<V: Vector, const R: usize>(from: *const f32
 pub(super) struct Plain([f32; 4]);
 
 impl Vector for Plain {
+    const ISA: Isa = Isa::Portable;
     const LEN: usize = 4;
     const PAIRS: usize = 4;
     type Mask = usize;
@@ -193,6 +198,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::Vector;
+    use crate::kernels::Isa;
 
     /// 256 bits.
     #[derive(Clone, Copy)]
@@ -207,6 +213,7 @@ mod x86 {
 
     #[expect(unsafe_code, reason = "instructions that not every machine has")]
     impl Vector for Avx2 {
+        const ISA: Isa = Isa::Avx2;
         const LEN: usize = 8;
         const PAIRS: usize = 6;
         type Mask = usize;
@@ -318,6 +325,7 @@ mod x86 {
 
     #[expect(unsafe_code, reason = "instructions that not every machine has")]
     impl Vector for Avx512 {
+        const ISA: Isa = Isa::Avx512;
         const LEN: usize = 16;
         const PAIRS: usize = 12;
         type Mask = __mmask16;

@@ -31,7 +31,7 @@ fn join(module: &Module, first: &Step, second: &Step) -> Option<Step> {
     let [Call::Run(run)] = &second.calls[..] else {
         return None;
     };
-    // The slices of the product serve both: each packs a factor anew, so there should not be more. A kernel that goes through
+    // The slices of the product serve both: each copies a factor anew, so there should not be more. A kernel that goes through
     // the product as one long row does as many elements.
     let extent = module.kernel(run.kernel).extent();
     let per_row = [1, gemm.n].into_iter().find(|per_row| extent == per_row * gemm.m)?;

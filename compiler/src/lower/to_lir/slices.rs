@@ -15,9 +15,8 @@ const TASK_SLICE: usize = 500_000;
 /// Products of fewer multiplications stay whole: about ten microseconds.
 const SMALL_PRODUCT: usize = 1_000_000;
 
-/// Rows or columns in a slice of a product. Each slice packs the other factor anew, which takes a tenth longer already at half
-/// of that.
-const PRODUCT_SLICE: usize = 150;
+/// Rows or columns in a slice of a product, at least. Each slice copies parts of the other factor anew.
+const PRODUCT_SLICE: usize = 64;
 
 /// The same where the other factor is too large for the cache, and has to come from memory for each slice.
 const FAR_PRODUCT_SLICE: usize = 350;
@@ -26,7 +25,7 @@ const FAR_PRODUCT_SLICE: usize = 350;
 const FAR: usize = 1 << 20;
 
 /// The fewest and the most slices of a product that is cut.
-const PRODUCT_SLICES: (usize, usize) = (2, 4);
+const PRODUCT_SLICES: (usize, usize) = (2, 8);
 
 /// Rows in a slice of a kernel.
 pub fn of_kernel(kernel: &Kernel) -> usize {

@@ -1,0 +1,396 @@
+//! Matrix products.
+//!
+//! A *tile* of the result, six rows of two vectors, is kept in registers over a stretch of the sum. The factors come from
+//! *panels*: as many columns of the second one as a tile has, and as many rows of the first, copied so that what is needed
+//! together lies together. The larger factor is copied panel by panel, each just before it is used and while it passes through the
+//! cache anyway, so that it is read from memory once; the smaller one is copied before, a block at a time that the second-level cache
+//! holds. Rows of the first factor that lie in order stay where they are.
+//!
+//! Each element is summed in the order of `k`, whatever the tiles and cuts are; where a factor is a vector, all are summed by vectors.
+
+mod dot;
+mod pack;
+mod tile;
+
+use std::ops::Range;
+
+use super::Isa;
+use super::routine::{Args, Body, Routine, built};
+use super::vector::Vector;
+use dot::Dots;
+use pack::{Block, Panel, Rows};
+use tile::{ROWS, Tile};
+
+/// How elements of a stack of matrices are apart in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct Layout {
+    /// Elements from one matrix to the next.
+    pub stack: usize,
+    /// Elements from one row to the next.
+    pub row: usize,
+    /// Elements from one column to the next.
+    pub col: usize,
+}
+
+/// What becomes of the numbers that the result holds before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Before {
+    /// They are overwritten.
+    Dropped,
+    /// The product is added to them.
+    Kept,
+}
+
+/// What the positions of an extent are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// The matrices of a stack.
+    Stack,
+    /// The rows of the result.
+    Rows,
+    /// The columns of the result.
+    Cols,
+}
+
+/// The sizes of products, and where their matrices are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct ProductShape {
+    /// Rows of the first factor and of the result; columns of the second factor and of the result; columns of the first and rows of
+    /// the second factor.
+    pub sizes: [usize; 3],
+    /// How many products.
+    pub stack: usize,
+    /// The first factor, `[m, k]`.
+    pub a: Layout,
+    /// The second factor, `[k, n]`.
+    pub b: Layout,
+    /// The result, `[m, n]`, whose elements are all apart.
+    pub c: Layout,
+    /// Whether the product is added to what the result holds.
+    pub before: Before,
+    /// What is cut.
+    pub cut: Cut,
+}
+
+impl ProductShape {
+    /// How many positions there are to cut.
+    pub fn extent(&self) -> usize {
+        match self.cut {
+            Cut::Stack => self.stack,
+            Cut::Rows => self.sizes[0],
+            Cut::Cols => self.sizes[1],
+        }
+    }
+
+    /// If one factor is a vector and the numbers of each sum lie in order, how many sums a part of the result has. That is so for all
+    /// parts or for none, so that cuts change nothing.
+    #[inline(always)]
+    fn dots(&self, rows: &Range<usize>, cols: &Range<usize>) -> Option<usize> {
+        let is_in_order = self.a.col == 1 && self.b.row == 1;
+        (is_in_order && self.sizes[..2].contains(&1)).then_some(rows.len() * cols.len())
+    }
+}
+
+/// From stacks of matrices `a: [m, k]` and `b: [k, n]` their products `[m, n]`. The work buffer is not used.
+pub fn product(isa: Isa) -> Routine<ProductShape> {
+    built::<Product>(isa)
+}
+
+struct Product;
+
+impl Body for Product {
+    type Shape = ProductShape;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run<V: Vector>(s: &ProductShape, args: Args) {
+        debug_assert!(args.first <= args.last && args.last <= s.extent());
+        let range = args.first..args.last;
+        let all = |size| 0..size;
+        let (stack, rows, cols) = match s.cut {
+            Cut::Stack => (range, all(s.sizes[0]), all(s.sizes[1])),
+            Cut::Rows => (all(s.stack), range, all(s.sizes[1])),
+            Cut::Cols => (all(s.stack), all(s.sizes[0]), range),
+        };
+        let mut room = Room::new();
+        for index in stack {
+            let a = Matrix::of(args.a.cast_mut(), s.a, index).from(rows.start, 0);
+            let b = Matrix::of(args.b.cast_mut(), s.b, index).from(0, cols.start);
+            let c = Matrix::of(args.to, s.c, index).from(rows.start, cols.start);
+            let (sizes, is_kept) = ([rows.len(), cols.len(), s.sizes[2]], s.before == Before::Kept);
+            if let Some(count) = s.dots(&rows, &cols) {
+                let (matrix, vector, to) = match s.sizes[1] {
+                    1 => (a, b.start, c),
+                    _ => (b.turned(), a.start, c.turned()),
+                };
+                let dots = Dots { matrix, vector, k: s.sizes[2], to, is_kept };
+                // SAFETY: as below.
+                unsafe { dots.run::<V>(count) };
+                continue;
+            }
+            // Vectors of a tile are rows of the result.
+            let (sizes, a, b, c) = match c.col == 1 || c.row != 1 {
+                true => (sizes, a, b, c),
+                false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned()),
+            };
+            let factors = Factors { sizes, a, b, c, is_kept };
+            // SAFETY: the caller's promise: the matrices of this product, of which only this part of the result is written.
+            unsafe { factors.multiply::<V>(&mut room) };
+        }
+    }
+}
+
+/// A matrix in memory; transposition is a matter of strides.
+#[derive(Clone, Copy, Debug)]
+struct Matrix {
+    start: *mut f32,
+    row: usize,
+    col: usize,
+}
+
+impl Matrix {
+    #[inline(always)]
+    fn of(start: *mut f32, layout: Layout, index: usize) -> Matrix {
+        Matrix { start: start.wrapping_add(index * layout.stack), row: layout.row, col: layout.col }
+    }
+
+    /// What begins at a row and a column.
+    #[inline(always)]
+    fn from(self, row: usize, col: usize) -> Matrix {
+        Matrix { start: self.at(row, col), ..self }
+    }
+
+    #[inline(always)]
+    fn turned(self) -> Matrix {
+        Matrix { start: self.start, row: self.col, col: self.row }
+    }
+
+    #[inline(always)]
+    fn at(self, row: usize, col: usize) -> *mut f32 {
+        self.start.wrapping_add(row * self.row + col * self.col)
+    }
+}
+
+/// How much of the sum a tile takes up at once: panels of it stay in the first-level cache.
+const STRETCH: usize = 256;
+
+/// Where copies of the factors go.
+struct Room {
+    block: Block,
+    panel: Panel,
+}
+
+impl Room {
+    #[inline(always)]
+    fn new() -> Room {
+        Room { block: Block::new(), panel: Panel::new() }
+    }
+}
+
+/// One product.
+#[derive(Clone, Copy)]
+struct Factors {
+    sizes: [usize; 3],
+    a: Matrix,
+    b: Matrix,
+    c: Matrix,
+    is_kept: bool,
+}
+
+impl Factors {
+    /// # Safety
+    ///
+    /// The matrices can be read, and the result written, which overlaps with neither.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn multiply<V: Vector>(&self, room: &mut Room) {
+        let [m, n, k] = self.sizes;
+        // SAFETY: the caller's promise.
+        let done = unsafe { self.few_rows::<V>() };
+        let rest = self.columns_from(done);
+        let count = k.div_ceil(STRETCH).max(1);
+        let length = k.div_ceil(count);
+        for stretch in 0..if done < n { count } else { 0 } {
+            let stretch = rest.stretch((stretch * length).min(k)..((stretch + 1) * length).min(k));
+            // What is cut into blocks makes the other factor be read once for each.
+            let by_rows = m > n.min(pack::in_block(stretch.sizes[2]));
+            // SAFETY: the caller's promise.
+            unsafe { if by_rows { stretch.by_rows::<V>(room) } else { stretch.by_columns::<V>(room) } };
+        }
+    }
+
+    /// The product of the columns from one on.
+    #[inline(always)]
+    fn columns_from(&self, col: usize) -> Factors {
+        let [m, n, k] = self.sizes;
+        Factors { sizes: [m, n - col, k], b: self.b.from(0, col), c: self.c.from(0, col), ..*self }
+    }
+
+    /// A stretch of the sum, to be added to what those before gave.
+    #[inline(always)]
+    fn stretch(&self, of: Range<usize>) -> Factors {
+        let [m, n, _] = self.sizes;
+        let (a, b) = (self.a.from(0, of.start), self.b.from(of.start, 0));
+        Factors { sizes: [m, n, of.len()], a, b, c: self.c, is_kept: self.is_kept || of.start > 0 }
+    }
+
+    /// Few rows times columns whose rows lie in order: nothing is read twice, so nothing is copied. Gives the number of columns that are
+    /// done, as many as fill wide tiles.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::multiply`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn few_rows<V: Vector>(&self) -> usize {
+        let [m, n, _] = self.sizes;
+        let Some(vectors) = tile::wide(m).filter(|_| self.b.col == 1) else { return 0 };
+        let width = vectors * V::LEN;
+        let mut col = 0;
+        while col + width <= n {
+            let columns = Columns { start: self.b.at(0, col), pitch: self.b.row, copy: None };
+            // SAFETY: the caller's promise.
+            unsafe { self.tile::<V>(tile::of_few::<V>(m), Rows::in_place(self.a), columns, [0, col], width) };
+            col += width;
+        }
+        col
+    }
+
+    /// A stretch of the sum, panels of the first factor being copied while they are needed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::multiply`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn by_rows<V: Vector>(&self, room: &mut Room) {
+        let ([m, n, k], width) = (self.sizes, 2 * V::LEN);
+        let together = pack::in_block(k) / width * width;
+        let mut first = 0;
+        while first < n {
+            let last = n.min(first + together);
+            let panel = |block: &mut Block, at: usize| block.start().wrapping_add((at - first) * k);
+            let mut at = first;
+            while at < last {
+                let columns = width.min(n - at);
+                // SAFETY: the caller's promise; the block has room for these columns.
+                unsafe { pack::columns::<V>(self.b.from(0, at), k, columns, panel(&mut room.block, at)) };
+                at += width;
+            }
+            let mut row = 0;
+            while row < m {
+                let (height, a) = (tile::height::<V>(m - row), self.a.from(row, 0));
+                let rows = match a.col == 1 || n <= width {
+                    true => Rows::in_place(a),
+                    // SAFETY: the caller's promise; the panel has room for these rows.
+                    false => unsafe { Rows::copied(a, k, height, room.panel.start()) },
+                };
+                let mut at = first;
+                while at < last {
+                    let columns = Columns { start: panel(&mut room.block, at), pitch: width, copy: None };
+                    let size = width.min(n - at);
+                    // SAFETY: the caller's promise.
+                    unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
+                    at += width;
+                }
+                row += height;
+            }
+            first = last;
+        }
+    }
+
+    /// The same, panels of the second factor being copied while they are needed.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::multiply`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn by_columns<V: Vector>(&self, room: &mut Room) {
+        let ([m, n, k], width) = (self.sizes, 2 * V::LEN);
+        let (together, copies) = (pack::in_block(k), self.a.col != 1 && n > width);
+        let mut first = 0;
+        while first < m {
+            let copy = |block: &mut Block, row: usize| block.start().wrapping_add((row - first) * k);
+            let mut last = first;
+            while last < m && last + ROWS <= first + together {
+                let height = tile::height::<V>(m - last);
+                if copies {
+                    // SAFETY: the caller's promise; the block has room for these rows.
+                    let _ = unsafe { Rows::copied(self.a.from(last, 0), k, height, copy(&mut room.block, last)) };
+                }
+                last += height;
+            }
+            let mut at = 0;
+            while at < n {
+                let (size, panel) = (width.min(n - at), room.panel.start());
+                let copied = Columns { start: panel, pitch: width, copy: None };
+                let mut columns = Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) };
+                if self.b.col != 1 || size < width {
+                    // SAFETY: the caller's promise; the panel has room for these columns.
+                    unsafe { pack::columns::<V>(self.b.from(0, at), k, size, panel) };
+                    columns = copied;
+                }
+                let mut row = first;
+                while row < last {
+                    let height = tile::height::<V>(m - row);
+                    let rows = match copies {
+                        true => Rows { start: copy(&mut room.block, row), apart: None },
+                        false => Rows::in_place(self.a.from(row, 0)),
+                    };
+                    // SAFETY: the caller's promise.
+                    unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
+                    // The first tile has copied what it read.
+                    columns = copied;
+                    row += height;
+                }
+                at += width;
+            }
+            first = last;
+        }
+    }
+
+    /// Adds to the tile of the result that starts at a row and a column and has so many columns.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::multiply`]; rows and columns are those of the tile.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn tile<V: Vector>(
+        &self,
+        routine: Routine<Tile>,
+        rows: Rows,
+        columns: Columns,
+        [row, col]: [usize; 2],
+        width: usize,
+    ) {
+        let tile = Tile {
+            length: self.sizes[2],
+            rows: rows.apart,
+            pitch: columns.pitch,
+            copies: columns.copy.is_some(),
+            result: [self.c.row, self.c.col],
+            width,
+            is_kept: self.is_kept,
+        };
+        let copy = columns.copy.map_or(std::ptr::null(), <*mut f32>::cast_const);
+        // SAFETY: the caller's promise.
+        unsafe { routine(&tile, &[rows.start, columns.start, copy], self.c.at(row, col), std::ptr::null_mut(), 0, 1) };
+    }
+}
+
+/// Columns of the second factor as a tile reads them.
+#[derive(Clone, Copy)]
+struct Columns {
+    start: *const f32,
+    /// Numbers from one row to the next.
+    pitch: usize,
+    /// Where they are copied to meanwhile, if they are.
+    copy: Option<*mut f32>,
+}
+
+#[cfg(test)]
+mod tests;

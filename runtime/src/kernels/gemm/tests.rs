@@ -1,0 +1,125 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::kernels::testing::{Call, Tensor, same_bits};
+
+/// How a stack of matrices lies in memory.
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Rows,
+    Columns,
+    /// Neither rows nor columns lie in order.
+    Apart,
+}
+
+impl Order {
+    fn layout(self, [rows, cols]: [usize; 2], margin: usize) -> Layout {
+        match self {
+            Order::Rows => Layout { stack: rows * (cols + margin) + margin, row: cols + margin, col: 1 },
+            Order::Columns => Layout { stack: cols * (rows + margin), row: 1, col: rows + margin },
+            Order::Apart => Layout { stack: 1, row: 2 * 3 * (cols + margin), col: 2 * 3 },
+        }
+    }
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    prop_oneof![3 => Just(Order::Rows), 2 => Just(Order::Columns), 1 => Just(Order::Apart)]
+}
+
+impl Layout {
+    /// How many elements there are from the first one to the last.
+    fn len(self, stack: usize, [rows, cols]: [usize; 2]) -> usize {
+        (stack - 1) * self.stack + (rows - 1) * self.row + (cols - 1) * self.col + 1
+    }
+
+    fn index(self, [stack, row, col]: [usize; 3]) -> usize {
+        stack * self.stack + row * self.row + col * self.col
+    }
+}
+
+fn shapes() -> impl Strategy<Value = ProductShape> {
+    let size = || prop_oneof![1 => Just(1), 4 => 1usize..40, 1 => 40usize..90];
+    let sizes = (size(), size(), prop_oneof![3 => 1usize..40, 1 => 200usize..600]);
+    let cut = prop_oneof![Just(Cut::Stack), Just(Cut::Rows), Just(Cut::Cols)];
+    let before = prop_oneof![Just(Before::Dropped), Just(Before::Kept)];
+    (sizes, 1usize..4, prop::array::uniform3(orders()), prop::array::uniform3(0usize..5), cut, before).prop_map(
+        |((m, n, k), stack, [a, b, c], margins, cut, before)| {
+            let [a, b, c] = [a.layout([m, k], margins[0]), b.layout([k, n], margins[1]), c.layout([m, n], margins[2])];
+            ProductShape { sizes: [m, n, k], stack, a, b, c, before, cut }
+        },
+    )
+}
+
+fn call(s: &ProductShape, margin: usize) -> Call {
+    let [m, n, k] = s.sizes;
+    Call {
+        a: Tensor::random(0, margin, s.a.len(s.stack, [m, k])),
+        b: Tensor::random(1, margin, s.b.len(s.stack, [k, n])),
+        to: Tensor::random(2, margin, s.c.len(s.stack, [m, n])),
+        work: Tensor::new(0, &[]),
+    }
+}
+
+/// What the result is to hold, in double precision.
+fn expected(s: &ProductShape, call: &Call) -> Vec<f64> {
+    let ([m, n, k], [a, b]) = (s.sizes, [call.a.content(), call.b.content()]);
+    let mut to: Vec<f64> = call.to.content().iter().map(|x| f64::from(*x)).collect();
+    for at in 0..s.stack * m * n {
+        let [index, row, col] = [at / (m * n), at / n % m, at % n];
+        let term = |i| f64::from(a[s.a.index([index, row, i])]) * f64::from(b[s.b.index([index, i, col])]);
+        let sum: f64 = (0..k).map(term).sum();
+        let to = &mut to[s.c.index([index, row, col])];
+        *to = if s.before == Before::Kept { *to + sum } else { sum };
+    }
+    to
+}
+
+proptest! {
+    #[test]
+    fn products_agree_with_sums_in_double_precision(s in shapes(), margin in 0usize..20, cuts in 1i32..1000) {
+        let start = call(&s, margin);
+        let expected = expected(&s, &start);
+        for isa in Isa::available() {
+            let (mut whole, mut pieces) = (start.clone(), start.clone());
+            whole.run(product(isa), &s, s.extent(), 0);
+            for (to, expected) in whole.to.content().iter().zip(&expected) {
+                let error = (f64::from(*to) - expected).abs();
+                prop_assert!(error <= 1e-6 * (s.sizes[2] + 1) as f64, "{isa:?}: {to} for {expected}");
+            }
+            pieces.run(product(isa), &s, s.extent(), cuts);
+            prop_assert!(same_bits(whole.to.content(), pieces.to.content()), "{isa:?}: cuts change the result");
+        }
+    }
+
+    /// The same numbers, wherever they lie, unless a factor is a vector.
+    #[test]
+    fn products_do_not_depend_on_layouts([m, n, k] in prop::array::uniform3(2usize..70), orders in prop::array::uniform3(orders())) {
+        let of = |[a, b, c]: [Order; 3]| {
+            let [a, b, c] = [a.layout([m, k], 0), b.layout([k, n], 0), c.layout([m, n], 0)];
+            ProductShape { sizes: [m, n, k], stack: 1, a, b, c, before: Before::Dropped, cut: Cut::Rows }
+        };
+        let (plain, other) = (of([Order::Rows; 3]), of(orders));
+        let start = call(&plain, 0);
+        let moved = |from: &Tensor, [rows, cols]: [usize; 2], [old, new]: [Layout; 2]| {
+            let mut to = vec![0.0; new.len(1, [rows, cols])];
+            for at in 0..rows * cols {
+                let at = [0, at / cols, at % cols];
+                to[new.index(at)] = from.content()[old.index(at)];
+            }
+            Tensor::new(0, &to)
+        };
+        for isa in Isa::available() {
+            let mut first = start.clone();
+            first.run(product(isa), &plain, m, 0);
+            let mut second = Call {
+                a: moved(&start.a, [m, k], [plain.a, other.a]),
+                b: moved(&start.b, [k, n], [plain.b, other.b]),
+                to: moved(&start.to, [m, n], [plain.c, other.c]),
+                work: Tensor::new(0, &[]),
+            };
+            second.run(product(isa), &other, m, 0);
+            let back = moved(&second.to, [m, n], [other.c, plain.c]);
+            prop_assert!(same_bits(first.to.content(), back.content()), "{isa:?}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A tile of the result in registers.
+//!
+//! Tiles of each size are routines of their own: by themselves they are given all registers.
+
+#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
+
+use super::Matrix;
+use crate::kernels::routine::{Args, Body, Routine, built};
+use crate::kernels::vector::{Vector, load_row, load_row_masked};
+
+/// Rows of a tile of two vectors.
+pub const ROWS: usize = 6;
+
+/// How many rows the next tile has where so many are left: about as many as those behind it, since additions to few sums wait for one
+/// another.
+#[inline(always)]
+pub fn height<V: Vector>(left: usize) -> usize {
+    left.div_ceil(left.div_ceil(ROWS.min(V::PAIRS)).max(1))
+}
+
+/// How many vectors tiles of so few rows have; none where there are enough rows for tiles of two vectors.
+#[inline(always)]
+pub fn wide(rows: usize) -> Option<usize> {
+    match rows {
+        1 => Some(8),
+        2 => Some(6),
+        3 => Some(4),
+        _ => None,
+    }
+}
+
+/// A tile, and what is added to it.
+#[derive(Clone, Copy)]
+pub struct Tile {
+    /// How many products.
+    pub length: usize,
+    /// Where the rows of the first factor are: numbers from one row to the next and from each number to the next one of its row. Copied
+    /// rows lie side by side, a number of each, then the next one of each.
+    pub rows: Option<[usize; 2]>,
+    /// Numbers from one row of the second factor to the next.
+    pub pitch: usize,
+    /// Whether what is read of the second factor is also copied, each row behind the one before.
+    pub copies: bool,
+    /// Elements of the result from one row to the next, and from one column to the next.
+    pub result: [usize; 2],
+    /// How many columns the tile has.
+    pub width: usize,
+    /// Whether products are added to what the result holds.
+    pub is_kept: bool,
+}
+
+/// From rows of the first factor and columns of the second one a tile of so many rows and two vectors. Copies of the columns go to the
+/// third pointer.
+#[inline(always)]
+pub fn of_height<V: Vector>(height: usize) -> Routine<Tile> {
+    match height {
+        1 => built::<Size<1, 2>>(V::ISA),
+        2 => built::<Size<2, 2>>(V::ISA),
+        3 => built::<Size<3, 2>>(V::ISA),
+        4 => built::<Size<4, 2>>(V::ISA),
+        5 => built::<Size<5, 2>>(V::ISA),
+        _ => built::<Size<ROWS, 2>>(V::ISA),
+    }
+}
+
+/// The same for few rows and as many vectors as [`wide`] says.
+#[inline(always)]
+pub fn of_few<V: Vector>(height: usize) -> Routine<Tile> {
+    match height {
+        1 => built::<Size<1, 8>>(V::ISA),
+        2 => built::<Size<2, 6>>(V::ISA),
+        _ => built::<Size<3, 4>>(V::ISA),
+    }
+}
+
+/// So many rows of so many vectors.
+struct Size<const R: usize, const W: usize>;
+
+/// The most columns of a tile whose elements may be apart.
+const WIDEST: usize = 128;
+
+impl<const R: usize, const W: usize> Body for Size<R, W> {
+    type Shape = Tile;
+
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn run<V: Vector>(tile: &Tile, Args { a, b, c: copy, to, .. }: Args) {
+        let [row, col] = tile.result;
+        let from = [a, b, copy];
+        // SAFETY: the caller's promise; the place has room for as many rows.
+        unsafe {
+            if col == 1 {
+                return add::<V, R, W>(tile, from, to);
+            }
+            let mut place = [[0.0; WIDEST]; R];
+            let c = Matrix { start: to, row, col };
+            for row in 0..R {
+                for col in 0..if tile.is_kept { tile.width } else { 0 } {
+                    place[row][col] = *c.at(row, col);
+                }
+            }
+            let in_order = Tile { result: [WIDEST, 1], ..*tile };
+            add::<V, R, W>(&in_order, from, place.as_mut_ptr().cast());
+            for row in 0..R {
+                for col in 0..tile.width {
+                    *c.at(row, col) = place[row][col];
+                }
+            }
+        }
+    }
+}
+
+/// Adds to a tile whose rows lie in order.
+///
+/// # Safety
+///
+/// The factors can be read and the result written, and the copy if there is one.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add<V: Vector, const R: usize, const W: usize>(tile: &Tile, from: [*const f32; 3], to: *mut f32) {
+    let mut sums = [[V::splat(0.0); W]; R];
+    let is_whole = tile.width == W * V::LEN;
+    let mut masks = [V::mask(0); W];
+    for v in 0..W {
+        masks[v] = V::mask(tile.width.saturating_sub(v * V::LEN));
+    }
+    let row = |r: usize| to.wrapping_add(r * tile.result[0]);
+    // SAFETY: the caller's promise.
+    unsafe {
+        if tile.is_kept && is_whole {
+            for r in 0..R {
+                sums[r] = load_row::<V, W>(row(r));
+            }
+        } else if tile.is_kept {
+            for r in 0..R {
+                sums[r] = load_row_masked::<V, W>(row(r), &masks);
+            }
+        }
+        match (tile.rows, tile.copies) {
+            (None, false) => sum::<V, R, W, false>(tile, from, [1, R], &mut sums),
+            (None, true) => sum::<V, R, W, true>(tile, from, [1, R], &mut sums),
+            (Some(rows), false) => sum::<V, R, W, false>(tile, from, rows, &mut sums),
+            (Some(rows), true) => sum::<V, R, W, true>(tile, from, rows, &mut sums),
+        }
+        if is_whole {
+            for r in 0..R {
+                for v in 0..W {
+                    sums[r][v].store(row(r).wrapping_add(v * V::LEN));
+                }
+            }
+        } else {
+            for r in 0..R {
+                for v in 0..W {
+                    sums[r][v].store_masked(row(r).wrapping_add(v * V::LEN), masks[v]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of rows whose numbers lie so far apart and of columns, which are copied if that is asked for.
+///
+/// # Safety
+///
+/// As for [`add`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn sum<V: Vector, const R: usize, const W: usize, const COPIES: bool>(
+    tile: &Tile,
+    [rows, mut columns, copy]: [*const f32; 3],
+    [apart, step]: [usize; 2],
+    sums: &mut [[V; W]; R],
+) {
+    // From two pointers, one instruction's address reaches six rows.
+    let mut halves = [rows, rows.wrapping_add(3 * apart)];
+    let mut copy = copy.cast_mut();
+    for _ in 0..tile.length {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let factors = load_row::<V, W>(columns);
+            if COPIES {
+                for v in 0..W {
+                    factors[v].store(copy.add(v * V::LEN));
+                }
+                copy = copy.add(W * V::LEN);
+            }
+            for r in 0..R {
+                let x = V::splat(*halves[r / 3].wrapping_add(r % 3 * apart));
+                for v in 0..W {
+                    sums[r][v] = x.mul_add(factors[v], sums[r][v]);
+                }
+            }
+        }
+        columns = columns.wrapping_add(tile.pitch);
+        halves = [halves[0].wrapping_add(step), halves[1].wrapping_add(step)];
+    }
+}
