@@ -210,22 +210,24 @@ unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f3
         let indices = args.b.cast::<i32>().add(if s.shared { 0 } else { start });
         (std::slice::from_raw_parts(indices, s.indices), std::slice::from_raw_parts(args.a.add(start), s.indices))
     };
-    let (mut current, mut sum) = (None, 0.0);
-    for (index, value) in indices.iter().zip(values) {
-        let place = row(*index, s.rows).map(|row| table * s.rows + row);
-        let Some(place) = place.and_then(|place| place.checked_sub(args.first)).filter(|at| *at < to.len()) else {
-            continue;
-        };
-        if current != Some(place) {
-            if let Some(before) = current {
-                to[before] = sum;
+    // Rows before the range wrap around, to places beyond it.
+    let base = (table * s.rows).wrapping_sub(args.first);
+    let mut pairs = indices.iter().zip(values);
+    let mut next = pairs.next();
+    while let Some((&index, &value)) = next {
+        let place = row(index, s.rows).and_then(|row| to.get_mut(base.wrapping_add(row)));
+        let mut sum = place.as_ref().map_or(0.0, |to| **to) + value;
+        // A loop that does nothing else: additions wait for one another, and those to the next row need not.
+        loop {
+            next = pairs.next();
+            match next {
+                Some((same, value)) if *same == index => sum += value,
+                _ => break,
             }
-            (current, sum) = (Some(place), to[place]);
         }
-        sum += value;
-    }
-    if let Some(last) = current {
-        to[last] = sum;
+        if let Some(to) = place {
+            *to = sum;
+        }
     }
 }
 
