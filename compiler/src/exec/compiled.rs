@@ -32,8 +32,18 @@ pub struct Compiled {
     forms: Vec<Option<Forms>>,
     /// The step, by variant and batch, that keeps elements of lasting tensors which have changed since.
     ahead: Option<(usize, usize)>,
+    /// When forms were last chosen such that looking again would change nothing.
+    looked: Option<Look>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
+}
+
+/// A choice of forms that stands until something other than steps of the same variant changes lasting tensors.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    variant: usize,
+    /// For how many steps it was made: for fewer of them other forms are worth even less.
+    ahead: u64,
 }
 
 impl Compiled {
@@ -52,6 +62,7 @@ impl Compiled {
             options,
             forms,
             ahead: None,
+            looked: None,
             unread: vec![],
             host: Host::new(built),
         };
@@ -168,6 +179,14 @@ impl Compiled {
         }
     }
 
+    /// Whether the form of a step depends on nothing that steps change: no pattern moves, no axis has dead positions, and what may be zero outside
+    /// of patterns is.
+    fn is_settled(&self, index: usize, seen: &[Seen]) -> bool {
+        let Some(forms) = &self.forms[index] else { return true };
+        let is_fixed = |(pattern, seen): (&Pattern, &Seen)| !pattern.moves && pattern.assumed.is_subset(&seen.zeros);
+        forms.sizes().is_empty() && forms.patterns().iter().zip(seen).all(is_fixed)
+    }
+
     /// Ends compressed forms that an event has made wrong.
     fn check_patterns(&mut self, event: usize) {
         for index in 0..self.forms.len() {
@@ -245,6 +264,7 @@ impl Program for Compiled {
 
     fn init(&mut self, seed: u64) {
         self.settle();
+        self.looked = None;
         self.host.seed = seed as u32 as i32;
         let Machine { code, tensors, .. } = &mut self.machine;
         self.host.init(|index, start| narrow(&start, code.floats_mut(tensors[index])));
@@ -267,6 +287,7 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
+        self.looked = self.looked.filter(|look| look.variant == variant);
         self.load((variant, samples), clock);
         let Machine { code, train, .. } = &mut self.machine;
         let call = train[&(variant, samples)].call(code, self.host.seed, clock);
@@ -278,6 +299,9 @@ impl Program for Compiled {
     }
 
     fn adapt(&mut self, variant: usize, clock: Clock, ahead: u64) {
+        if self.looked.is_some_and(|look| look.variant == variant && look.ahead >= ahead) {
+            return;
+        }
         self.settle();
         // What is left over of the samples of an epoch is a step by itself, once in an epoch: not worth a form.
         let of_variant = (0..self.forms.len()).filter(|index| self.built.train[*index].variant == variant);
@@ -289,6 +313,7 @@ impl Program for Compiled {
         let counts = self.live_positions(key, clock);
         let positions = self.positions(key, clock);
         let seen = self.seen(index, &positions);
+        self.looked = self.is_settled(index, &seen).then_some(Look { variant, ahead });
         let Some(forms) = &mut self.forms[index] else { return };
         match (forms.choose(&counts, &seen, ahead), forms.form()) {
             (true, Form::Whole) => self.make_whole(index, key),
@@ -314,6 +339,7 @@ impl Program for Compiled {
 
     fn set_form(&mut self, form: &[Form]) {
         self.settle();
+        self.looked = None;
         if self.form() == form {
             return;
         }
@@ -330,6 +356,7 @@ impl Program for Compiled {
 
     fn fire(&mut self, event: usize, clock: Clock) {
         self.settle();
+        self.looked = None;
         self.machine.events[event].run(&mut self.machine.code, self.host.seed, clock, 1);
         self.check_patterns(event);
     }
@@ -367,6 +394,7 @@ impl Program for Compiled {
         let shape = &self.host.interface.description.tensors[tensor].shape;
         assert_eq!(value.shape(), shape.as_slice(), "a tensor keeps its shape");
         self.settle();
+        self.looked = None;
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
