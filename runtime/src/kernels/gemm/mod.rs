@@ -131,11 +131,12 @@ impl Body for Product {
                 continue;
             }
             // Vectors of a tile are rows of the result.
-            let (sizes, a, b, c) = match c.col == 1 || c.row != 1 {
-                true => (sizes, a, b, c),
-                false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned()),
+            let (sizes, a, b, c, of_second) = match c.col == 1 || c.row != 1 {
+                true => (sizes, a, b, c, s.b.stack),
+                false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned(), s.a.stack),
             };
-            let factors = Factors { sizes, a, b, c, is_kept };
+            let is_shared = of_second == 0 && s.stack > 1;
+            let factors = Factors { sizes, a, b, c, is_kept, is_shared };
             // SAFETY: the caller's promise: the matrices of this product, of which only this part of the result is written.
             unsafe { factors.multiply::<V>(&mut room) };
         }
@@ -180,12 +181,14 @@ const STRETCH: usize = 256;
 struct Room {
     block: Block,
     panel: Panel,
+    /// The columns that the block has, by the first number and their count, if it has columns.
+    columns: Option<(*mut f32, usize)>,
 }
 
 impl Room {
     #[inline(always)]
     fn new() -> Room {
-        Room { block: Block::new(), panel: Panel::new() }
+        Room { block: Block::new(), panel: Panel::new(), columns: None }
     }
 }
 
@@ -197,6 +200,8 @@ struct Factors {
     b: Matrix,
     c: Matrix,
     is_kept: bool,
+    /// Whether the second factor is that of all products.
+    is_shared: bool,
 }
 
 impl Factors {
@@ -214,8 +219,9 @@ impl Factors {
         let length = k.div_ceil(count);
         for stretch in 0..if done < n { count } else { 0 } {
             let stretch = rest.stretch((stretch * length).min(k)..((stretch + 1) * length).min(k));
-            // What is cut into blocks makes the other factor be read once for each.
-            let by_rows = m > n.min(pack::in_block(stretch.sizes[2]));
+            // What is cut into blocks makes the other factor be read once for each; what all products share is copied once.
+            let in_block = pack::in_block(stretch.sizes[2]);
+            let by_rows = m > n.min(in_block) || self.is_shared && count == 1 && n + 2 * V::LEN <= in_block;
             // SAFETY: the caller's promise.
             unsafe { if by_rows { stretch.by_rows::<V>(room) } else { stretch.by_columns::<V>(room) } };
         }
@@ -233,7 +239,7 @@ impl Factors {
     fn stretch(&self, of: Range<usize>) -> Factors {
         let [m, n, _] = self.sizes;
         let (a, b) = (self.a.from(0, of.start), self.b.from(of.start, 0));
-        Factors { sizes: [m, n, of.len()], a, b, c: self.c, is_kept: self.is_kept || of.start > 0 }
+        Factors { sizes: [m, n, of.len()], a, b, is_kept: self.is_kept || of.start > 0, ..*self }
     }
 
     /// Few rows times columns whose rows lie in order: nothing is read twice, so nothing is copied. Gives the number of columns that are
@@ -272,7 +278,9 @@ impl Factors {
         while first < n {
             let last = n.min(first + together);
             let panel = |block: &mut Block, at: usize| block.start().wrapping_add((at - first) * k);
-            let mut at = first;
+            let columns = Some((self.b.at(0, first), k));
+            let mut at = if room.columns == columns { last } else { first };
+            room.columns = columns;
             while at < last {
                 let columns = width.min(n - at);
                 // SAFETY: the caller's promise; the block has room for these columns.
@@ -318,6 +326,7 @@ impl Factors {
             while last < m && last + ROWS <= first + together {
                 let height = tile::height::<V>(m - last);
                 if copies {
+                    room.columns = None;
                     // SAFETY: the caller's promise; the block has room for these rows.
                     let _ = unsafe { Rows::copied(self.a.from(last, 0), k, height, copy(&mut room.block, last)) };
                 }
