@@ -71,8 +71,10 @@ fn inputs(built: &Built, func: &Func, density: f64, seed: u64, lately: bool) -> 
         let mask: Vec<f64> = draws(&mask_name(name), len).map(|x| f64::from(u8::from(x < density))).collect();
         let numbers: Vec<f64> = match name {
             name if name.ends_with(".mask") => mask,
-            name if name.starts_with("optimizer.") && name.contains(".w.") => {
-                let kept = |mask: f64| if lately { 1.0 } else { mask };
+            // Those of other tensors are not zero either: the first step of Adam says no more than the sign of a gradient.
+            name if name.starts_with("optimizer.") => {
+                let is_free = lately || !name.contains(".w.");
+                let kept = |mask: f64| if is_free { 1.0 } else { mask };
                 draws(name, len).zip(mask).map(|(x, mask)| 0.01 * x * kept(mask)).collect()
             }
             name => match starts.get(name) {
