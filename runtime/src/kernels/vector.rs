@@ -59,6 +59,9 @@ pub(super) trait Vector: Copy {
     #[expect(unsafe_code, reason = "writes memory")]
     unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask);
 
+    /// Asks for the cache line of a number that is soon needed; any address will do.
+    fn prefetch(from: *const f32);
+
     /// Turns a square of as many rows as a vector has numbers: row `i` of `to` becomes column `i` of `from`. Both have
     /// their rows the second number of elements apart.
     ///
@@ -176,6 +179,9 @@ impl Vector for Plain {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(to, mask) }.copy_from_slice(&self.0[..mask]);
     }
+
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads and writes memory")]
@@ -300,6 +306,12 @@ mod x86 {
         }
 
         #[inline(always)]
+        fn prefetch(from: *const f32) {
+            // SAFETY: the machine has the instruction, which reads nothing that the program would see.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
+        }
+
+        #[inline(always)]
         unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
             // SAFETY: the machine has the instructions; halves of rows of the square and of the turned one.
             unsafe {
@@ -383,6 +395,11 @@ mod x86 {
         unsafe fn store_masked(self, to: *mut f32, mask: __mmask16) {
             // SAFETY: the machine has the instruction; the caller's promise.
             unsafe { _mm512_mask_storeu_ps(to, mask, self.0) };
+        }
+
+        #[inline(always)]
+        fn prefetch(from: *const f32) {
+            Avx2::prefetch(from);
         }
 
         #[inline(always)]

@@ -18,7 +18,7 @@ use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
 use dot::Dots;
-use pack::{Block, Panel, Rows};
+use pack::Rows;
 use tile::{ROWS, Tile};
 
 /// How elements of a stack of matrices are apart in memory.
@@ -177,10 +177,13 @@ impl Matrix {
 /// How much of the sum a tile takes up at once: panels of it stay in the first-level cache.
 const STRETCH: usize = 256;
 
+/// Numbers of a factor that comes from memory, or from a cache that is shared: two megabytes.
+const FAR: usize = 512 * 1024;
+
 /// Where copies of the factors go.
 struct Room {
-    block: Block,
-    panel: Panel,
+    block: *mut f32,
+    panel: *mut f32,
     /// The columns that the block has, by the first number and their count, if it has columns.
     columns: Option<(*mut f32, usize)>,
 }
@@ -188,7 +191,8 @@ struct Room {
 impl Room {
     #[inline(always)]
     fn new() -> Room {
-        Room { block: Block::new(), panel: Panel::new(), columns: None }
+        let [block, panel] = pack::room();
+        Room { block, panel, columns: None }
     }
 }
 
@@ -277,14 +281,14 @@ impl Factors {
         let mut first = 0;
         while first < n {
             let last = n.min(first + together);
-            let panel = |block: &mut Block, at: usize| block.start().wrapping_add((at - first) * k);
+            let panel = |block: *mut f32, at: usize| block.wrapping_add((at - first) * k);
             let columns = Some((self.b.at(0, first), k));
             let mut at = if room.columns == columns { last } else { first };
             room.columns = columns;
             while at < last {
                 let columns = width.min(n - at);
                 // SAFETY: the caller's promise; the block has room for these columns.
-                unsafe { pack::columns::<V>(self.b.from(0, at), k, columns, panel(&mut room.block, at)) };
+                unsafe { pack::columns::<V>(self.b.from(0, at), k, columns, panel(room.block, at)) };
                 at += width;
             }
             let mut row = 0;
@@ -293,11 +297,11 @@ impl Factors {
                 let rows = match a.col == 1 || n <= width {
                     true => Rows::in_place(a),
                     // SAFETY: the caller's promise; the panel has room for these rows.
-                    false => unsafe { Rows::copied(a, k, height, room.panel.start()) },
+                    false => unsafe { Rows::copied(a, k, height, room.panel) },
                 };
                 let mut at = first;
                 while at < last {
-                    let columns = Columns { start: panel(&mut room.block, at), pitch: width, copy: None };
+                    let columns = Columns { start: panel(room.block, at), pitch: width, copy: None };
                     let size = width.min(n - at);
                     // SAFETY: the caller's promise.
                     unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
@@ -321,20 +325,20 @@ impl Factors {
         let (together, copies) = (pack::in_block(k), self.a.col != 1 && n > width);
         let mut first = 0;
         while first < m {
-            let copy = |block: &mut Block, row: usize| block.start().wrapping_add((row - first) * k);
+            let copy = |block: *mut f32, row: usize| block.wrapping_add((row - first) * k);
             let mut last = first;
             while last < m && last + ROWS <= first + together {
                 let height = tile::height::<V>(m - last);
                 if copies {
                     room.columns = None;
                     // SAFETY: the caller's promise; the block has room for these rows.
-                    let _ = unsafe { Rows::copied(self.a.from(last, 0), k, height, copy(&mut room.block, last)) };
+                    let _ = unsafe { Rows::copied(self.a.from(last, 0), k, height, copy(room.block, last)) };
                 }
                 last += height;
             }
             let mut at = 0;
             while at < n {
-                let (size, panel) = (width.min(n - at), room.panel.start());
+                let (size, panel) = (width.min(n - at), room.panel);
                 let copied = Columns { start: panel, pitch: width, copy: None };
                 let mut columns = Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) };
                 if self.b.col != 1 || size < width {
@@ -346,18 +350,33 @@ impl Factors {
                 while row < last {
                     let height = tile::height::<V>(m - row);
                     let rows = match copies {
-                        true => Rows { start: copy(&mut room.block, row), apart: None },
+                        true => Rows { start: copy(room.block, row), apart: None },
                         false => Rows::in_place(self.a.from(row, 0)),
                     };
                     // SAFETY: the caller's promise.
                     unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
                     // The first tile has copied what it read.
                     columns = copied;
+                    self.prefetch::<V>(
+                        at + width,
+                        [row - first, row - first + height].map(|row| row * k / (last - first)),
+                    );
                     row += height;
                 }
                 at += width;
             }
             first = last;
+        }
+    }
+
+    /// Asks for rows of the second factor from a column on, whose lines are far apart, if it is too large for near caches.
+    #[inline(always)]
+    fn prefetch<V: Vector>(&self, col: usize, [first, last]: [usize; 2]) {
+        let [_, n, k] = self.sizes;
+        if self.b.col == 1 && col < n && n * k > FAR {
+            for row in first..last {
+                V::prefetch(self.b.at(row, col));
+            }
         }
     }
 

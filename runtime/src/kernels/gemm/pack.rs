@@ -1,5 +1,6 @@
 //! Copies of parts of the factors.
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use super::tile::ROWS;
@@ -9,24 +10,8 @@ use crate::kernels::vector::{Vector, load_row, load_row_masked};
 /// How many numbers a block of the smaller factor has at most: half of a second-level cache.
 const BLOCK: usize = 64 * 1024;
 
-/// The longest vector.
-const LONGEST: usize = 16;
-
-/// Room for a block of panels.
-#[repr(align(64))]
-pub struct Block(MaybeUninit<[f32; BLOCK]>);
-
-impl Block {
-    #[inline(always)]
-    pub fn new() -> Block {
-        Block(MaybeUninit::uninit())
-    }
-
-    #[inline(always)]
-    pub fn start(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr().cast()
-    }
-}
+/// How many numbers a panel of either factor has at most: two of the longest vectors for each number of a stretch.
+const PANEL: usize = 2 * 16 * STRETCH;
 
 /// How many rows or columns of so many numbers a block has room for.
 #[inline(always)]
@@ -34,20 +19,23 @@ pub fn in_block(length: usize) -> usize {
     BLOCK / length.max(1)
 }
 
-/// Room for a panel of either factor.
+/// A cache line.
+#[derive(Clone, Copy)]
 #[repr(align(64))]
-pub struct Panel(MaybeUninit<[f32; 2 * LONGEST * STRETCH]>);
+struct Line(#[expect(dead_code, reason = "memory that is reached by pointers")] [f32; 16]);
 
-impl Panel {
-    #[inline(always)]
-    pub fn new() -> Panel {
-        Panel(MaybeUninit::uninit())
-    }
+thread_local! {
+    /// Room for a block and a panel. On the stack, it would be looked through page by page at each call.
+    static ROOM: RefCell<Vec<MaybeUninit<Line>>> = const { RefCell::new(vec![]) };
+}
 
-    #[inline(always)]
-    pub fn start(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr().cast()
-    }
+/// Where this thread has room for a block and, behind it, for a panel. Both are written before they are read.
+pub fn room() -> [*mut f32; 2] {
+    let start = ROOM.with_borrow_mut(|room| {
+        room.reserve_exact((BLOCK + PANEL) / 16);
+        room.as_mut_ptr().cast::<f32>()
+    });
+    [start, start.wrapping_add(BLOCK)]
 }
 
 /// Rows of the first factor as a tile reads them.

@@ -136,6 +136,12 @@ unsafe fn add<V: Vector, const R: usize, const W: usize>(tile: &Tile, from: [*co
                 sums[r] = load_row_masked::<V, W>(row(r), &masks);
             }
         }
+        if tile.is_kept {
+            // The tile below is likely to be next, and its rows are far apart.
+            for r in R..2 * R {
+                V::prefetch(row(r));
+            }
+        }
         match (tile.rows, tile.copies) {
             (None, false) => sum::<V, R, W, false>(tile, from, [1, R], &mut sums),
             (None, true) => sum::<V, R, W, true>(tile, from, [1, R], &mut sums),
