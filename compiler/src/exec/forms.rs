@@ -40,9 +40,6 @@ const TABLED: f64 = 1000.0;
 /// What generating code costs for each definition of a step, in multiplications of a product: about a quarter of a millisecond.
 const GENERATED: f64 = 1e7;
 
-/// The fewest steps from one choice to the next.
-const FEWEST_STEPS: usize = 64;
-
 /// Another form has to save so much of the work of a step.
 const WORTHWHILE: f64 = 0.9;
 
@@ -144,7 +141,7 @@ impl Forms {
 
     /// After how many steps another choice is worth its price.
     pub fn chooses_every(&self) -> usize {
-        FEWEST_STEPS.max((CHOOSING / self.work.max(1.0)) as usize)
+        (CHOOSING / self.work.max(1.0)) as usize
     }
 
     /// The tensors on which patterns that no step changes, and what is assumed of them, depend.

@@ -14,8 +14,9 @@ use super::{
 use crate::data::{Bits, Dataset, Split, shuffle};
 use crate::program::{Clock, Entry, Program, Role};
 
-/// Looking for another form of the steps takes about as long as some of them: epochs that are shorter than this do not all begin with it.
-const FEWEST_STEPS: u64 = 64;
+/// The fewest steps from one look for another form to the next, which takes about as long as some of them: epochs that are shorter do not all begin
+/// with it.
+const FEWEST_STEPS: usize = 64;
 
 /// A run under way.
 pub(super) struct Trainer<'a> {
@@ -180,10 +181,10 @@ impl<'a> Trainer<'a> {
     /// Whether to look for another form of the steps to come: when a phase or an epoch begins, but not after every few steps, and within long epochs.
     fn adapts(&self, phase: &Phase) -> bool {
         let per_epoch = self.batches.per_epoch as u64;
-        let stretch = |steps: u64| steps / FEWEST_STEPS;
+        let stretch = |steps: u64| steps / FEWEST_STEPS as u64;
         match self.at.index {
             0 => self.at.epoch == 0 || stretch(self.at.steps) != stretch(self.at.steps - per_epoch),
-            index => index.is_multiple_of(self.program.adapts_every(phase.variant)),
+            index => index.is_multiple_of(self.program.adapts_every(phase.variant).max(FEWEST_STEPS)),
         }
     }
 
