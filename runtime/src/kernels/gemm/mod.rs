@@ -184,7 +184,7 @@ const FAR: usize = 512 * 1024;
 struct Room {
     block: *mut f32,
     panel: *mut f32,
-    /// The columns that the block has, by the first number and their count, if it has columns.
+    /// The columns that the block has, by their first number and their length, if it has columns.
     columns: Option<(*mut f32, usize)>,
 }
 

@@ -74,21 +74,47 @@ fn expected(s: &ProductShape, call: &Call) -> Vec<f64> {
     to
 }
 
+/// Compares products with sums in double precision, and those in pieces with the whole.
+fn check(s: &ProductShape, margin: usize, cuts: i32) {
+    let start = call(s, margin);
+    let expected = expected(s, &start);
+    for isa in Isa::available() {
+        let (mut whole, mut pieces) = (start.clone(), start.clone());
+        whole.run(product(isa), s, s.extent(), 0);
+        for (to, expected) in whole.to.content().iter().zip(&expected) {
+            let error = (f64::from(*to) - expected).abs();
+            assert!(error <= 1e-6 * (s.sizes[2] + 1) as f64, "{isa:?}: {to} for {expected}");
+        }
+        pieces.run(product(isa), s, s.extent(), cuts);
+        assert!(same_bits(whole.to.content(), pieces.to.content()), "{isa:?}: cuts change the result");
+    }
+}
+
+/// Factors of which neither fits into a block as a whole.
+#[test]
+fn large_factors_are_copied_block_by_block() {
+    for orders in [[Order::Rows; 3], [Order::Columns, Order::Columns, Order::Rows], [Order::Columns; 3]] {
+        for (sizes, cut) in [([280, 300, 250], Cut::Cols), ([300, 280, 250], Cut::Rows), ([270, 600, 300], Cut::Rows)] {
+            let [m, n, k] = sizes;
+            assert!((m.min(n) * k.min(STRETCH)) > pack::in_block(1), "one block would do");
+            let [a, b, c] = [orders[0].layout([m, k], 1), orders[1].layout([k, n], 0), orders[2].layout([m, n], 3)];
+            check(&ProductShape { sizes, stack: 1, a, b, c, before: Before::Kept, cut }, 5, 7);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn products_agree_with_sums_in_double_precision(s in shapes(), margin in 0usize..20, cuts in 1i32..1000) {
-        let start = call(&s, margin);
-        let expected = expected(&s, &start);
-        for isa in Isa::available() {
-            let (mut whole, mut pieces) = (start.clone(), start.clone());
-            whole.run(product(isa), &s, s.extent(), 0);
-            for (to, expected) in whole.to.content().iter().zip(&expected) {
-                let error = (f64::from(*to) - expected).abs();
-                prop_assert!(error <= 1e-6 * (s.sizes[2] + 1) as f64, "{isa:?}: {to} for {expected}");
-            }
-            pieces.run(product(isa), &s, s.extent(), cuts);
-            prop_assert!(same_bits(whole.to.content(), pieces.to.content()), "{isa:?}: cuts change the result");
-        }
+        check(&s, margin, cuts);
+    }
+
+    /// What all products of a stack have in common is copied once.
+    #[test]
+    fn stacks_share_a_factor(s in shapes(), is_first: bool, cuts in 1i32..1000) {
+        let mut s = ProductShape { stack: 3, ..s };
+        if is_first { s.a.stack = 0 } else { s.b.stack = 0 }
+        check(&s, 3, cuts);
     }
 
     /// The same numbers, wherever they lie, unless a factor is a vector.
