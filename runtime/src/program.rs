@@ -85,6 +85,30 @@ pub enum FieldMut<'a> {
     I32(&'a mut [i32]),
 }
 
+/// The numbers of a tensor, row-major, in the precision that its program computes in.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// Single precision.
+    Single(Vec<f32>),
+    /// Double precision.
+    Double(Vec<f64>),
+}
+
+impl Numbers {
+    /// The tensor of this shape that they are.
+    ///
+    /// # Panics
+    ///
+    /// If there are more or fewer of them than the shape has elements.
+    pub fn tensor(&self, shape: &[usize]) -> ArrayD<f64> {
+        let numbers = match self {
+            Numbers::Single(numbers) => numbers.iter().copied().map(f64::from).collect(),
+            Numbers::Double(numbers) => numbers.clone(),
+        };
+        ArrayD::from_shape_vec(shape, numbers).expect("a tensor has as many numbers as its shape says")
+    }
+}
+
 /// Where in the run a step is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Clock {
@@ -183,6 +207,11 @@ pub trait Program {
 
     /// The value of a lasting tensor.
     fn read(&self, tensor: usize) -> ArrayD<f64>;
+
+    /// Copies a lasting tensor without widening its numbers; what was in `to` before is gone, its room is used again where it fits.
+    fn copy(&self, tensor: usize, to: &mut Numbers) {
+        *to = Numbers::Double(self.read(tensor).into_raw_vec_and_offset().0);
+    }
 
     /// Overwrites a lasting tensor.
     ///

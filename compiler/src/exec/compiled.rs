@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
-use spnc_runtime::program::{Choice, Clock, CompressedMatrix, Description, Element, Entry, FieldMut, Form, Program};
+use spnc_runtime::program::{
+    Choice, Clock, CompressedMatrix, Description, Element, Entry, FieldMut, Form, Numbers, Program,
+};
 
 use super::blame;
 use super::forms::{self, Forms, Seen};
@@ -382,12 +384,23 @@ impl Program for Compiled {
     }
 
     fn read(&self, tensor: usize) -> ArrayD<f64> {
-        let shape = &self.host.interface.description.tensors[tensor].shape;
+        let mut numbers = Numbers::Single(vec![]);
+        self.copy(tensor, &mut numbers);
+        numbers.tensor(&self.host.interface.description.tensors[tensor].shape)
+    }
+
+    fn copy(&self, tensor: usize, to: &mut Numbers) {
+        let mut numbers = match std::mem::replace(to, Numbers::Single(vec![])) {
+            Numbers::Single(numbers) => numbers,
+            Numbers::Double(_) => vec![],
+        };
         let buffer = self.machine.tensors[tensor];
-        match self.ahead.and_then(|key| self.machine.train[&key].compressed()) {
-            Some(step) => widen(&step.read(&self.machine.code, buffer), shape),
-            None => widen(self.machine.code.floats(buffer), shape),
+        numbers.clear();
+        numbers.extend_from_slice(self.machine.code.floats(buffer));
+        if let Some(step) = self.ahead.and_then(|key| self.machine.train[&key].compressed()) {
+            step.put_back(&self.machine.code, buffer, &mut numbers);
         }
+        *to = Numbers::Single(numbers);
     }
 
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {

@@ -157,14 +157,12 @@ impl CompressedStep {
         }
     }
 
-    /// A tensor as it is with the elements put back.
-    pub fn read(&self, code: &Executable, tensor: BufferId) -> Vec<f32> {
-        let mut whole = code.floats(tensor).to_vec();
+    /// Puts the elements back into the numbers of a tensor.
+    pub fn put_back(&self, code: &Executable, tensor: BufferId, numbers: &mut [f32]) {
         for stored in self.stored.iter().filter(|stored| stored.tensor == tensor) {
             let positions = &self.patterns[&stored.pattern].positions;
-            positions.iter().zip(code.floats(stored.elements)).for_each(|(at, element)| whole[*at] = *element);
+            positions.iter().zip(code.floats(stored.elements)).for_each(|(at, element)| numbers[*at] = *element);
         }
-        whole
     }
 }
 

@@ -4,46 +4,25 @@
 //! step that spoilt a parameter may lie before the one that shows it. Runs are deterministic: the same steps again, checked one by one,
 //! lead to the same place, and this time the step before it is known.
 
-use ndarray::ArrayD;
-
 use super::run::Trainer;
 use super::{Phase, Position, TrainError};
+use crate::program::Numbers;
 
-/// The lasting tensors at a place of a run.
+/// The lasting tensors at a place of a run: the parameters and the states of their optimizers, so in the program's own precision.
 #[derive(Debug, Default)]
 pub(super) struct Mark {
-    tensors: Vec<Kept>,
+    tensors: Vec<Numbers>,
     at: Position,
-}
-
-/// A tensor, in single precision where that loses nothing: there is one for each parameter and each state of its optimizer.
-#[derive(Debug)]
-enum Kept {
-    Single(ArrayD<f32>),
-    Double(ArrayD<f64>),
-}
-
-impl Kept {
-    fn of(tensor: ArrayD<f64>) -> Kept {
-        let single = tensor.mapv(|x| x as f32);
-        let is_same = single.iter().zip(&tensor).all(|(a, b)| f64::from(*a) == *b);
-        if is_same { Kept::Single(single) } else { Kept::Double(tensor) }
-    }
-
-    fn tensor(&self) -> ArrayD<f64> {
-        match self {
-            Kept::Single(tensor) => tensor.mapv(f64::from),
-            Kept::Double(tensor) => tensor.clone(),
-        }
-    }
 }
 
 impl Trainer<'_> {
     /// Remembers where the run is.
     pub(super) fn set_mark(&mut self) {
         let count = self.program.description().tensors.len();
-        let tensors = (0..count).map(|index| Kept::of(self.program.read(index))).collect();
-        self.mark = Mark { tensors, at: self.at };
+        let Mark { tensors, at } = &mut self.mark;
+        tensors.resize(count, Numbers::Single(vec![]));
+        tensors.iter_mut().enumerate().for_each(|(index, to)| self.program.copy(index, to));
+        *at = self.at;
     }
 
     /// The first step of this epoch that gives a number that is not finite, and what it is.
@@ -75,7 +54,8 @@ impl Trainer<'_> {
     /// Goes back to the start of the epoch.
     fn rewind(&mut self) {
         for (index, kept) in self.mark.tensors.iter().enumerate() {
-            self.program.write(index, &kept.tensor());
+            let tensor = kept.tensor(&self.program.description().tensors[index].shape);
+            self.program.write(index, &tensor);
         }
         self.at = self.mark.at;
     }
