@@ -6,9 +6,9 @@
 
 use std::ops::Range;
 
+use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
-use super::{Isa, LANES};
 
 /// The sizes of images and of the windows over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +62,13 @@ impl PoolShape {
     /// The taps of a row or column of windows that lie in the image.
     fn taps(&self, dim: usize, window: usize) -> Range<usize> {
         let (start, dilation) = (window * self.stride[dim], self.dilation[dim]);
+        let (reach, beyond) = ((self.size[dim] - 1) * dilation, self.pad[dim] + [self.height, self.width][dim]);
+        // Most windows reach over no edge: nothing has to be divided.
+        if start >= self.pad[dim] && start + reach < beyond {
+            return 0..self.size[dim];
+        }
         let first = self.pad[dim].saturating_sub(start).div_ceil(dilation);
-        let end = (self.pad[dim] + [self.height, self.width][dim]).saturating_sub(start).div_ceil(dilation);
+        let end = beyond.saturating_sub(start).div_ceil(dilation);
         first..end.min(self.size[dim]).max(first)
     }
 
@@ -100,7 +105,7 @@ pub fn routine(pooling: Pooling, isa: Isa) -> Routine<PoolShape> {
 /// A way to make one number of those that a window sees.
 trait Fold {
     const START: f32;
-    fn fold(so_far: f32, x: f32) -> f32;
+    fn fold<V: Vector>(so_far: V, x: V) -> V;
 }
 
 struct Sum;
@@ -110,8 +115,8 @@ impl Fold for Sum {
     const START: f32 = 0.0;
 
     #[inline(always)]
-    fn fold(so_far: f32, x: f32) -> f32 {
-        so_far + x
+    fn fold<V: Vector>(so_far: V, x: V) -> V {
+        so_far.add(x)
     }
 }
 
@@ -119,8 +124,8 @@ impl Fold for Max {
     const START: f32 = f32::NEG_INFINITY;
 
     #[inline(always)]
-    fn fold(so_far: f32, x: f32) -> f32 {
-        if x > so_far { x } else { so_far }
+    fn fold<V: Vector>(so_far: V, x: V) -> V {
+        x.where_larger(so_far, x, so_far)
     }
 }
 
@@ -138,15 +143,16 @@ impl<F: Fold> Body for Pool<F> {
         for position in args.first..args.last {
             let (n, oh) = (position / s.out_height, position % s.out_height);
             for ow in 0..s.out_width {
-                // SAFETY: a pixel of the result, which nobody else writes.
-                let to = unsafe { pixel_mut(args.to, position * s.out_width + ow, s.channels) };
                 let window = Seen::new(s, [oh, ow]);
-                to.fill(F::START);
-                for (kh, kw) in window.down.clone().flat_map(|kh| window.right.clone().map(move |kw| (kh, kw))) {
-                    let at = n * s.height * s.width + window.pixel(kh, kw);
-                    // SAFETY: a pixel of an image.
-                    let x = unsafe { pixel(args.a, at, s.channels) };
-                    to.iter_mut().zip(x).for_each(|(to, x)| *to = F::fold(*to, *x));
+                // SAFETY: an image, and a pixel of the result, which nobody else writes.
+                unsafe {
+                    let x = args.a.add(n * s.height * s.width * s.channels);
+                    let to = args.to.add((position * s.out_width + ow) * s.channels);
+                    match window.side() {
+                        2 => pool::<V, F, 2>(&window, x, to),
+                        3 => pool::<V, F, 3>(&window, x, to),
+                        _ => pool::<V, F, 0>(&window, x, to),
+                    }
                 }
             }
         }
@@ -187,23 +193,92 @@ impl Body for UnpoolMax {
         debug_assert!(args.first <= args.last && args.last <= s.extent(Pooling::UnpoolMax));
         let (image, windows) = (s.height * s.width * s.channels, s.out_height * s.out_width);
         for n in args.first..args.last {
-            // SAFETY: an image, the result for it, which nobody else writes, and what its windows get.
-            let (x, to) = unsafe { (pixel(args.a, n, image), pixel_mut(args.to, n, image)) };
-            to.fill(0.0);
+            // SAFETY: an image, and the result for it, which nobody else writes.
+            let (x, to) = unsafe { (args.a.add(n * image), pixel_mut(args.to, n, image)) };
+            let (row, mut cleared) = (s.width * s.channels, 0);
             for number in 0..windows {
                 let window = Seen::new(s, [number / s.out_width, number % s.out_width]);
-                // SAFETY: a pixel of `y`.
-                let y = unsafe { pixel(args.b, n * windows + number, s.channels) };
-                let (blocks, rest) = y.as_chunks::<LANES>();
-                let (quarters, singles) = rest.as_chunks::<{ LANES / 4 }>();
-                for (block, y) in blocks.iter().enumerate() {
-                    window.pass_on(x, block * LANES, *y, to);
+                // Rows are cleared just before they are needed, while they are in the first-level cache.
+                let needed = window.last_row().map_or(0, |last| (last + 1) * row);
+                if needed > cleared {
+                    to[cleared..needed].fill(0.0);
+                    cleared = needed;
                 }
-                for (quarter, y) in quarters.iter().enumerate() {
-                    window.pass_on(x, blocks.len() * LANES + quarter * (LANES / 4), *y, to);
+                // SAFETY: a pixel of `y`, the image and the result for it.
+                unsafe {
+                    let y = args.b.add((n * windows + number) * s.channels);
+                    let to = to.as_mut_ptr();
+                    match window.side() {
+                        2 => unpool_max::<V, 2>(&window, x, y, to),
+                        3 => unpool_max::<V, 3>(&window, x, y, to),
+                        _ => unpool_max::<V, 0>(&window, x, y, to),
+                    }
                 }
-                for (single, y) in singles.iter().enumerate() {
-                    window.pass_on(x, s.channels - singles.len() + single, [*y], to);
+            }
+            to[cleared..].fill(0.0);
+        }
+    }
+}
+
+/// Makes one number of what a window sees, for each channel. The window sees `SIDE` rows of as many pixels: so few that loops over
+/// them are no loops; or, if that is 0, any number.
+///
+/// # Safety
+///
+/// `x` is the image; `to` is a pixel that nobody else uses.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn pool<V: Vector, F: Fold, const SIDE: usize>(window: &Seen<'_>, x: *const f32, to: *mut f32) {
+    let (channels, [rows, columns]) = (window.shape.channels, window.size::<SIDE>());
+    let (first, [down, right]) = (window.first(), window.hops());
+    for channel in (0..channels).step_by(V::LEN) {
+        let mask = V::mask(channels - channel);
+        let mut folded = V::splat(F::START);
+        for row in 0..rows {
+            for column in 0..columns {
+                let place = first + row * down + column * right + channel;
+                // SAFETY: channels of a pixel.
+                folded = F::fold(folded, unsafe { V::load_masked(x.add(place), mask) });
+            }
+        }
+        // SAFETY: channels of the result.
+        unsafe { folded.store_masked(to.add(channel), mask) };
+    }
+}
+
+/// Adds what a window gets to the first largest element that it sees, for each channel; as [`pool`] sees it.
+///
+/// # Safety
+///
+/// `x` is the image, `to` the result for it, which nobody else uses; `y` is a pixel.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn unpool_max<V: Vector, const SIDE: usize>(window: &Seen<'_>, x: *const f32, y: *const f32, to: *mut f32) {
+    let (channels, [rows, columns]) = (window.shape.channels, window.size::<SIDE>());
+    let (first, [down, right]) = (window.first(), window.hops());
+    for channel in (0..channels).step_by(V::LEN) {
+        let (mask, zero) = (V::mask(channels - channel), V::splat(0.0));
+        // Which tap, counted from 0, has the largest so far: the first one, where all are negative infinity.
+        let (mut found, mut largest) = (zero, V::splat(f32::NEG_INFINITY));
+        for row in 0..rows {
+            for column in 0..columns {
+                let place = first + row * down + column * right + channel;
+                // SAFETY: channels of a pixel.
+                let x = unsafe { V::load_masked(x.add(place), mask) };
+                found = x.where_larger(largest, V::splat((row * columns + column) as f32), found);
+                largest = x.where_larger(largest, x, largest);
+            }
+        }
+        // SAFETY: channels of a pixel.
+        let y = unsafe { V::load_masked(y.add(channel), mask) };
+        for row in 0..rows {
+            for column in 0..columns {
+                let place = first + row * down + column * right + channel;
+                let gets = found.where_equal(V::splat((row * columns + column) as f32), y, zero);
+                // SAFETY: channels of a pixel of the result.
+                unsafe {
+                    let to = to.add(place);
+                    V::load_masked(to, mask).add(gets).store_masked(to, mask);
                 }
             }
         }
@@ -225,39 +300,41 @@ impl<'a> Seen<'a> {
         Seen { shape, at, down: shape.taps(0, at[0]), right: shape.taps(1, at[1]) }
     }
 
-    /// The pixel of the image, counted from its first one, that a tap lies on.
+    /// The number of the first pixel that it sees; where it sees nothing, any.
     #[inline(always)]
-    fn pixel(&self, kh: usize, kw: usize) -> usize {
-        self.shape.tapped(0, self.at[0], kh) * self.shape.width + self.shape.tapped(1, self.at[1], kw)
+    fn first(&self) -> usize {
+        let s = self.shape;
+        if self.down.is_empty() || self.right.is_empty() {
+            return 0;
+        }
+        let [row, column] =
+            [(0, &self.down), (1, &self.right)].map(|(dim, taps)| s.tapped(dim, self.at[dim], taps.start));
+        (row * s.width + column) * s.channels
     }
 
-    /// Adds what a window gets, for `N` channels from this one on, to the first largest element of the window.
+    /// How many numbers lie between neighbouring taps, in both directions.
     #[inline(always)]
-    fn pass_on<const N: usize>(&self, x: &[f32], channel: usize, y: [f32; N], to: &mut [f32]) {
-        let place = |kh: usize, kw: usize| self.pixel(kh, kw) * self.shape.channels + channel;
-        // Which tap, counted from 0, has the largest so far: the first one, where all are negative infinity.
-        let (mut found, mut largest, mut tap) = ([0u32; N], [f32::NEG_INFINITY; N], 0);
-        for kh in self.down.clone() {
-            for kw in self.right.clone() {
-                let x = &x[place(kh, kw)..][..N];
-                for lane in 0..N {
-                    let is_larger = x[lane] > largest[lane];
-                    found[lane] = if is_larger { tap } else { found[lane] };
-                    largest[lane] = if is_larger { x[lane] } else { largest[lane] };
-                }
-                tap += 1;
-            }
-        }
-        tap = 0;
-        for kh in self.down.clone() {
-            for kw in self.right.clone() {
-                let to = &mut to[place(kh, kw)..][..N];
-                for lane in 0..N {
-                    to[lane] += if found[lane] == tap { y[lane] } else { 0.0 };
-                }
-                tap += 1;
-            }
-        }
+    fn hops(&self) -> [usize; 2] {
+        [self.shape.dilation[0] * self.shape.width * self.shape.channels, self.shape.dilation[1] * self.shape.channels]
+    }
+
+    /// The last row of the image that it sees.
+    #[inline(always)]
+    fn last_row(&self) -> Option<usize> {
+        (!self.down.is_empty()).then(|| self.shape.tapped(0, self.at[0], self.down.end - 1))
+    }
+
+    /// How many rows it sees, if they are few and of as many pixels; else 0.
+    #[inline(always)]
+    fn side(&self) -> usize {
+        let is_square = self.down.len() == self.right.len() && self.down.len() <= 3;
+        if is_square { self.down.len() } else { 0 }
+    }
+
+    /// How many rows and columns it sees, of which its side is known to be `SIDE`.
+    #[inline(always)]
+    fn size<const SIDE: usize>(&self) -> [usize; 2] {
+        if SIDE == 0 { [self.down.len(), self.right.len()] } else { [SIDE; 2] }
     }
 }
 

@@ -25,6 +25,12 @@ pub(super) trait Vector: Copy {
     /// The sum of each number of one vector and that of the other.
     fn add(self, other: Self) -> Self;
 
+    /// A number of `then` where one of this vector is larger than that of `than`, else one of `other`. NaN is larger than nothing.
+    fn where_larger(self, than: Self, then: Self, other: Self) -> Self;
+
+    /// The same where they are equal.
+    fn where_equal(self, to: Self, then: Self, other: Self) -> Self;
+
     /// The sum of the numbers of each vector.
     fn totals(of: [Self; 4]) -> [f32; 4];
 
@@ -129,6 +135,18 @@ impl Vector for Plain {
     #[inline(always)]
     fn add(self, other: Plain) -> Plain {
         Plain(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    fn where_larger(self, than: Plain, then: Plain, other: Plain) -> Plain {
+        let chosen = |lane: usize| if self.0[lane] > than.0[lane] { then.0[lane] } else { other.0[lane] };
+        Plain(std::array::from_fn(chosen))
+    }
+
+    #[inline(always)]
+    fn where_equal(self, to: Plain, then: Plain, other: Plain) -> Plain {
+        let chosen = |lane: usize| if self.0[lane] == to.0[lane] { then.0[lane] } else { other.0[lane] };
+        Plain(std::array::from_fn(chosen))
     }
 
     #[inline(always)]
@@ -240,6 +258,18 @@ mod x86 {
         fn add(self, other: Avx2) -> Avx2 {
             // SAFETY: the machine has the instruction.
             Avx2(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn where_larger(self, than: Avx2, then: Avx2, other: Avx2) -> Avx2 {
+            // SAFETY: the machine has the instructions.
+            Avx2(unsafe { _mm256_blendv_ps(other.0, then.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, than.0)) })
+        }
+
+        #[inline(always)]
+        fn where_equal(self, to: Avx2, then: Avx2, other: Avx2) -> Avx2 {
+            // SAFETY: the machine has the instructions.
+            Avx2(unsafe { _mm256_blendv_ps(other.0, then.0, _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, to.0)) })
         }
 
         #[inline(always)]
@@ -358,6 +388,18 @@ mod x86 {
         fn add(self, other: Avx512) -> Avx512 {
             // SAFETY: the machine has the instruction.
             Avx512(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn where_larger(self, than: Avx512, then: Avx512, other: Avx512) -> Avx512 {
+            // SAFETY: the machine has the instructions.
+            Avx512(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, than.0), other.0, then.0) })
+        }
+
+        #[inline(always)]
+        fn where_equal(self, to: Avx512, then: Avx512, other: Avx512) -> Avx512 {
+            // SAFETY: the machine has the instructions.
+            Avx512(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, to.0), other.0, then.0) })
         }
 
         #[inline(always)]
