@@ -6,10 +6,10 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
-use super::listed::{Listed, Room};
+use super::listed;
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
-use super::tile::{CHUNK, Tile};
+use super::tile::Tile;
 use super::{Args, ConvShape, Role};
 use crate::kernels::vector::{Vector, load_row};
 
@@ -90,12 +90,9 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
     let stretch = slide.stretch(IN_CACHE / slide.from.pitch[2]);
     for part in slide.parts(args.first..args.last) {
         let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
-        // With many registers there are tiles by row, whose taps share what they read.
-        if V::PAIRS < 12
-            && let Some(listed) = Listed::new(slide, &part, taps)
-        {
+        if !is_in_runs::<V>(slide) {
             // SAFETY: the caller's promise.
-            unsafe { listed.compute::<V>(&mut Room::new(), args, packed) };
+            unsafe { listed::compute::<V>(slide, &part, taps, args, packed) };
             continue;
         }
         for first in part.pixels.clone().step_by(stretch) {
@@ -106,7 +103,12 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
     }
 }
 
-/// Computes the pixels of a part, which see these taps.
+/// Whether there are registers for long tiles, of neighbouring pixels, and what these see lies in rows.
+fn is_in_runs<V: Vector>(slide: &Slide) -> bool {
+    V::PAIRS == 12 && (slide.is_by_row() || slide.from.is_whole)
+}
+
+/// Computes the pixels of a part, which see these taps, where [`is_in_runs`] holds.
 ///
 /// # Safety
 ///
@@ -120,20 +122,16 @@ unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], a
             unsafe {
                 let panel = packed.add(slide.panel(group, first));
                 let block = Block { slide, part, taps, group, first, panel };
-                if slide.is_by_row() && V::PAIRS == 12 {
+                if slide.is_by_row() {
                     rows::compute::<V>(&block, vectors, args);
                     continue;
                 }
                 let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(12 * (3 - vectors));
-                match (vectors, V::PAIRS) {
-                    (1, 12) if short => block.compute::<V, 8, 1>(args),
-                    (_, 12) if short => block.compute::<V, 8, 2>(args),
-                    (1, 12) => block.compute::<V, 24, 1>(args),
-                    (1, 6) => block.compute::<V, 12, 1>(args),
-                    (1, _) => block.compute::<V, 8, 1>(args),
-                    (_, 12) => block.compute::<V, 12, 2>(args),
-                    (_, 6) => block.compute::<V, 6, 2>(args),
-                    (_, _) => block.compute::<V, 4, 2>(args),
+                match vectors {
+                    1 if short => block.compute::<V, 8, 1>(args),
+                    _ if short => block.compute::<V, 8, 2>(args),
+                    1 => block.compute::<V, 24, 1>(args),
+                    _ => block.compute::<V, 12, 2>(args),
                 }
             }
         }
@@ -213,37 +211,21 @@ impl Block<'_> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn sums<V: Vector, const P: usize, const R: usize>(&self, tile: &Tile<P>, from: *const f32) -> [[V; R]; P] {
         let (slide, run, [down, right]) = (self.slide, self.slide.from.run, self.taps);
-        let panel = |kh: usize, kw: usize, start: usize| {
-            let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
-            self.panel.wrapping_add((tap * run + start) * R * V::LEN)
-        };
+        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+        let seen = tile.seen(slide, from, [0; 2], self.group * run);
         let mut sums = [[V::splat(0.0); R]; P];
-        if slide.from.is_whole {
-            let seen = tile.seen(slide, from, [0; 2], self.group * run);
-            for kh in 0..down.count {
-                for kw in 0..right.count {
-                    let [_, row_pitch, pixel_pitch] = slide.from.pitch;
-                    let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
-                    let (first, rows) = (seen[0].wrapping_add(at), panel(kh, kw, 0));
-                    // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
-                    unsafe {
-                        match slide.step_of_run().filter(|_| tile.is_run()) {
-                            Some(1) => add_run::<V, P, R, 1>(&mut sums, first, rows, run),
-                            Some(3) => add_run::<V, P, R, 3>(&mut sums, first, rows, run),
-                            _ => add_products(&mut sums, &seen, at, rows, run),
-                        }
-                    }
-                }
-            }
-            return sums;
-        }
-        for kh in (0..down.count).filter(|kh| tile.meets_row(slide, down.offset(*kh))) {
+        for kh in 0..down.count {
             for kw in 0..right.count {
-                for start in (0..run).step_by(CHUNK) {
-                    let offset = [down.offset(kh), right.offset(kw)];
-                    let seen = tile.seen(slide, from, offset, self.group * run + start);
-                    // SAFETY: the panel has a row for each channel of each tap, and each pixel sees as many numbers.
-                    unsafe { add_products(&mut sums, &seen, 0, panel(kh, kw, start), CHUNK.min(run - start)) };
+                let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
+                let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
+                let (first, rows) = (seen[0].wrapping_add(at), self.panel.wrapping_add(tap * run * R * V::LEN));
+                // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
+                unsafe {
+                    match slide.step_of_run().filter(|_| tile.is_run()) {
+                        Some(1) => add_run::<V, P, R, 1>(&mut sums, first, rows, run),
+                        Some(3) => add_run::<V, P, R, 3>(&mut sums, first, rows, run),
+                        _ => add_products(&mut sums, &seen, at, rows, run),
+                    }
                 }
             }
         }

@@ -1,88 +1,89 @@
-//! Pixels that lie in a factor of which no tap of any window lies outside, be it a [band](super::band): where they lie is listed once,
-//! for the tiles of all channels of the result.
+//! Pixels in classes that see the same taps: nothing is multiplied with what lies outside of a factor, and where the pixels of a
+//! class lie is listed once, for the tiles of all channels of the result.
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 use super::Args;
-use super::band::{Banded, Buffer};
 use super::dense::{Block, add_products, blocks};
-use super::places::{PLACES, Places};
+use super::places::{PLACES, Places, Stretch, TILE};
 use super::slide::{Part, Slide, Taps};
 use crate::kernels::vector::Vector;
 
-/// Room for a band and for places in it.
-pub struct Room {
-    buffer: Buffer,
-    places: Places,
-}
+/// Up to how many numbers a panel stays in a first-level cache of 32 KB, beside what tiles see.
+const SMALL_PANEL: usize = 6 * 1024;
 
-impl Room {
-    #[inline(always)]
-    pub fn new() -> Room {
-        Room { buffer: Buffer::new(), places: Places::NONE }
-    }
-}
+/// About how many numbers of the factor are read again and again, for one panel after the other: few for small panels, more for
+/// large ones, which are read as often as these numbers are.
+const FEW: usize = 16 * 1024;
+const MANY: usize = 64 * 1024;
 
-/// A part whose pixels can be listed.
-pub struct Listed<'a> {
-    /// Over the factor as it is.
-    slide: &'a Slide,
-    part: &'a Part,
-    taps: [Taps; 2],
-    banded: Option<Banded<'a>>,
-}
+/// How many small images are gone through together, within this many numbers: a class has few pixels of each.
+const IMAGES: usize = 16;
+const MOST: usize = 128 * 1024;
 
-impl<'a> Listed<'a> {
-    /// For a part whose pixels see these taps, unless some of them lie outside and are better left there.
-    pub fn new(slide: &'a Slide, part: &'a Part, taps: [Taps; 2]) -> Option<Listed<'a>> {
-        let banded = Banded::new(slide, part.size, taps);
-        (banded.is_some() || slide.from.is_whole).then_some(Listed { slide, part, taps, banded })
-    }
-
-    /// Computes the part, as much at a time as there is room for.
-    ///
-    /// # Safety
-    ///
-    /// As for [`dense::compute`](super::dense::compute).
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    pub unsafe fn compute<V: Vector>(&self, room: &mut Room, args: Args, packed: *const f32) {
-        let (mut first, last) = (self.part.pixels.start, self.part.pixels.end);
-        while first < last {
-            let end = self.banded.as_ref().map_or(last, |banded| banded.end(self.part, first)).min(first + PLACES);
-            let part = Part { pixels: first..end, ..*self.part };
-            let (slide, taps, from) = match &self.banded {
-                None => (self.slide, self.taps, args.a),
-                // SAFETY: the caller's promise.
-                Some(banded) => (&banded.over, banded.taps, unsafe { banded.copy(&part, args.a, &mut room.buffer) }),
-            };
-            room.places.list(slide, &part, self.banded.as_ref());
-            for group in 0..slide.groups {
-                for (first, vectors) in blocks::<V>(slide.width) {
-                    let panel = packed.wrapping_add(slide.panel(group, first));
-                    let block = Block { slide, part: &part, taps, group, first, panel };
-                    // SAFETY: the caller's promise; the pixels are listed.
-                    unsafe { block.compute_listed::<V>(vectors, &room.places, Args { a: from, ..args }) };
+/// Computes the pixels of a part, which see these taps as far as they lie in the factor.
+///
+/// # Safety
+///
+/// As for [`dense::compute`](super::dense::compute).
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub unsafe fn compute<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], args: Args, packed: *const f32) {
+    let mut places = Places::NONE;
+    let mut first = part.pixels.start;
+    while first < part.pixels.end {
+        let part = Part { pixels: first..end::<V>(slide, part, first), ..*part };
+        for down in Stretch::all(slide, &part, taps[0], 0) {
+            for right in Stretch::all(slide, &part, taps[1], 1) {
+                places.list(slide, &part, taps, [&down, &right]);
+                let class = Class { places: &places, down: &down, right: &right };
+                for group in 0..slide.groups {
+                    for (first, vectors) in blocks::<V>(slide.width) {
+                        let panel = packed.wrapping_add(slide.panel(group, first));
+                        let block = Block { slide, part: &part, taps, group, first, panel };
+                        // SAFETY: the caller's promise; the pixels are listed.
+                        unsafe { block.compute_class::<V>(vectors, &class, args) };
+                    }
                 }
             }
-            first = end;
         }
+        first = part.pixels.end;
     }
+}
+
+/// Where the pixels from this one on end that are listed together: with an image or a row, if possible.
+fn end<V: Vector>(slide: &Slide, part: &Part, first: usize) -> usize {
+    let ([rows, columns], channels) = (part.size, slide.from.pitch[2]);
+    let panel = slide.from.taps[0] * slide.from.taps[1] * slide.from.run * 2 * V::LEN;
+    let much = if panel <= SMALL_PANEL { FEW } else { MANY } / channels;
+    let images = if columns <= TILE { (IMAGES * rows * columns).min(MOST / channels) } else { 0 };
+    let last = first + much.max(images).clamp(TILE, PLACES);
+    let whole = |pixels: usize| Some(last - last % pixels).filter(|end| *end > first);
+    whole(rows * columns).or(whole(columns)).unwrap_or(last).min(part.pixels.end)
+}
+
+/// Pixels that see the same taps.
+struct Class<'a> {
+    places: &'a Places,
+    down: &'a Stretch,
+    right: &'a Stretch,
 }
 
 impl Block<'_> {
     /// # Safety
     ///
-    /// As for [`Listed::compute`]; the pixels are those of the part.
+    /// As for [`compute`]; the pixels are those of the part.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn compute_listed<V: Vector>(&self, vectors: usize, places: &Places, args: Args) {
+    unsafe fn compute_class<V: Vector>(&self, vectors: usize, class: &Class<'_>, args: Args) {
         // SAFETY: the caller's promise.
         unsafe {
             match (vectors, V::PAIRS) {
-                (1, _) => self.tiles::<V, 8, 1>(places, args),
-                (_, 6) => self.tiles::<V, 6, 2>(places, args),
-                (_, _) => self.tiles::<V, 4, 2>(places, args),
+                (1, 12) => self.tiles::<V, 12, 1>(class, args),
+                (1, _) => self.tiles::<V, 8, 1>(class, args),
+                (_, 12) => self.tiles::<V, 12, 2>(class, args),
+                (_, 6) => self.tiles::<V, 6, 2>(class, args),
+                (_, _) => self.tiles::<V, 4, 2>(class, args),
             }
         }
     }
@@ -91,14 +92,14 @@ impl Block<'_> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::compute_listed`].
+    /// As for [`Self::compute_class`].
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, places: &Places, args: Args) {
-        let masks = self.masks::<V, R>();
+    unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, class: &Class<'_>, args: Args) {
+        let (masks, places) = (self.masks::<V, R>(), class.places);
         for pixel in (0..places.count()).step_by(P) {
             // SAFETY: the caller's promise.
-            let sums = unsafe { self.sums_listed::<V, P, R>(places, pixel, args.a) };
+            let sums = unsafe { self.sums_of_class::<V, P, R>(class, pixel, args.a) };
             let left = places.count() - pixel;
             // A plain loop of known length: the sums stay in registers.
             for p in 0..P {
@@ -112,27 +113,30 @@ impl Block<'_> {
 
     /// # Safety
     ///
-    /// As for [`Self::compute_listed`].
+    /// As for [`Self::compute_class`].
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn sums_listed<V: Vector, const P: usize, const R: usize>(
+    unsafe fn sums_of_class<V: Vector, const P: usize, const R: usize>(
         &self,
-        places: &Places,
+        class: &Class<'_>,
         pixel: usize,
         from: *const f32,
     ) -> [[V; R]; P] {
-        let (run, [down, right]) = (self.slide.from.run, self.taps);
-        let [_, row_pitch, pixel_pitch] = self.slide.from.pitch;
-        let seen = places.seen::<P>(pixel, from.wrapping_add(self.group * run));
-        let zeros = places.zeros::<P>(pixel);
+        let (slide, [down, right]) = (self.slide, self.taps);
+        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+        let seen = class.places.seen::<P>(pixel, from.wrapping_add(self.group * slide.from.run));
+        // Taps side by side see one run of numbers.
+        let (rows, columns) = (class.down.taps.len(), class.right.taps.len());
+        let (together, apart) = if slide.groups == 1 && right.are_side_by_side() { (columns, 1) } else { (1, columns) };
+        let (len, width) = (together * slide.from.run, slide.from.run * R * V::LEN);
         let mut sums = [[V::splat(0.0); R]; P];
-        for kh in (0..down.count).filter(|kh| zeros.checked_shr(*kh as u32).is_none_or(|zeros| zeros & 1 == 0)) {
-            for kw in 0..right.count {
-                let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
-                let tap = down.tap(kh) * self.slide.from.taps[1] + right.tap(kw);
-                let rows = self.panel.wrapping_add(tap * run * R * V::LEN);
+        for kh in 0..rows {
+            for kw in 0..apart {
+                let at = down.apart(kh) * row_pitch + right.apart(kw) * pixel_pitch;
+                let tap =
+                    down.tap(class.down.taps.start + kh) * slide.from.taps[1] + right.tap(class.right.taps.start + kw);
                 // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
-                unsafe { add_products(&mut sums, &seen, at, rows, run) };
+                unsafe { add_products(&mut sums, &seen, at, self.panel.wrapping_add(tap * width), len) };
             }
         }
         sums

@@ -1,60 +1,90 @@
-//! Where the pixels of a part lie in a factor of which no tap of any window lies outside: found once for all channels of the result.
+//! Where pixels that see the same taps lie in a factor: found once for all channels of the result.
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
-use super::band::Banded;
-use super::slide::{Part, Slide};
+use std::ops::Range;
+
+use super::slide::{Part, Slide, Taps};
 
 /// How many pixels are listed at most.
-pub const PLACES: usize = 1024;
+pub const PLACES: usize = 2304;
 
 /// The largest tile.
-const TILE: usize = 12;
+pub const TILE: usize = 12;
 
-/// Pixels of a part, one after the other; the last one is repeated until a tile is full.
+/// Neighbouring rows, or columns, of a plane, from which the same taps lie in the factor and the others outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub at: Range<usize>,
+    pub taps: Range<usize>,
+}
+
+impl Stretch {
+    /// The stretches into which the rows (`dim` 0) or columns (1) of a plane fall.
+    pub fn all(slide: &Slide, part: &Part, taps: Taps, dim: usize) -> impl Iterator<Item = Stretch> {
+        let (size, step, len) = (part.size[dim], slide.step[dim], slide.from.size[dim]);
+        // Taps lie one behind the other: those inside are neighbours.
+        let inside = move |at: usize| {
+            let is_inside = |tap: &usize| (at * step).checked_add_signed(taps.offset(*tap)).is_some_and(|at| at < len);
+            let first = (0..taps.count).find(is_inside).unwrap_or(0);
+            first..(first..taps.count).find(|tap| !is_inside(tap)).unwrap_or(taps.count)
+        };
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            let taps = (first < size).then(|| inside(first))?;
+            let end = (first + 1..size).find(|at| inside(*at) != taps).unwrap_or(size);
+            let at = std::mem::replace(&mut first, end)..end;
+            Some(Stretch { at, taps })
+        })
+    }
+
+    /// The row or column of the factor on which the first of the taps lies from this row or column of the plane.
+    fn first(&self, at: usize, step: usize, taps: Taps) -> usize {
+        if self.taps.is_empty() { 0 } else { (at * step).wrapping_add_signed(taps.offset(self.taps.start)) }
+    }
+}
+
+/// Pixels of a part from which the same taps lie in the factor, row by row; the last one is repeated until a tile is full.
 pub struct Places {
-    /// Where in the factor what a pixel sees begins.
+    /// Where in the factor the first number is that a pixel sees.
     at: [usize; PLACES + TILE],
     /// The number of the pixel among those of the result.
     to: [usize; PLACES + TILE],
-    /// The rows of taps, as bits, that meet nothing but zeros, as far as there are bits.
-    zeros: [u8; PLACES + TILE],
     count: usize,
 }
 
 impl Places {
-    pub const NONE: Places =
-        Places { at: [0; PLACES + TILE], to: [0; PLACES + TILE], zeros: [0; PLACES + TILE], count: 0 };
+    pub const NONE: Places = Places { at: [0; PLACES + TILE], to: [0; PLACES + TILE], count: 0 };
 
-    /// Lists the pixels of a part over which this window slides.
-    pub fn list(&mut self, slide: &Slide, part: &Part, banded: Option<&Banded<'_>>) {
+    /// Lists the pixels of a part that lie in these rows and columns of their images and see these taps.
+    pub fn list(&mut self, slide: &Slide, part: &Part, taps: [Taps; 2], [down, right]: [&Stretch; 2]) {
         let ([rows, columns], [image_pitch, row_pitch, pixel_pitch]) = (part.size, slide.from.pitch);
         debug_assert!(part.pixels.len() <= PLACES, "a part that there is room for");
+        let first = right.first(right.at.start, slide.step[1], taps[1]);
         self.count = 0;
-        let mut pixel = part.pixels.start;
-        while pixel < part.pixels.end {
-            let (line, column) = (pixel / columns, pixel % columns);
-            let (image, row) = (line / rows, line % rows);
-            let end = part.pixels.end.min(pixel + columns - column);
-            let at = image * image_pitch + row * slide.step[0] * row_pitch + column * slide.step[1] * pixel_pitch;
-            let to = slide.place(part.plane, [image, row, column]);
-            let zeros = banded.map_or(0, |banded| banded.zeros(row));
-            for further in 0..end - pixel {
-                let at = at + further * slide.step[1] * pixel_pitch;
-                self.set(self.count + further, at, to + further * slide.hop(), zeros);
+        for image in part.pixels.start / (rows * columns)..part.pixels.end.div_ceil(rows * columns) {
+            for row in down.at.clone() {
+                let start = (image * rows + row) * columns;
+                let inside = |pixel: usize| pixel.saturating_sub(start).clamp(right.at.start, right.at.end);
+                let seen = inside(part.pixels.start)..inside(part.pixels.end);
+                let at = image * image_pitch + down.first(row, slide.step[0], taps[0]) * row_pitch;
+                let to = slide.place(part.plane, [image, row, 0]);
+                for column in seen {
+                    let further = first + (column - right.at.start) * slide.step[1];
+                    self.set(self.count, at + further * pixel_pitch, to + column * slide.hop());
+                    self.count += 1;
+                }
             }
-            self.count += end - pixel;
-            pixel = end;
         }
         let Some(last) = self.count.checked_sub(1) else { return };
         for place in self.count..self.count + TILE {
-            self.set(place, self.at[last], self.to[last], self.zeros[last]);
+            self.set(place, self.at[last], self.to[last]);
         }
     }
 
     #[inline(always)]
-    fn set(&mut self, place: usize, at: usize, to: usize, zeros: u8) {
-        (self.at[place], self.to[place], self.zeros[place]) = (at, to, zeros);
+    fn set(&mut self, place: usize, at: usize, to: usize) {
+        (self.at[place], self.to[place]) = (at, to);
     }
 
     /// How many pixels are listed.
@@ -78,15 +108,5 @@ impl Places {
     #[inline(always)]
     pub fn to(&self, pixel: usize) -> usize {
         self.to[pixel]
-    }
-
-    /// Which rows of taps, as bits, meet nothing but zeros from any of `P` pixels.
-    #[inline(always)]
-    pub fn zeros<const P: usize>(&self, first: usize) -> u8 {
-        let mut zeros = u8::MAX;
-        for pixel in 0..P {
-            zeros &= self.zeros[first + pixel];
-        }
-        zeros
     }
 }

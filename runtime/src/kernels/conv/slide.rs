@@ -149,19 +149,16 @@ impl Taps {
         self.first + index * self.hop
     }
 
-    /// The same taps, the first of them at the place of a pixel.
-    pub fn at_origin(self) -> Taps {
-        Taps { offset: 0, ..self }
+    /// Whether each sees the pixel beside what the one before sees, and follows it in the panels.
+    #[inline(always)]
+    pub fn are_side_by_side(&self) -> bool {
+        (self.distance, self.hop) == (1, 1)
     }
 
-    /// The first of them alone.
-    pub fn first(self) -> Taps {
-        Taps { count: 1, ..self }
-    }
-
-    /// Whether they are all of the window's, each beside the one before.
-    pub fn is_run(&self, taps: usize) -> bool {
-        self.count == taps && (self.distance == 1 || taps == 1)
+    /// How many rows or columns further on a tap lies than one so many taps before.
+    #[inline(always)]
+    pub fn apart(&self, taps: usize) -> usize {
+        taps * self.distance as usize
     }
 
     /// Where it lies beside the place of a pixel.
@@ -205,11 +202,6 @@ impl Slide {
         let is_channelwise = s.is_channelwise();
         let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block };
         if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
-    }
-
-    /// The same over another factor.
-    pub fn over(&self, from: Image) -> Slide {
-        Slide { from, ..*self }
     }
 
     /// Which of the taps of the weights it is that comes at this place from left to right and downwards, and the other way round:

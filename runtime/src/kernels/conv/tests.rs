@@ -187,11 +187,11 @@ fn layers_of_known_networks() {
     check(&square(3, 4, [64, 128], 1, 0), 0, 6);
     check(&square(1, 30, [3, 8], 3, 1), 0, 7);
     check(&ConvShape { stride: [2; 2], out_height: 8, out_width: 8, ..square(2, 16, [16, 32], 3, 1) }, 0, 8);
-    // More pixels than are listed at once, with rows of zeros and without; a row too long for a band; too many channels for one.
-    check(&square(5, 16, [4, 8], 3, 1), 0, 10);
-    check(&square(5, 16, [5, 9], 1, 0), 0, 11);
-    check(&ConvShape { height: 2, out_height: 2, ..square(1, 48, [120, 7], 3, 1) }, 0, 12);
-    check(&square(2, 4, [130, 9], 3, 1), 0, 13);
+    // More pixels than are listed at once, with taps outside and without; rows longer than that; images that are nothing but edges.
+    check(&square(20, 12, [4, 8], 3, 1), 0, 10);
+    check(&square(10, 16, [5, 9], 1, 0), 0, 11);
+    check(&ConvShape { height: 2, out_height: 2, ..square(1, 60, [300, 7], 3, 1) }, 0, 12);
+    check(&square(17, 2, [130, 9], 3, 1), 0, 13);
     for channels in [8, 24, 64, 72] {
         check(&ConvShape { groups: channels, ..square(2, 9, [channels, channels], 3, 1) }, 0, 9);
     }
