@@ -22,9 +22,9 @@ def parse():
     p.add_argument("--spnc", type=pathlib.Path, default=ROOT / "target/release/spnc", help="the program to time")
     p.add_argument("--only", nargs="+", metavar="NAME", choices=[*WORKLOADS, *INFERENCE], help="these of " + ", ".join([*WORKLOADS, *INFERENCE]))
     p.add_argument("--against", nargs="+", metavar="PEER", choices=PEERS, default=list(PEERS), help="these of " + ", ".join(PEERS))
-    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--seconds", type=float, default=.6, help="how long a repeat takes")
+    p.add_argument("--seconds", type=float, default=.25, help="how long a repeat takes")
     p.add_argument("--timeout", type=float, default=240., help="seconds in which a peer must have done its first steps")
     p.add_argument("--limit", type=float, default=float("inf"), help="start no workload after so many seconds; run again to go on")
     p.add_argument("--results", type=pathlib.Path, metavar="FILE", help="keep what is measured here, and measure only what is not here yet")
@@ -108,14 +108,14 @@ def report(a, results, peers, lacking, can_infer):
     columns = ["spnc", *peers]
     if training:
         bold = "; in bold the best peer, to which the ratio is" if peers else ""
-        parts += [f"Training: samples a second (of the LSTM sequences of 35 words), median (min–max){bold}.", tables.rates(training, columns),
+        parts += [f"Training: samples a second (of the LSTM sequences of 35 words), the fastest of the rounds (their median){bold}.", tables.rates(training, columns),
                   "Peak memory in MB / seconds until the first step is done, tracing and compiling included.", tables.costs(training, columns)]
     agree = True
     if training and peers:
         losses, agree = tables.losses(training)
         parts += ["How far the losses of the peers are from spnc's at most, relative; in bold what is beyond the tolerance (1e-05 at step 0).", losses]
     if inference and can_infer:
-        parts += ["Inference: samples a second, median (min–max).", tables.rates(inference, columns)]
+        parts += ["Inference: samples a second, the fastest of the rounds (their median).", tables.rates(inference, columns)]
     elif inference:
         parts.append("Inference is not in the table: this spnc has no `bench`.")
     return "\n\n".join([*parts, *([str(tables.notes).strip()] if tables.notes.texts else [])]), agree

@@ -60,10 +60,10 @@ class Tables:
 
     def rates(self, workloads, columns):
         def show(who, cell, cells):
-            median = number(cell.median)
-            median = f"**{median}**" if who == best(cells) else median
+            fastest = number(cell.fastest)
+            fastest = f"**{fastest}**" if who == best(cells) else fastest
             note = self.notes.mark(f"{head(who, self.peers)}, after {len(cell.rounds)} rounds: {cell.failed}") if cell.failed else ""
-            return f"{median} ({number(min(cell.rates))}–{number(max(cell.rates))}) {note}".rstrip()
+            return f"{fastest} ({number(cell.median)}) {note}".rstrip()
         return self._table(workloads, columns, show, [("ratio", ratio)] if self.peers else [])
 
     def costs(self, workloads, columns):
@@ -112,13 +112,13 @@ def label(workload):
 
 def best(cells):
     """The fastest peer."""
-    peers = {who: cell.median for who, cell in cells.items() if who != "spnc" and cell.rounds}
+    peers = {who: cell.fastest for who, cell in cells.items() if who != "spnc" and cell.rounds}
     return max(peers, key=peers.get, default=None)
 
 
 def ratio(cells):
     peer = best(cells)
-    return f"{cells['spnc'].median / cells[peer].median:.2f}" if peer and cells["spnc"].rounds else "–"
+    return f"{cells['spnc'].fastest / cells[peer].fastest:.2f}" if peer and cells["spnc"].rounds else "–"
 
 
 def replace(path, text):

@@ -101,6 +101,25 @@ fn a_run_is_timed_with_its_zeros() {
     assert_eq!(std::fs::read_dir(folder.path().join("run")).expect("a run").count(), before);
 }
 
+/// What steps leave out is said at the end of a run, with what that gains.
+#[test]
+fn a_run_says_what_its_zeros_save() {
+    let text = PROGRAM.replace("minimize", "sparsify net.fc1.w with MagnitudeMask as kept\n\nminimize");
+    let text = text.replace("256", "1024").replace("use std.layers", "use std.sparse.MagnitudeMask\nuse std.layers");
+    let text =
+        text.replace("seed = 1 }", "seed = 1, fire keep(0.05), phase { epochs = 10 } }").replace("epochs = 2, ", "");
+    let folder = folder(&text);
+    let output = spnc(folder.path(), &["run", "program.spnet", "--out", "run"]);
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("compressed: ") && said.contains("times as long"), "{said}");
+    let report = std::fs::read_to_string(folder.path().join("run/report.json")).expect("a report");
+    let report = serde_json::from_str(&report).expect("JSON");
+    for pointer in ["/seconds/step/now", "/seconds/step/whole", "/choices/0/kept"] {
+        let _ = number(&report, pointer);
+    }
+}
+
 #[test]
 fn a_killed_run_is_timed_from_what_was_kept_of_it() {
     use std::io::{BufRead, BufReader};

@@ -25,7 +25,7 @@ mod write;
 pub use folder::{Folder, Run, changed, read, read_checkpoint, read_report};
 pub use model::{Model, apply_model, apply_start_values, find_tensor, read_start_values};
 pub use origin::{Difference, Origin};
-pub use report::{AxisReport, BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity};
+pub use report::{AxisReport, BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity, StepSeconds};
 pub use staging::Scratch;
 pub use write::{write_npz, write_safetensors};
 

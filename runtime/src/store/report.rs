@@ -57,6 +57,18 @@ pub struct Seconds {
     pub compile: f64,
     /// From the first step to the last evaluation.
     pub train: f64,
+    /// A step, where its form at the end leaves something out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepSeconds>,
+}
+
+/// How long a step takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepSeconds {
+    /// In its form at the end of training.
+    pub now: f64,
+    /// Computed as a whole.
+    pub whole: f64,
 }
 
 /// The zeros of a tensor.

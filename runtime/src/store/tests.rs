@@ -107,7 +107,7 @@ fn run() -> Run {
         epochs: 1.0,
         steps: 23,
         interrupted: false,
-        seconds: Seconds { compile: 0.125, train: 0.5 },
+        seconds: Seconds { compile: 0.125, train: 0.5, step: Some(StepSeconds { now: 0.25, whole: 0.75 }) },
         metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
         sparsity: vec![sparsity],
         budgets: vec![budget],

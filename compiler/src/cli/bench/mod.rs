@@ -13,6 +13,8 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use spnc_runtime::kernels::Isa;
+use spnc_runtime::program::{Clock, Program};
+use spnc_runtime::store::StepSeconds;
 
 use self::report::{Bench, Latency, Train};
 use self::steps::Steps;
@@ -133,6 +135,22 @@ fn train(args: &Args, today: &mut Steps<'_>, is_narrowed: bool) -> Result<Train,
     let [today, whole] = clock::medians(args.each, [&mut || today.step(), &mut || whole.step()]);
     Ok(Train::new(batch, today, whole))
 }
+
+/// Times a step of a program that has been trained so far, in the form that it has and as a whole; nothing where the plan has no steps.
+///
+/// # Errors
+///
+/// When steps cannot be done, which has been said.
+pub fn step_seconds(job: &Job, program: &dyn Program, clock: Clock) -> Result<Option<StepSeconds>, Exit> {
+    let Some(at) = subject::place(&job.plan, clock.epoch, clock.step) else { return Ok(None) };
+    let mut now = Steps::after(job, program, at)?;
+    let mut whole = now.whole()?;
+    let [now, whole] = clock::medians(SHORT, [&mut || now.step(), &mut || whole.step()]);
+    Ok(Some(StepSeconds { now: 1e-3 * now, whole: 1e-3 * whole }))
+}
+
+/// Seconds that a time is measured for at the end of a run, where nobody has asked for it.
+const SHORT: f64 = 0.02;
 
 /// Times the network alone; nothing where there is none.
 fn inference(args: &Args, job: &Job, program: &Compiled) -> Result<Option<IndexMap<String, Latency>>, Exit> {

@@ -46,6 +46,18 @@ impl<'a> Steps<'a> {
         Ok(Steps { job, program, at, batch, per_epoch: batches.per_epoch, fields, order, seen: 0 })
     }
 
+    /// The steps that would follow this place of training, were the program not about to stop: a copy of it does them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`], or when there is no machine code for this machine, which has been said.
+    pub fn after(job: &'a Job, program: &dyn Program, at: Place) -> Result<Steps<'a>, Exit> {
+        let mut copy = compiled(job)?;
+        copy_tensors(program, &mut copy);
+        copy.set_form(&program.form());
+        Steps::new(job, copy, at)
+    }
+
     /// The same in the form that a run would choose at the beginning of an epoch, and whether that leaves anything out.
     pub fn adapted(mut self) -> (Steps<'a>, bool) {
         self.program.adapt(self.at.variant, self.at.clock, u64::MAX);
@@ -59,12 +71,8 @@ impl<'a> Steps<'a> {
     ///
     /// When there is no machine code for this machine, which has been said.
     pub fn whole(&self) -> Result<Steps<'a>, Exit> {
-        let program = self.job.evaluator().compiled(&self.job.built);
-        let mut program = program.map_err(|error| output::fail(&error.to_string(), None))?.whole();
-        program.init(self.job.plan.seed);
-        for tensor in 0..program.description().tensors.len() {
-            program.write(tensor, &self.program.read(tensor));
-        }
+        let mut program = compiled(self.job)?.whole();
+        copy_tensors(&self.program, &mut program);
         Steps::new(self.job, program, self.at)
     }
 
@@ -104,5 +112,19 @@ impl<'a> Steps<'a> {
         self.seen = if left < self.batch { 0 } else { self.seen + self.batch };
         let Clock { step, epoch, progress } = self.at.clock;
         self.at.clock = Clock { step: step + 1, epoch: epoch + 1.0 / self.per_epoch as f64, progress };
+    }
+}
+
+/// The program of a job in machine code, with its start values.
+fn compiled(job: &Job) -> Result<Compiled, Exit> {
+    let program = job.evaluator().compiled(&job.built);
+    let mut program = program.map_err(|error| output::fail(&error.to_string(), None))?;
+    program.init(job.plan.seed);
+    Ok(program)
+}
+
+fn copy_tensors(from: &dyn Program, to: &mut Compiled) {
+    for tensor in 0..from.description().tensors.len() {
+        to.write(tensor, &from.read(tensor));
     }
 }

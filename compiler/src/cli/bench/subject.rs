@@ -142,7 +142,7 @@ impl Saved {
 }
 
 /// Where a plan is after so many epochs.
-fn place(plan: &Plan, epochs: f64, step: u64) -> Option<Place> {
+pub fn place(plan: &Plan, epochs: f64, step: u64) -> Option<Place> {
     let (phase, progress) = phase(plan, epochs)?;
     Some(Place { variant: phase.variant, clock: Clock { step, epoch: epochs, progress } })
 }

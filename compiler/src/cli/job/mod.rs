@@ -18,7 +18,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use spnc_runtime::data::Dataset;
 use spnc_runtime::program::{Clock, Program, Role};
-use spnc_runtime::store::{self, Origin, Report, Seconds};
+use spnc_runtime::store::{self, Origin, Report, Seconds, StepSeconds};
 use spnc_runtime::train::{self, Checkpoint, EpochRecord, Observer, Outcome, Position, Progress, TrainError};
 
 pub use self::args::{OfRun, Training};
@@ -28,6 +28,7 @@ pub use self::setup::Setup;
 
 use self::closing::Closing;
 use self::progress::Watcher;
+use super::bench;
 use super::evaluator;
 use super::exit::Exit;
 use super::front::Front;
@@ -159,7 +160,7 @@ impl Job {
 
     /// The time that compiling took.
     pub fn seconds(&self) -> Seconds {
-        Seconds { compile: self.compile, train: 0.0 }
+        Seconds { compile: self.compile, train: 0.0, step: None }
     }
 
     /// What runs it.
@@ -240,7 +241,10 @@ impl Job {
 
     fn finish(&self, program: &mut dyn Program, outcome: Outcome, keeper: Keeper, show: Show) -> Result<(), Exit> {
         let closing = self.closing(program, &outcome);
-        let report = self.report(keeper.origin, &closing, &outcome);
+        let is_timed = !closing.choices.is_empty() && !outcome.interrupted;
+        // What a step costs is not worth losing the run for.
+        let step = if is_timed { bench::step_seconds(self, program, outcome.clock).ok().flatten() } else { None };
+        let report = self.report(keeper.origin, &closing, &outcome, step);
         let run = store::Run { model: store::Model::of(program), history: outcome.records, report };
         let path = keeper.folder.save(&run, &self.front.texts()).map_err(|error| output::data_error(&error))?;
         if show.json {
@@ -281,13 +285,13 @@ impl Job {
         Closing { choices: program.choices(), ..Closing::new(&self.model, &self.front.sources, &given) }
     }
 
-    fn report(&self, origin: Origin, closing: &Closing, outcome: &Outcome) -> Report {
+    fn report(&self, origin: Origin, closing: &Closing, outcome: &Outcome, step: Option<StepSeconds>) -> Report {
         Report {
             origin,
             epochs: outcome.clock.epoch,
             steps: outcome.clock.step,
             interrupted: outcome.interrupted,
-            seconds: Seconds { compile: self.compile, train: outcome.seconds },
+            seconds: Seconds { compile: self.compile, train: outcome.seconds, step },
             metrics: outcome.metrics.clone(),
             sparsity: closing.sparsity.clone(),
             budgets: closing.budgets.clone(),

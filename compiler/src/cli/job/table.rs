@@ -3,7 +3,7 @@
 use comfy_table::presets;
 use comfy_table::{Cell, CellAlignment, Table};
 use spnc_runtime::program::Choice;
-use spnc_runtime::store::{Remaining, Seconds, Sparsity};
+use spnc_runtime::store::{Remaining, Seconds, Sparsity, StepSeconds};
 use spnc_runtime::train::Tally;
 
 use super::closing::Closing;
@@ -15,6 +15,10 @@ pub fn text<'a>(closing: &Closing, metrics: impl Iterator<Item = (&'a String, &'
     for Choice { of, form, kept, total } in &closing.choices {
         let (part, kept, total) = (share(*kept as f64 / *total as f64), count(*kept as u64), count(*total as u64));
         text += &format!("steps      {of} {form}: {kept} of {total} ({part})\n");
+    }
+    if let Some(StepSeconds { now, whole }) = took.step {
+        let [ms, whole_ms] = [now, whole].map(|seconds| number(1e3 * seconds));
+        text += &format!("           {ms} ms a step, {whole_ms} as a whole: {:.1} times as long\n", whole / now);
     }
     for budget in &closing.budgets {
         let verdict = if budget.met { "met" } else { "missed" };
