@@ -6,10 +6,12 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
+mod column;
 mod rows;
 
 use std::ops::Range;
 
+use self::column::Column;
 use self::rows::Lines;
 use super::channelwise;
 use super::slide::{FEWEST_COLUMNS, Image};
@@ -124,6 +126,8 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    const NONE: Pairs = Pairs { at: [[0; 2]; PIXELS], count: 0 };
+
     #[inline(always)]
     pub fn all(&self) -> &[[usize; 2]] {
         &self.at[..self.count]
@@ -179,7 +183,7 @@ impl<'a> Weights<'a> {
             return unsafe { self.sum_by_row::<V>(blocks, pixels, [x, y], to) };
         }
         let per_block = if self.is_by_row() { self.image.taps[1] } else { 1 };
-        let (mut pairs, mut listed) = (Pairs { at: [[0; 2]; PIXELS], count: 0 }, None);
+        let (mut pairs, mut listed, mut copy) = (Pairs::NONE, None, Column::new());
         let stretch = self.stretch::<V>();
         for first in pixels.clone().step_by(stretch) {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
@@ -207,7 +211,11 @@ impl<'a> Weights<'a> {
                     unsafe {
                         let (x, y) = (x.add(group * self.image.run + further), y.add(column));
                         let to = to.add(tap * self.image.run * self.s.out_channels + column);
-                        let pixels = Listed { pairs: &pairs, before, x, y };
+                        let (pairs, y) = match self.s.weights() > FEW_WEIGHTS && width >= 2 * V::LEN {
+                            true => copy.take::<V>(&pairs, y),
+                            false => (&pairs, y),
+                        };
+                        let pixels = Listed { pairs, before, x, y };
                         match width > V::LEN {
                             true => self.rows::<V, 2>(pixels, width, to),
                             false => self.rows::<V, 1>(pixels, width, to),
