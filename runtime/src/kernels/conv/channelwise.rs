@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::slide::{Part, Slide, Taps, WHOLE_TILES};
-use super::tile::Tile;
+use super::listed::Classes;
+use super::slide::{Slide, Taps};
 use super::weight::Pairs;
 use super::{Args, ConvShape};
 use crate::kernels::gemm::Before;
@@ -30,19 +30,24 @@ impl ConvShape {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub unsafe fn compute<V: Vector>(slide: &Slide, args: Args) {
     for part in slide.parts(args.first..args.last) {
-        for (channel, vectors) in blocks::<V>(0..slide.groups) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                match (vectors, V::PAIRS) {
-                    (1, 12) => tiles::<V, 8, 1>(slide, &part, channel, args),
-                    (2, 12) => tiles::<V, 8, 2>(slide, &part, channel, args),
-                    (_, 12) => tiles::<V, 4, 4>(slide, &part, channel, args),
-                    (1, 6) => tiles::<V, 8, 1>(slide, &part, channel, args),
-                    (2, 6) => tiles::<V, 6, 2>(slide, &part, channel, args),
-                    (_, 6) => tiles::<V, 3, 4>(slide, &part, channel, args),
-                    (1, _) => tiles::<V, 4, 1>(slide, &part, channel, args),
-                    (2, _) => tiles::<V, 2, 2>(slide, &part, channel, args),
-                    (_, _) => tiles::<V, 1, 4>(slide, &part, channel, args),
+        let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
+        let mut classes = Classes::new(slide, &part, taps, V::LEN);
+        while classes.advance() {
+            for (channel, vectors) in blocks::<V>(0..slide.groups) {
+                let block = Block { slide, taps, class: &classes, channel };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    match (vectors, V::PAIRS) {
+                        (1, 12) => block.tiles::<V, 8, 1>(args),
+                        (2, 12) => block.tiles::<V, 8, 2>(args),
+                        (_, 12) => block.tiles::<V, 4, 4>(args),
+                        (1, 6) => block.tiles::<V, 8, 1>(args),
+                        (2, 6) => block.tiles::<V, 6, 2>(args),
+                        (_, 6) => block.tiles::<V, 3, 4>(args),
+                        (1, _) => block.tiles::<V, 4, 1>(args),
+                        (2, _) => block.tiles::<V, 2, 2>(args),
+                        (_, _) => block.tiles::<V, 1, 4>(args),
+                    }
                 }
             }
         }
@@ -58,52 +63,86 @@ fn blocks<V: Vector>(channels: Range<usize>) -> impl Iterator<Item = (usize, usi
     })
 }
 
-/// By tiles of `P` pixels and `R` vectors from a channel on.
-///
-/// # Safety
-///
-/// As for [`compute`].
-#[inline(always)]
-#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn tiles<V: Vector, const P: usize, const R: usize>(slide: &Slide, part: &Part, channel: usize, args: Args) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match slide.groups - channel >= R * V::LEN {
-            true => tiles_of::<V, P, R, true>(slide, part, channel, args),
-            false => tiles_of::<V, P, R, false>(slide, part, channel, args),
-        }
-    }
+/// Pixels that see the same taps × channels from one on.
+struct Block<'a> {
+    slide: &'a Slide,
+    taps: [Taps; 2],
+    class: &'a Classes<'a>,
+    channel: usize,
 }
 
-/// [`tiles`], where `WHOLE` tells that all vectors are full.
-///
-/// # Safety
-///
-/// As for [`compute`].
-#[inline(always)]
-#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn tiles_of<V: Vector, const P: usize, const R: usize, const WHOLE: bool>(
-    slide: &Slide,
-    part: &Part,
-    channel: usize,
-    args: Args,
-) {
-    const { assert!(WHOLE_TILES.is_multiple_of(P)) };
-    let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
-    let masks = masks::<V, R>(slide.groups - channel);
-    for pixel in part.pixels.clone().step_by(P) {
-        let tile = Tile::<P>::new(slide, part, pixel);
-        let count = P.min(part.pixels.end - pixel);
-        // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
+impl Block<'_> {
+    /// By tiles of `P` pixels and `R` vectors.
+    ///
+    /// # Safety
+    ///
+    /// As for [`compute`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, args: Args) {
+        // SAFETY: the caller's promise.
         unsafe {
-            let sums = sums::<V, P, R, WHOLE>(slide, taps, &tile, channel, args);
-            for p in 0..P {
-                let to = args.to.wrapping_add(tile.to[p] * slide.groups + channel);
-                if p < count {
-                    store::<V, R, WHOLE>(&sums[p], to, &masks);
+            match self.slide.groups - self.channel >= R * V::LEN {
+                true => self.tiles_of::<V, P, R, true>(args),
+                false => self.tiles_of::<V, P, R, false>(args),
+            }
+        }
+    }
+
+    /// [`Self::tiles`], where `WHOLE` tells that all vectors are full.
+    ///
+    /// # Safety
+    ///
+    /// As for [`compute`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn tiles_of<V: Vector, const P: usize, const R: usize, const WHOLE: bool>(&self, args: Args) {
+        let (groups, places) = (self.slide.groups, &self.class.places);
+        let masks = masks::<V, R>(groups - self.channel);
+        for pixel in (0..places.count()).step_by(P) {
+            let left = places.count() - pixel;
+            // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
+            unsafe {
+                let sums = self.sums::<V, P, R, WHOLE>(pixel, args, &masks);
+                for p in 0..P {
+                    if p < left {
+                        let to = args.to.wrapping_add(places.to(pixel + p) * groups + self.channel);
+                        store::<V, R, WHOLE>(&sums[p], to, &masks);
+                    }
                 }
             }
         }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`compute`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn sums<V: Vector, const P: usize, const R: usize, const WHOLE: bool>(
+        &self,
+        pixel: usize,
+        args: Args,
+        masks: &[V::Mask; R],
+    ) -> [[V; R]; P] {
+        let (slide, [down, right], [rows, columns]) = (self.slide, self.taps, self.class.seen());
+        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+        let seen = self.class.places.seen::<P>(pixel, args.a.wrapping_add(self.channel));
+        let mut sums = [[V::splat(0.0); R]; P];
+        for kh in 0..rows.len() {
+            for kw in 0..columns.len() {
+                let tap = down.tap(rows.start + kh) * slide.from.taps[1] + right.tap(columns.start + kw);
+                let weights = args.b.wrapping_add(slide.weights_of(tap) * slide.groups + self.channel);
+                let at = down.apart(kh) * row_pitch + right.apart(kw) * pixel_pitch;
+                // SAFETY: weights of this tap.
+                let row = unsafe { load::<V, R, WHOLE>(weights, masks) };
+                for p in 0..P {
+                    // SAFETY: the tap lies in the factor from all pixels.
+                    unsafe { add_seen::<V, R, WHOLE>(&mut sums[p], seen[p].wrapping_add(at), &row, masks) };
+                }
+            }
+        }
+        sums
     }
 }
 
@@ -111,48 +150,6 @@ unsafe fn tiles_of<V: Vector, const P: usize, const R: usize, const WHOLE: bool>
 #[inline(always)]
 fn masks<V: Vector, const R: usize>(left: usize) -> [V::Mask; R] {
     std::array::from_fn(|v| V::mask(left.saturating_sub(v * V::LEN)))
-}
-
-/// # Safety
-///
-/// As for [`compute`].
-#[inline(always)]
-#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn sums<V: Vector, const P: usize, const R: usize, const WHOLE: bool>(
-    slide: &Slide,
-    [down, right]: [Taps; 2],
-    tile: &Tile<P>,
-    channel: usize,
-    args: Args,
-) -> [[V; R]; P] {
-    let masks = masks::<V, R>(slide.groups - channel);
-    let mut sums = [[V::splat(0.0); R]; P];
-    for kh in (0..down.count).filter(|kh| tile.meets_row(slide, down.offset(*kh))) {
-        for kw in 0..right.count {
-            let tap = slide.weights_of(down.tap(kh) * slide.from.taps[1] + right.tap(kw));
-            let weights = args.b.wrapping_add(tap * slide.groups + channel);
-            let offset = [down.offset(kh), right.offset(kw)];
-            // SAFETY: weights of this tap.
-            let row = unsafe { load::<V, R, WHOLE>(weights, &masks) };
-            match tile.run(slide, args.a, offset, channel) {
-                Some((mut x, step)) => {
-                    for p in 0..P {
-                        // SAFETY: all pixels see numbers of the factor.
-                        unsafe { add_seen::<V, R, WHOLE>(&mut sums[p], x, &row, &masks) };
-                        x = x.wrapping_add(step);
-                    }
-                }
-                None => {
-                    let seen = tile.seen(slide, args.a, offset, channel);
-                    for p in 0..P {
-                        // SAFETY: what the pixel sees, which may be zeros.
-                        unsafe { add_seen::<V, R, WHOLE>(&mut sums[p], seen[p], &row, &masks) };
-                    }
-                }
-            }
-        }
-    }
-    sums
 }
 
 /// Adds to the sums of a pixel the products of what it sees and the weights of a tap.

@@ -212,7 +212,7 @@ impl Block<'_> {
     unsafe fn sums<V: Vector, const P: usize, const R: usize>(&self, tile: &Tile<P>, from: *const f32) -> [[V; R]; P] {
         let (slide, run, [down, right]) = (self.slide, self.slide.from.run, self.taps);
         let [_, row_pitch, pixel_pitch] = slide.from.pitch;
-        let seen = tile.seen(slide, from, [0; 2], self.group * run);
+        let seen = tile.seen(from.wrapping_add(self.group * run));
         let mut sums = [[V::splat(0.0); R]; P];
         for kh in 0..down.count {
             for kw in 0..right.count {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
+use std::ops::Range;
+
 use super::Args;
 use super::dense::{Block, add_products, blocks};
 use super::places::{PLACES, Places, Stretch, TILE};
@@ -29,44 +31,87 @@ const MOST: usize = 128 * 1024;
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub unsafe fn compute<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], args: Args, packed: *const f32) {
-    let mut places = Places::NONE;
-    let mut first = part.pixels.start;
-    while first < part.pixels.end {
-        let part = Part { pixels: first..end::<V>(slide, part, first), ..*part };
-        for down in Stretch::all(slide, &part, taps[0], 0) {
-            for right in Stretch::all(slide, &part, taps[1], 1) {
-                places.list(slide, &part, taps, [&down, &right]);
-                let class = Class { places: &places, down: &down, right: &right };
-                for group in 0..slide.groups {
-                    for (first, vectors) in blocks::<V>(slide.width) {
-                        let panel = packed.wrapping_add(slide.panel(group, first));
-                        let block = Block { slide, part: &part, taps, group, first, panel };
-                        // SAFETY: the caller's promise; the pixels are listed.
-                        unsafe { block.compute_class::<V>(vectors, &class, args) };
-                    }
-                }
+    let mut classes = Classes::new(slide, part, taps, 2 * V::LEN);
+    while classes.advance() {
+        for group in 0..slide.groups {
+            for (first, vectors) in blocks::<V>(slide.width) {
+                let panel = packed.wrapping_add(slide.panel(group, first));
+                let block = Block { slide, part, taps, group, first, panel };
+                // SAFETY: the caller's promise; the pixels are listed.
+                unsafe { block.compute_class::<V>(vectors, &classes, args) };
             }
         }
-        first = part.pixels.end;
     }
 }
 
-/// Where the pixels from this one on end that are listed together: with an image or a row, if possible.
-fn end<V: Vector>(slide: &Slide, part: &Part, first: usize) -> usize {
-    let ([rows, columns], channels) = (part.size, slide.from.pitch[2]);
-    let panel = slide.from.taps[0] * slide.from.taps[1] * slide.from.run * 2 * V::LEN;
-    let much = if panel <= SMALL_PANEL { FEW } else { MANY } / channels;
-    let images = if columns <= TILE { (IMAGES * rows * columns).min(MOST / channels) } else { 0 };
-    let last = first + much.max(images).clamp(TILE, PLACES);
-    let whole = |pixels: usize| Some(last - last % pixels).filter(|end| *end > first);
-    whole(rows * columns).or(whole(columns)).unwrap_or(last).min(part.pixels.end)
+/// The pixels of a part, class by class: those that see the same taps, of as many images or rows as are gone through together.
+pub struct Classes<'a> {
+    slide: &'a Slide,
+    part: &'a Part,
+    taps: [Taps; 2],
+    /// How many channels of the result a panel has.
+    lanes: usize,
+    /// The rows and the columns of the plane by the taps that they see.
+    stretches: [Vec<Stretch>; 2],
+    /// The pixels that are gone through now, and how many of their classes have had their turn.
+    pixels: Range<usize>,
+    done: usize,
+    /// Where the pixels of the class are whose turn it is.
+    pub places: Places,
 }
 
-/// Pixels that see the same taps.
-struct Class<'a> {
-    places: &'a Places,
-    down: &'a Stretch,
-    right: &'a Stretch,
+impl<'a> Classes<'a> {
+    /// Before the first class of a part whose pixels see these taps as far as they lie in the factor.
+    pub fn new(slide: &'a Slide, part: &'a Part, taps: [Taps; 2], lanes: usize) -> Classes<'a> {
+        let stretches = [0, 1].map(|dim| Stretch::all(slide, part, taps[dim], dim).collect::<Vec<_>>());
+        let (first, done) = (part.pixels.start, stretches[0].len() * stretches[1].len());
+        Classes { slide, part, taps, lanes, stretches, pixels: first..first, done, places: Places::NONE }
+    }
+
+    /// Lists the pixels of the next class; whether there is one.
+    pub fn advance(&mut self) -> bool {
+        if self.done == self.stretches[0].len() * self.stretches[1].len() {
+            if self.pixels.end == self.part.pixels.end {
+                return false;
+            }
+            self.pixels = self.pixels.end..self.end(self.pixels.end);
+            self.done = 0;
+        }
+        self.done += 1;
+        let part = Part { pixels: self.pixels.clone(), ..*self.part };
+        self.places.list(
+            self.slide,
+            &part,
+            self.taps,
+            [&self.stretches[0][self.down()], &self.stretches[1][self.right()]],
+        );
+        true
+    }
+
+    /// Where the pixels from this one on end that are listed together: with an image or a row, if possible.
+    fn end(&self, first: usize) -> usize {
+        let ([rows, columns], from) = (self.part.size, &self.slide.from);
+        let (channels, panel) = (from.pitch[2], from.taps[0] * from.taps[1] * from.run * self.lanes);
+        let much = if panel <= SMALL_PANEL { FEW } else { MANY } / channels;
+        let images = if columns <= TILE { (IMAGES * rows * columns).min(MOST / channels) } else { 0 };
+        let last = first + much.max(images).clamp(TILE, PLACES);
+        let whole = |pixels: usize| Some(last - last % pixels).filter(|end| *end > first);
+        whole(rows * columns).or(whole(columns)).unwrap_or(last).min(self.part.pixels.end)
+    }
+
+    fn down(&self) -> usize {
+        (self.done - 1) / self.stretches[1].len()
+    }
+
+    fn right(&self) -> usize {
+        (self.done - 1) % self.stretches[1].len()
+    }
+
+    /// The taps that the pixels of the class see, as numbers among those of the part.
+    #[inline(always)]
+    pub fn seen(&self) -> [Range<usize>; 2] {
+        [self.stretches[0][self.down()].taps.clone(), self.stretches[1][self.right()].taps.clone()]
+    }
 }
 
 impl Block<'_> {
@@ -75,7 +120,7 @@ impl Block<'_> {
     /// As for [`compute`]; the pixels are those of the part.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn compute_class<V: Vector>(&self, vectors: usize, class: &Class<'_>, args: Args) {
+    unsafe fn compute_class<V: Vector>(&self, vectors: usize, class: &Classes<'_>, args: Args) {
         // SAFETY: the caller's promise.
         unsafe {
             match (vectors, V::PAIRS) {
@@ -95,8 +140,8 @@ impl Block<'_> {
     /// As for [`Self::compute_class`].
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, class: &Class<'_>, args: Args) {
-        let (masks, places) = (self.masks::<V, R>(), class.places);
+    unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, class: &Classes<'_>, args: Args) {
+        let (masks, places) = (self.masks::<V, R>(), &class.places);
         for pixel in (0..places.count()).step_by(P) {
             // SAFETY: the caller's promise.
             let sums = unsafe { self.sums_of_class::<V, P, R>(class, pixel, args.a) };
@@ -118,7 +163,7 @@ impl Block<'_> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn sums_of_class<V: Vector, const P: usize, const R: usize>(
         &self,
-        class: &Class<'_>,
+        class: &Classes<'_>,
         pixel: usize,
         from: *const f32,
     ) -> [[V; R]; P] {
@@ -126,15 +171,15 @@ impl Block<'_> {
         let [_, row_pitch, pixel_pitch] = slide.from.pitch;
         let seen = class.places.seen::<P>(pixel, from.wrapping_add(self.group * slide.from.run));
         // Taps side by side see one run of numbers.
-        let (rows, columns) = (class.down.taps.len(), class.right.taps.len());
+        let [kept_rows, kept_columns] = class.seen();
+        let (rows, columns) = (kept_rows.len(), kept_columns.len());
         let (together, apart) = if slide.groups == 1 && right.are_side_by_side() { (columns, 1) } else { (1, columns) };
         let (len, width) = (together * slide.from.run, slide.from.run * R * V::LEN);
         let mut sums = [[V::splat(0.0); R]; P];
         for kh in 0..rows {
             for kw in 0..apart {
                 let at = down.apart(kh) * row_pitch + right.apart(kw) * pixel_pitch;
-                let tap =
-                    down.tap(class.down.taps.start + kh) * slide.from.taps[1] + right.tap(class.right.taps.start + kw);
+                let tap = down.tap(kept_rows.start + kh) * slide.from.taps[1] + right.tap(kept_columns.start + kw);
                 // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
                 unsafe { add_products(&mut sums, &seen, at, self.panel.wrapping_add(tap * width), len) };
             }
