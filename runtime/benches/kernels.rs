@@ -1,8 +1,9 @@
 //! The kernels below compiled programs, one thread: elementary functions by the block, draws, products, quantiles,
 //! convolutions, pooling, rows of tables, products with scattered zeros.
 //!
-//! What a convolution reaches is to be compared with `peak`, a chain of nothing but fused multiply-adds on the widest
-//! vectors, measured in the same run: both count a multiplication and an addition as two elements.
+//! What they reach is to be compared with the limits of the machine, measured in the same run: a chain of nothing but fused
+//! multiply-adds on the widest vectors, where a multiplication and an addition are two elements, and copies of numbers that lie in a
+//! cache of the core and that do not. `compiler/bench/shares.py` does it.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -57,7 +58,7 @@ fn read([a, b]: [&[f32]; 2]) -> [*const f32; 3] {
 fn functions(c: &mut Criterion) {
     let (from, mut to) = (numbers(64 * LANES), vec![0.0; 64 * LANES]);
     let mut group = c.benchmark_group("elementwise");
-    let _ = group.throughput(Throughput::Elements(from.len() as u64));
+    let _ = group.throughput(Throughput::Bytes(8 * from.len() as u64));
     for function in Function::ALL {
         let routine = function.routine(Isa::best());
         let mut each_block = || {
@@ -162,6 +163,20 @@ fn peak(c: &mut Criterion) {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn peak(_: &mut Criterion) {}
+
+/// What copying takes, reading and writing.
+fn copies(c: &mut Criterion) {
+    let mut group = c.benchmark_group("copy");
+    for (name, len) in [("128 KiB", 32 * 1024), ("16 MiB", 4 * 1024 * 1024)] {
+        // Not a multiple of a page apart, where reading what was just written is slow.
+        let (from, mut to) = (numbers(len), vec![0.0; len + 304]);
+        let _ = group.throughput(Throughput::Bytes(8 * len as u64));
+        let _ = group.bench_function(name, |bench| {
+            bench.iter(|| black_box(&mut to[304..]).copy_from_slice(black_box(&from)));
+        });
+    }
+    group.finish();
+}
 
 /// Square images and windows: batch, pixels, channels of both images; taps, stride, zeros around, groups.
 fn square([batch, size, cin, cout]: [usize; 4], [taps, stride, pad, groups]: [usize; 4]) -> ConvShape {
@@ -365,6 +380,7 @@ fn turning(c: &mut Criterion) {
 criterion_group!(
     benches,
     peak,
+    copies,
     functions,
     products,
     quantiles,
