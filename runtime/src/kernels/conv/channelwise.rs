@@ -14,6 +14,10 @@ use crate::kernels::vector::{Vector, load_row, load_row_masked};
 /// The most vectors of channels in a tile.
 const VECTORS: usize = 4;
 
+/// How many pixels are gone through before those channels take their turn that have no room in the same tile: what their windows see
+/// stays in a first-level cache.
+const STRIP: usize = 12;
+
 impl ConvShape {
     /// Whether each channel has a group of its own, in both images.
     pub(super) fn is_channelwise(&self) -> bool {
@@ -33,20 +37,25 @@ pub unsafe fn compute<V: Vector>(slide: &Slide, args: Args) {
         let taps = [0, 1].map(|dim| slide.taps(part.plane, dim));
         let mut classes = Classes::new(slide, &part, taps, V::LEN);
         while classes.advance() {
-            for (channel, vectors) in blocks::<V>(0..slide.groups) {
-                let block = Block { slide, taps, class: &classes, channel };
-                // SAFETY: the caller's promise.
-                unsafe {
-                    match (vectors, V::PAIRS) {
-                        (1, 12) => block.tiles::<V, 8, 1>(args),
-                        (2, 12) => block.tiles::<V, 8, 2>(args),
-                        (_, 12) => block.tiles::<V, 4, 4>(args),
-                        (1, 6) => block.tiles::<V, 8, 1>(args),
-                        (2, 6) => block.tiles::<V, 6, 2>(args),
-                        (_, 6) => block.tiles::<V, 3, 4>(args),
-                        (1, _) => block.tiles::<V, 4, 1>(args),
-                        (2, _) => block.tiles::<V, 2, 2>(args),
-                        (_, _) => block.tiles::<V, 1, 4>(args),
+            let count = classes.places.count();
+            let strip = if slide.groups > VECTORS * V::LEN { STRIP } else { count.max(1) };
+            for first in (0..count).step_by(strip) {
+                for (channel, vectors) in blocks::<V>(0..slide.groups) {
+                    let pixels = first..count.min(first + strip);
+                    let block = Block { slide, taps, class: &classes, pixels, channel };
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        match (vectors, V::PAIRS) {
+                            (1, 12) => block.tiles::<V, 8, 1>(args),
+                            (2, 12) => block.tiles::<V, 8, 2>(args),
+                            (_, 12) => block.tiles::<V, 4, 4>(args),
+                            (1, 6) => block.tiles::<V, 8, 1>(args),
+                            (2, 6) => block.tiles::<V, 6, 2>(args),
+                            (_, 6) => block.tiles::<V, 3, 4>(args),
+                            (1, _) => block.tiles::<V, 4, 1>(args),
+                            (2, _) => block.tiles::<V, 2, 2>(args),
+                            (_, _) => block.tiles::<V, 1, 4>(args),
+                        }
                     }
                 }
             }
@@ -68,6 +77,8 @@ struct Block<'a> {
     slide: &'a Slide,
     taps: [Taps; 2],
     class: &'a Classes<'a>,
+    /// Some of those that are listed.
+    pixels: Range<usize>,
     channel: usize,
 }
 
@@ -99,8 +110,8 @@ impl Block<'_> {
     unsafe fn tiles_of<V: Vector, const P: usize, const R: usize, const WHOLE: bool>(&self, args: Args) {
         let (groups, places) = (self.slide.groups, &self.class.places);
         let masks = masks::<V, R>(groups - self.channel);
-        for pixel in (0..places.count()).step_by(P) {
-            let left = places.count() - pixel;
+        for pixel in self.pixels.clone().step_by(P) {
+            let left = self.pixels.end - pixel;
             // SAFETY: the caller's promise; the channels of some pixels of the result, which nobody else writes.
             unsafe {
                 let sums = self.sums::<V, P, R, WHOLE>(pixel, args, &masks);
@@ -125,7 +136,7 @@ impl Block<'_> {
         args: Args,
         masks: &[V::Mask; R],
     ) -> [[V; R]; P] {
-        let (slide, [down, right], [rows, columns]) = (self.slide, self.taps, self.class.seen());
+        let (slide, [down, right], [rows, columns]) = (self.slide, self.taps, &self.class.seen);
         let [_, row_pitch, pixel_pitch] = slide.from.pitch;
         let seen = self.class.places.seen::<P>(pixel, args.a.wrapping_add(self.channel));
         let mut sums = [[V::splat(0.0); R]; P];

@@ -56,7 +56,9 @@ pub struct Classes<'a> {
     /// The pixels that are gone through now, and how many of their classes have had their turn.
     pixels: Range<usize>,
     done: usize,
-    /// Where the pixels of the class are whose turn it is.
+    /// The taps that the pixels of the class see whose turn it is, as numbers among those of the part.
+    pub seen: [Range<usize>; 2],
+    /// Where these pixels are.
     pub places: Places,
 }
 
@@ -65,7 +67,8 @@ impl<'a> Classes<'a> {
     pub fn new(slide: &'a Slide, part: &'a Part, taps: [Taps; 2], lanes: usize) -> Classes<'a> {
         let stretches = [0, 1].map(|dim| Stretch::all(slide, part, taps[dim], dim).collect::<Vec<_>>());
         let (first, done) = (part.pixels.start, stretches[0].len() * stretches[1].len());
-        Classes { slide, part, taps, lanes, stretches, pixels: first..first, done, places: Places::NONE }
+        let (pixels, seen) = (first..first, [0..0, 0..0]);
+        Classes { slide, part, taps, lanes, stretches, pixels, done, seen, places: Places::NONE }
     }
 
     /// Lists the pixels of the next class; whether there is one.
@@ -77,14 +80,12 @@ impl<'a> Classes<'a> {
             self.pixels = self.pixels.end..self.end(self.pixels.end);
             self.done = 0;
         }
-        self.done += 1;
+        let [down, right] = &self.stretches;
+        let (down, right) = (&down[self.done / right.len()], &right[self.done % right.len()]);
         let part = Part { pixels: self.pixels.clone(), ..*self.part };
-        self.places.list(
-            self.slide,
-            &part,
-            self.taps,
-            [&self.stretches[0][self.down()], &self.stretches[1][self.right()]],
-        );
+        self.places.list(self.slide, &part, self.taps, [down, right]);
+        self.seen = [down.taps.clone(), right.taps.clone()];
+        self.done += 1;
         true
     }
 
@@ -97,20 +98,6 @@ impl<'a> Classes<'a> {
         let last = first + much.max(images).clamp(TILE, PLACES);
         let whole = |pixels: usize| Some(last - last % pixels).filter(|end| *end > first);
         whole(rows * columns).or(whole(columns)).unwrap_or(last).min(self.part.pixels.end)
-    }
-
-    fn down(&self) -> usize {
-        (self.done - 1) / self.stretches[1].len()
-    }
-
-    fn right(&self) -> usize {
-        (self.done - 1) % self.stretches[1].len()
-    }
-
-    /// The taps that the pixels of the class see, as numbers among those of the part.
-    #[inline(always)]
-    pub fn seen(&self) -> [Range<usize>; 2] {
-        [self.stretches[0][self.down()].taps.clone(), self.stretches[1][self.right()].taps.clone()]
     }
 }
 
@@ -171,7 +158,7 @@ impl Block<'_> {
         let [_, row_pitch, pixel_pitch] = slide.from.pitch;
         let seen = class.places.seen::<P>(pixel, from.wrapping_add(self.group * slide.from.run));
         // Taps side by side see one run of numbers.
-        let [kept_rows, kept_columns] = class.seen();
+        let [kept_rows, kept_columns] = &class.seen;
         let (rows, columns) = (kept_rows.len(), kept_columns.len());
         let (together, apart) = if slide.groups == 1 && right.are_side_by_side() { (columns, 1) } else { (1, columns) };
         let (len, width) = (together * slide.from.run, slide.from.run * R * V::LEN);
