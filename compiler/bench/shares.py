@@ -35,7 +35,7 @@ def main():
         peak = rates["peak", "fused multiply-add"]
         near, far = rates["copy", "128 KiB"], rates["copy", "16 MiB"]
     except KeyError as lacking:
-        sys.exit(f"{folder} lacks {lacking.args[0]}: run `cargo bench -p spnc-runtime` first")
+        sys.exit(f"{folder} lacks {' '.join(lacking.args[0])}: run `cargo bench -p spnc-runtime` first")
     print(f"Limits: {peak:.0f} GFLOP/s; copies {near:.0f} GB/s within a cache of the core, {far:.0f} beyond.\n")
     print("| kernel | | share of the limit |\n|---|---|---|")
     for group, name, unit, count, rate in found:

@@ -5,7 +5,6 @@
 
 use super::Args;
 use super::dense::Block;
-use super::tile::{CHUNK, ZEROS};
 use crate::kernels::vector::Vector;
 
 /// Taps side by side.
@@ -13,6 +12,12 @@ const TAPS: usize = 3;
 
 /// The most pixels that a tile sees.
 const SEEN: usize = 16 + TAPS - 1;
+
+/// How many numbers are read at once where a window reaches beyond the image.
+const CHUNK: usize = 512;
+
+/// What is read there.
+static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
 
 /// Computes a block of whole rows and of one or two vectors of channels.
 ///

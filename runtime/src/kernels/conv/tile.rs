@@ -4,12 +4,6 @@
 
 use super::slide::{Part, Slide};
 
-/// How many numbers are read at once where a window reaches beyond the image.
-pub const CHUNK: usize = 512;
-
-/// What is read there.
-pub static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
-
 /// Neighbouring pixels of a plane, as many as `P`, over a factor of which no tap of any window lies outside.
 pub struct Tile<const P: usize> {
     /// Where in the factor each of them sees its first number.
