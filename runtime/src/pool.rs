@@ -1,8 +1,9 @@
 //! A pool of spinning threads that take slices of work.
 //!
-//! A run is a list of steps; each step is a fixed number of slices that do not depend on one another. The threads
-//! share the slices of a step, meet, and go on to the next one. How many threads there are decides who computes a
-//! slice, never what it computes.
+//! A run is a list of steps; each step is a fixed number of slices that do not depend on one another. Each thread has a
+//! share of the slices of a step, and whoever finishes the last one opens the next step. A thread that has lost its core
+//! to another process holds nobody up unless it is in the middle of a slice: others, when they have waited for a while,
+//! take over from its share. How many threads there are decides who computes a slice, never what it computes.
 //!
 //! Threads wait by spinning, since handing over work that way costs a tenth of a microsecond; after a while they
 //! yield and then sleep, so that an idle process does not keep a core busy. While they compute, denormal numbers are
@@ -11,7 +12,7 @@
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crate::float::FlushDenormals;
@@ -49,7 +50,7 @@ impl Pool {
 
     /// How many threads compute.
     pub fn threads(&self) -> usize {
-        self.shared.threads
+        self.shared.shares.len()
     }
 
     /// Runs the steps one after the other: step `i` is `work(i, 0)`, …, `work(i, slices[i] - 1)`, in any order and at
@@ -57,60 +58,66 @@ impl Pool {
     ///
     /// # Panics
     ///
-    /// If `work` does; what was left of the run is then skipped.
+    /// If `work` does; what was left of the run is then skipped. If a step has more than 4,095 slices.
     pub fn run(&mut self, slices: &[usize], work: &(dyn Fn(usize, usize) + Sync)) {
-        if slices.is_empty() {
-            return; // Without a step there is no barrier either, and nothing would tell that the helpers are done.
-        }
+        assert!(slices.iter().all(|count| *count <= MOST_SLICES), "a step has at most {MOST_SLICES} slices");
         let job = Job { slices, work };
+        let flush = FlushDenormals::on();
         if self.helpers.is_empty() {
-            let _flush = FlushDenormals::on();
-            self.shared.take_part(job, 0);
+            let all = slices.iter().enumerate().flat_map(|(step, count)| (0..*count).map(move |slice| (step, slice)));
+            all.for_each(|(step, slice)| self.shared.guarded(|| work(step, slice)));
         } else {
-            self.publish(job);
-            let flush = FlushDenormals::on();
-            self.shared.take_part(job, 0);
-            drop(flush);
+            let first = self.publish(job);
+            self.shared.take_part(first);
         }
+        drop(flush);
         assert!(!self.shared.failed.swap(false, Ordering::Relaxed), "a slice of the work panicked");
     }
 
-    /// Lets the helpers begin with `job`.
-    #[expect(unsafe_code, reason = "the helpers outlive the borrow that a job is")]
-    fn publish(&mut self, job: Job<'_>) {
-        // SAFETY: only the lifetime changes. No helper touches the job after the last barrier of `take_part`, and
-        // `run`, which holds the borrow, does not return before it has passed that barrier itself.
+    /// Opens the first step of `job` to all threads, and takes a slice of it for this one.
+    #[expect(unsafe_code, reason = "helpers see a borrow that they do not outlive")]
+    fn publish(&mut self, job: Job<'_>) -> Option<usize> {
+        // SAFETY: only the lifetime changes. A helper touches the job only while it has a slice of it that is not done,
+        // and `run`, which holds the borrow, does not return before all are.
         let job = unsafe { std::mem::transmute::<Job<'_>, Job<'static>>(job) };
-        // SAFETY: `&mut self` rules out another run, and every helper waits for the next round, which starts below.
+        // SAFETY: `&mut self` rules out another run, and without a slice no helper looks here.
         unsafe { *self.shared.job.get() = Some(job) };
-        let _ = self.shared.round.fetch_add(1, Ordering::SeqCst);
+        self.shared.running.store(true, Ordering::SeqCst);
+        let first = self.shared.open(job, 0, 0);
         if self.shared.sleepers.load(Ordering::SeqCst) > 0 {
-            self.helpers.iter().for_each(|helper| helper.thread().unpark());
+            self.wake();
         }
+        first
+    }
+
+    fn wake(&self) {
+        self.helpers.iter().for_each(|helper| helper.thread().unpark());
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let _ = self.shared.round.fetch_add(1, Ordering::SeqCst);
+        self.wake();
         for helper in self.helpers.drain(..) {
-            helper.thread().unpark();
             helper.join().expect("a helper catches what its slices throw");
         }
     }
 }
 
-/// What all threads of a pool look at. The counters are apart from each other, so that they do not share cache lines.
+/// What all threads of a pool look at. What they change often is apart, so that it does not share cache lines.
 #[derive(Debug)]
 struct Shared {
-    threads: usize,
-    /// Counts runs; a change tells the helpers to begin.
-    round: Apart<AtomicUsize>,
-    /// Threads that have reached the current barrier.
-    arrived: Apart<AtomicUsize>,
-    /// Counts barriers passed.
-    passed: Apart<AtomicUsize>,
+    /// What each thread has of the slices of the step that is open, see [`Share`].
+    shares: Box<[Apart<AtomicU64>]>,
+    /// How many slices of this step are not done.
+    left: Apart<AtomicUsize>,
+    /// The index of this step in its run.
+    step: AtomicUsize,
+    /// Steps that have been opened in all runs.
+    stage: AtomicU64,
+    /// Whether a run has begun whose last slice is not done.
+    running: Apart<AtomicBool>,
     /// Helpers that sleep or are about to.
     sleepers: Apart<AtomicUsize>,
     job: JobCell,
@@ -130,7 +137,7 @@ impl<T> std::ops::Deref for Apart<T> {
     }
 }
 
-/// The current job. Written between rounds only, by the thread that starts the next one.
+/// The current job. Written by the thread that starts a run, read by those that have taken a slice of it.
 struct JobCell(std::cell::UnsafeCell<Option<Job<'static>>>);
 
 impl JobCell {
@@ -145,8 +152,8 @@ impl std::fmt::Debug for JobCell {
     }
 }
 
-// SAFETY: accesses are ordered by `Shared::round`: `Pool::publish` writes before it increases the round, helpers read
-// after they have seen the increase, and the next write comes after the last barrier of the run.
+// SAFETY: accesses are ordered by `Shared::shares` and `Shared::running`: `Pool::publish` writes before it opens a step, helpers
+// read after they have taken a slice of it, and the next write comes after all slices are done.
 #[expect(unsafe_code, reason = "a job is handed to other threads")]
 unsafe impl Sync for JobCell {}
 
@@ -154,67 +161,165 @@ unsafe impl Sync for JobCell {}
 #[expect(unsafe_code, reason = "a job is handed to other threads")]
 unsafe impl Send for JobCell {}
 
+/// Slices that nobody has taken, as one number: a compare and exchange that succeeds has found the same step still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share {
+    /// Counts steps over all runs, modulo 2⁴⁰.
+    stage: u64,
+    /// The first slice and the one behind the last.
+    first: u64,
+    end: u64,
+}
+
+/// Bits for the number of a slice.
+const SLICE_BITS: u32 = 12;
+
+/// The most slices of a step.
+const MOST_SLICES: usize = (1 << SLICE_BITS) - 1;
+
+impl Share {
+    fn to_bits(self) -> u64 {
+        self.stage << (2 * SLICE_BITS) | self.first << SLICE_BITS | self.end
+    }
+
+    fn from_bits(bits: u64) -> Share {
+        let slice = |bits: u64| bits & MOST_SLICES as u64;
+        Share { stage: bits >> (2 * SLICE_BITS), first: slice(bits >> SLICE_BITS), end: slice(bits) }
+    }
+
+    /// A slice, and what is left. Whoever owns the share begins at the front, others at the end.
+    fn take(self, is_own: bool) -> Option<(u64, Share)> {
+        match is_own {
+            _ if self.first >= self.end => None,
+            true => Some((self.first, Share { first: self.first + 1, ..self })),
+            false => Some((self.end - 1, Share { end: self.end - 1, ..self })),
+        }
+    }
+}
+
 impl Shared {
     fn new(threads: usize) -> Shared {
-        let zero = || Apart(AtomicUsize::new(0));
         Shared {
-            threads,
-            round: zero(),
-            arrived: zero(),
-            passed: zero(),
-            sleepers: zero(),
+            shares: (0..threads).map(|_| Apart(AtomicU64::new(0))).collect(),
+            left: Apart(AtomicUsize::new(0)),
+            step: AtomicUsize::new(0),
+            stage: AtomicU64::new(0),
+            running: Apart(AtomicBool::new(false)),
+            sleepers: Apart(AtomicUsize::new(0)),
             job: JobCell(std::cell::UnsafeCell::new(None)),
             failed: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         }
     }
 
-    /// The part of thread `id` in a run.
-    fn take_part(&self, job: Job<'_>, id: usize) {
-        for (step, &count) in job.slices.iter().enumerate() {
-            for slice in (id..count).step_by(self.threads) {
-                self.guarded(|| (job.work)(step, slice));
-            }
-            // Steps of one slice are all done by thread 0, in order: nobody has to meet between them.
-            let alone = count <= 1 && job.slices.get(step + 1).is_some_and(|&next| next <= 1);
-            if !alone {
-                self.barrier();
+    /// The part of the thread that started the run: it ends when all slices are done.
+    fn take_part(&self, first: Option<usize>) {
+        let mut wait = Wait::default();
+        self.work(first, 0);
+        while self.running.load(Ordering::Acquire) {
+            match self.find(0, &mut wait) {
+                None => wait.pause(),
+                slice => self.work(slice, 0),
             }
         }
     }
 
-    /// Runs `body` unless the run has failed; a panic fails it. The threads still meet, so that none waits for ever.
+    /// Opens the first step of the job, from this one on, that has slices, and takes one for thread `id`, or ends the run.
+    fn open(&self, job: Job<'_>, from: usize, id: usize) -> Option<usize> {
+        let next = job.slices.iter().enumerate().skip(from).find(|(_, count)| **count > 0);
+        let Some((step, &count)) = next else {
+            self.running.store(false, Ordering::Release);
+            return None;
+        };
+        self.left.store(count, Ordering::Relaxed);
+        self.step.store(step, Ordering::Relaxed);
+        let stage = self.stage.load(Ordering::Relaxed).wrapping_add(1);
+        self.stage.store(stage, Ordering::Relaxed);
+        // Neighbouring slices, step after step the same ones, whose numbers are in the thread's cache.
+        let start = |id: usize| (id * count).div_ceil(self.shares.len());
+        let own = Some(start(id)).filter(|first| *first < start(id + 1));
+        for other in 0..self.shares.len() {
+            let first = start(other) + usize::from(own.is_some() && other == id);
+            // Without a slice the share stays as it is, so that nobody who waits has to fetch it.
+            if first < start(other + 1) {
+                let share = Share { stage, first: first as u64, end: start(other + 1) as u64 };
+                self.shares[other].store(share.to_bits(), Ordering::Release);
+            }
+        }
+        own
+    }
+
+    /// Looks for a slice in the thread's share or, after some looks, in another's.
+    fn find(&self, id: usize, wait: &mut Wait) -> Option<usize> {
+        if let Some(slice) = self.take(id, true) {
+            wait.end_with_own();
+            return Some(slice);
+        }
+        let is_over = wait.is_over();
+        let slice = is_over.then(|| (0..self.shares.len()).find_map(|other| self.take(other, false))).flatten();
+        slice.inspect(|_| wait.end_with_others())
+    }
+
+    /// Does this slice, and all that come to thread `id` without a wait.
+    fn work(&self, mut slice: Option<usize>, id: usize) {
+        while let Some(taken) = slice {
+            slice = self.work_in_step(taken, id);
+        }
+    }
+
+    /// Does this slice and those in the share of thread `id`. If they were the last of their step, gives a slice of the next one.
+    fn work_in_step(&self, mut slice: usize, id: usize) -> Option<usize> {
+        // Until a slice that was taken is counted as done, its step is open and its job goes on.
+        let (job, step) = (self.job(), self.step.load(Ordering::Relaxed));
+        let mut done = 1;
+        loop {
+            self.guarded(|| (job.work)(step, slice));
+            match self.take(id, true) {
+                Some(next) => slice = next,
+                None => break,
+            }
+            done += 1;
+        }
+        // Whoever counts the last one has seen what all others wrote, and shows it to those who take slices of the next step.
+        let is_last = self.left.fetch_sub(done, Ordering::AcqRel) == done;
+        if is_last { self.open(job, step + 1, id) } else { None }
+    }
+
+    /// Takes a slice of a thread's share.
+    fn take(&self, id: usize, is_own: bool) -> Option<usize> {
+        let share = &self.shares[id];
+        let mut bits = share.load(Ordering::Relaxed);
+        loop {
+            let (slice, rest) = Share::from_bits(bits).take(is_own)?;
+            match share.compare_exchange_weak(bits, rest.to_bits(), Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(slice as usize),
+                Err(now) => bits = now,
+            }
+        }
+    }
+
+    /// The job of which the caller has a slice.
+    #[expect(unsafe_code, reason = "a job is handed over through a cell")]
+    fn job(&self) -> Job<'static> {
+        // SAFETY: the slice was taken after its step was opened, which came after the job was written, and the job is not written
+        // again before the slice is done.
+        unsafe { *self.job.get() }.expect("a step is open only while there is a job")
+    }
+
+    /// Runs `body` unless the run has failed; a panic fails it. All slices are still counted, so that nobody waits for ever.
     fn guarded(&self, body: impl FnOnce()) {
         if !self.failed.load(Ordering::Relaxed) && catch_unwind(AssertUnwindSafe(body)).is_err() {
             self.failed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Waits until every thread is here.
-    fn barrier(&self) {
-        if self.threads == 1 {
-            return;
+    /// Sleeps until a run begins or the pool closes.
+    fn sleep(&self) {
+        let _ = self.sleepers.fetch_add(1, Ordering::SeqCst);
+        while !self.running.load(Ordering::SeqCst) && !self.closing.load(Ordering::SeqCst) {
+            thread::park();
         }
-        let passed = self.passed.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.passed.store(passed.wrapping_add(1), Ordering::Release);
-        } else {
-            let _ = wait_until(usize::MAX, || self.passed.load(Ordering::Acquire) != passed);
-        }
-    }
-
-    /// Waits for a round other than `seen`, awake at first, then asleep.
-    fn next_round(&self, seen: usize) -> usize {
-        let changed = || self.round.load(Ordering::SeqCst) != seen;
-        if !wait_until(AWAKE, changed) {
-            let _ = self.sleepers.fetch_add(1, Ordering::SeqCst);
-            while !changed() {
-                thread::park();
-            }
-            let _ = self.sleepers.fetch_sub(1, Ordering::SeqCst);
-        }
-        self.round.load(Ordering::Acquire)
+        let _ = self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -225,37 +330,66 @@ const SPINS: usize = 500;
 /// How often a thread without work looks before it sleeps: some milliseconds.
 const AWAKE: usize = 6_000;
 
-/// Looks for `done` up to `looks` times, and says whether it came true.
-fn wait_until(looks: usize, done: impl Fn() -> bool) -> bool {
-    for look in 0..looks {
-        if done() {
-            return true;
-        }
-        if look < SPINS { std::hint::spin_loop() } else { thread::yield_now() }
-    }
-    false
+/// How often a thread looks for slices of its own before it takes those of others, at most: some microseconds.
+const PATIENCE: usize = 128;
+
+/// How a thread waits.
+#[derive(Debug)]
+struct Wait {
+    /// How often it has looked in vain.
+    looks: usize,
+    /// How often it looks before it takes slices of others: less often as long as they do not come to take theirs.
+    patience: usize,
 }
 
-/// The life of helper `id`.
+impl Default for Wait {
+    fn default() -> Wait {
+        Wait { looks: 0, patience: PATIENCE }
+    }
+}
+
+impl Wait {
+    /// Waits for a moment, the longer the more looks there were before.
+    fn pause(&mut self) {
+        if self.looks < SPINS {
+            std::hint::spin_loop()
+        } else {
+            thread::yield_now()
+        }
+        self.looks += 1;
+    }
+
+    /// Whether it is time to take slices of others. Every look at their shares costs them time, so there are fewer of these.
+    fn is_over(&self) -> bool {
+        self.looks >= self.patience && (self.looks - self.patience).is_multiple_of(8)
+    }
+
+    /// There were slices of the thread's own.
+    fn end_with_own(&mut self) {
+        *self = Wait { looks: 0, patience: PATIENCE.min(2 * self.patience) };
+    }
+
+    /// There were some that others had not come to take.
+    fn end_with_others(&mut self) {
+        *self = Wait { looks: 0, patience: 1.max(self.patience / 8) };
+    }
+}
+
+/// The life of a helper.
 fn serve(shared: &Shared, id: usize) {
     let _flush = FlushDenormals::on();
-    let mut round = 0;
-    loop {
-        round = shared.next_round(round);
-        if shared.closing.load(Ordering::SeqCst) {
-            return;
+    let mut wait = Wait::default();
+    while !shared.closing.load(Ordering::Relaxed) {
+        let slice = shared.find(id, &mut wait);
+        if slice.is_some() {
+            shared.work(slice, id);
+        } else if wait.looks < AWAKE || shared.running.load(Ordering::Relaxed) {
+            wait.pause();
+        } else {
+            shared.sleep();
+            wait = Wait::default();
         }
-        let job = current_job(shared);
-        shared.take_part(job, id);
     }
-}
-
-/// The job of the round that has just begun.
-#[expect(unsafe_code, reason = "a job is handed over through a cell")]
-fn current_job(shared: &Shared) -> Job<'static> {
-    // SAFETY: the round has begun, so the job was written before, and it is not written again before this thread has
-    // passed the last barrier of the run.
-    unsafe { *shared.job.get() }.expect("a round begins with a job")
 }
 
 #[cfg(test)]
@@ -294,6 +428,38 @@ mod tests {
             assert_eq!(cells[1 - slice][step % 2].load(Ordering::Relaxed), step);
             cells[slice][(step + 1) % 2].store(step + 1, Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn a_thread_in_a_long_slice_leaves_the_others_to_the_rest() {
+        for threads in 2..5 {
+            let mut pool = pool(threads);
+            let done = AtomicUsize::new(0);
+            pool.run(&[16], &|_, slice| {
+                // Waits for all the others, those in its thread's share too.
+                while slice == 0 && done.load(Ordering::SeqCst) < 15 {
+                    thread::yield_now();
+                }
+                let _ = done.fetch_add(1, Ordering::SeqCst);
+            });
+            assert_eq!(done.load(Ordering::SeqCst), 16);
+        }
+    }
+
+    #[test]
+    fn slices_are_taken_from_both_ends() {
+        let mut share = Share { stage: (1 << 40) - 1, first: 0, end: MOST_SLICES as u64 };
+        for (is_own, slice) in [(true, 0), (false, 4094), (false, 4093), (true, 1)] {
+            let (taken, rest) = share.take(is_own).expect("there are more");
+            assert_eq!(taken, slice);
+            share = rest;
+            assert_eq!(Share::from_bits(share.to_bits()), share);
+        }
+        let last = Share { first: 7, end: 8, ..share };
+        for is_own in [true, false] {
+            let (slice, rest) = last.take(is_own).expect("there is one");
+            assert_eq!((slice, rest.take(true), rest.take(false)), (7, None, None));
+        }
     }
 
     #[test]
