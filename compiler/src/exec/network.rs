@@ -9,8 +9,8 @@ use crate::lower::{interface, to_tir};
 use crate::model::{self, Model};
 use crate::pass;
 use crate::tir::interp::Tensor;
-use crate::tir::zeros::known::{self, Known};
-use crate::tir::zeros::{self, Live};
+use crate::tir::zeros::known::{self, Fixed, Known};
+use crate::tir::zeros::{self, Live, Pattern};
 use crate::tir::{Func, Value};
 
 /// The most operations of a sample that are counted one by one: more would take minutes.
@@ -64,23 +64,24 @@ impl Network {
     pub fn live(&self, value: &dyn Fn(&str) -> Option<Tensor>) -> Option<Live> {
         let is_lasting = |name: &str| self.lasting.contains(name);
         let is_fixed = |name: &str| is_lasting(name) || self.literals.contains(name);
-        let fixed = self.func.params().filter(|(name, ..)| is_fixed(name));
-        let fixed: BTreeMap<&str, Tensor> = fixed.filter_map(|(name, ..)| Some((&**name, value(name)?))).collect();
-        let Known { func, patterns, places: _ } =
-            known::reveal(&self.func, &|name| fixed.get(name).cloned(), &is_lasting);
-        let has_zero = |name: &&str| is_lasting(name) && fixed[name].iter().any(|x| *x == 0.0);
-        if patterns.is_empty() && !fixed.keys().any(has_zero) {
+        let fixed = Fixed { has: &is_fixed, value };
+        let Known { func, patterns, places: _ } = known::reveal(&self.func, fixed, &is_lasting);
+        // Of one tensor at a time the numbers, of all of them the patterns.
+        let lasting = self.func.params().filter(|(name, ..)| is_lasting(name));
+        let lasting: BTreeMap<&str, Pattern> =
+            lasting.filter_map(|(name, ..)| Some((&**name, zeros::pattern(&value(name)?)))).collect();
+        if patterns.is_empty() && !lasting.values().any(|pattern| pattern.iter().any(|bit| *bit == 0)) {
             return None;
         }
         // Zeros of constants are no sparsity: they count as other numbers do.
-        let given = |name: &str| if is_lasting(name) { fixed.get(name).cloned() } else { self.ones(name) };
+        let given = |name: &str| if is_lasting(name) { lasting.get(name).cloned() } else { self.ones(name) };
         Some(zeros::live(&func, &|name| patterns.get(name).cloned().or_else(|| given(name))))
     }
 
     /// The pattern without zeros of an input that is the same for all samples.
-    fn ones(&self, name: &str) -> Option<Tensor> {
+    fn ones(&self, name: &str) -> Option<Pattern> {
         let (_, _, ty) = self.func.params().find(|(own, ..)| ***own == *name)?;
         let is_fixed = self.lasting.contains(name) || self.literals.contains(name);
-        is_fixed.then(|| Tensor::ones(ty.shape.as_slice()))
+        is_fixed.then(|| Pattern::ones(ty.shape.as_slice()))
     }
 }

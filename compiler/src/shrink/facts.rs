@@ -9,8 +9,8 @@ use crate::lower::to_tir;
 use crate::model::{Application, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
 use crate::tir::interp::Tensor;
 use crate::tir::zeros::constants;
-use crate::tir::zeros::known::{self, Known};
-use crate::tir::zeros::{self, Zeros};
+use crate::tir::zeros::known::{self, Fixed as Lasting, Known};
+use crate::tir::zeros::{self, Pattern, Zeros};
 use crate::tir::{Func, Value};
 
 /// For each axis of a value, which of its positions are meant.
@@ -224,12 +224,13 @@ fn alive(
         .filter(|(name, ..)| lasting.contains(*name) || literals.contains(*name))
         .filter_map(|(name, ..)| Some((&**name, value(name)?)))
         .collect();
-    let known = known::reveal(func, &|name| fixed.get(name).cloned(), &|name| lasting.contains(name));
+    let given = Lasting { has: &|name| fixed.contains_key(name), value: &|name| fixed.get(name).cloned() };
+    let known = known::reveal(func, given, &|name| lasting.contains(name));
     let before = known.places.clone();
     let (known, numbers) = constants::reveal(&known, &|name| fixed.get(name).cloned());
     let number = |id: &ExprId| &numbers[before[values[id].0 as usize].0 as usize];
     let same = cone.iter().filter_map(|id| same_for_all(model, *id, number(id))).collect();
-    let zeros = analysed(&known, &|name| fixed.get(name).filter(|_| lasting.contains(name)).cloned());
+    let zeros = analysed(&known, &|name| fixed.get(name).filter(|_| lasting.contains(name)).map(zeros::pattern));
     let masks = |id: &ExprId| {
         let place: Value = known.places[values[id].0 as usize];
         (*id, projected(&zeros.live(place), &shape(model.graph.node(*id))))
@@ -255,17 +256,17 @@ fn lasting(model: &Model) -> BTreeSet<Arc<str>> {
 }
 
 /// Where values are alive once everything is gone that can go.
-fn analysed(known: &Known, given: &dyn Fn(&str) -> Option<Tensor>) -> Zeros {
+fn analysed(known: &Known, given: &dyn Fn(&str) -> Option<Pattern>) -> Zeros {
     let func: &Func = &known.func;
     let live = zeros::live(func, &|name| known.patterns.get(name).cloned().or_else(|| given(name)));
     zeros::analyse(func, &|name| live.elements.get(name).cloned())
 }
 
 /// Along each axis, the positions at which a pattern is not zero all over.
-fn projected(pattern: &Tensor, shape: &[usize]) -> Masks {
+fn projected(pattern: &Pattern, shape: &[usize]) -> Masks {
     let along = |axis: usize| {
         let slices = pattern.axis_iter(ndarray::Axis(axis));
-        slices.map(|slice| slice.iter().any(|x| *x != 0.0)).collect()
+        slices.map(|slice| slice.iter().any(|bit| *bit != 0)).collect()
     };
     (0..shape.len()).map(along).collect()
 }

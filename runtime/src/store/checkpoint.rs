@@ -42,7 +42,7 @@ pub(super) fn encode(origin: &Origin, checkpoint: &Checkpoint) -> std::io::Resul
     let tensors = checkpoint.tensors.iter().map(|(name, value)| (format!("{TENSOR}{name}"), value.clone()));
     let sums = (SUMS.to_owned(), arr1(&checkpoint.sums).into_dyn());
     let tensors: IndexMap<String, ArrayD<f64>> = tensors.chain([sums]).collect();
-    let body = [serde_json::to_string(&head)?.as_bytes(), b"\n", &safetensors(&tensors, None)?].concat();
+    let body = [serde_json::to_string(&head)?.as_bytes(), b"\n", &safetensors(&tensors)?].concat();
     Ok([format!("{MAGIC}{}\n", hex(&Sha256::digest(&body))).as_bytes(), &body].concat())
 }
 

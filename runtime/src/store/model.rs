@@ -42,10 +42,10 @@ impl Model {
     }
 
     /// All tensors under the names that they have in `model.safetensors`.
-    pub(super) fn named(&self) -> IndexMap<String, ArrayD<f64>> {
+    pub(super) fn named(&self) -> IndexMap<String, &ArrayD<f64>> {
         [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)]
             .into_iter()
-            .flat_map(|(prefix, part)| part.iter().map(move |(name, value)| (format!("{prefix}{name}"), value.clone())))
+            .flat_map(|(prefix, part)| part.iter().map(move |(name, value)| (format!("{prefix}{name}"), value)))
             .collect()
     }
 

@@ -1,11 +1,12 @@
 //! Writing files so that they are there whole or not at all.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::HashMap;
+use std::fs::{self, File};
 use std::io::{self, Cursor, Write};
 use std::path::Path;
 
-use ::safetensors::Dtype;
-use ::safetensors::tensor::TensorView;
+use ::safetensors::{Dtype, View};
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 use ndarray_npy::{NpzWriter, WriteNpzError};
@@ -34,28 +35,67 @@ fn npz_error(error: WriteNpzError) -> io::Error {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &IndexMap<String, ArrayD<f64>>, note: Option<&str>) -> io::Result<()> {
-    write_whole(path, &safetensors(tensors, note)?)
+pub fn write_safetensors<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
+    path: &Path,
+    tensors: &IndexMap<S, T>,
+    note: Option<&str>,
+) -> io::Result<()> {
+    // The library writes a file of its own and moves it where it is told, open to its owner only.
+    let dir = folder_of(path);
+    let temporary = builder(0o666).prefix(HIDDEN).tempfile_in(dir)?.into_temp_path();
+    let permissions = fs::metadata(&temporary)?.permissions();
+    let metadata = note.map(|note| HashMap::from([("spnc".to_owned(), note.to_owned())]));
+    ::safetensors::serialize_to_file(encoded(tensors), metadata, &temporary).map_err(io::Error::other)?;
+    fs::set_permissions(&temporary, permissions)?;
+    File::open(&temporary)?.sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    sync_folder(dir)
 }
 
 /// The bytes of a safetensors file.
-pub(super) fn safetensors(tensors: &IndexMap<String, ArrayD<f64>>, note: Option<&str>) -> io::Result<Vec<u8>> {
-    let encoded: Vec<_> = tensors.iter().map(|(name, tensor)| (name, tensor.shape(), encode(tensor))).collect();
-    let mut views = Vec::new();
-    for (name, shape, (dtype, bytes)) in &encoded {
-        views.push((name.as_str(), TensorView::new(*dtype, shape.to_vec(), bytes).map_err(io::Error::other)?));
-    }
-    let metadata = note.map(|note| HashMap::from([("spnc".to_owned(), note.to_owned())]));
-    ::safetensors::serialize(views, metadata).map_err(io::Error::other)
+pub(super) fn safetensors(tensors: &IndexMap<String, ArrayD<f64>>) -> io::Result<Vec<u8>> {
+    ::safetensors::serialize(encoded(tensors), None).map_err(io::Error::other)
 }
 
-/// The elements, in the narrower type where every one is the same in it.
-fn encode(tensor: &ArrayD<f64>) -> (Dtype, Vec<u8>) {
-    let fits = |&x: &f64| f64::from(x as f32).to_bits() == x.to_bits();
-    if tensor.iter().all(fits) {
-        (Dtype::F32, tensor.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect())
-    } else {
-        (Dtype::F64, tensor.iter().flat_map(|x| x.to_le_bytes()).collect())
+fn encoded<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
+    tensors: &IndexMap<S, T>,
+) -> impl Iterator<Item = (&str, Encoded<'_>)> {
+    tensors.iter().map(|(name, tensor)| (name.as_ref(), Encoded::new(tensor.borrow())))
+}
+
+/// A tensor in the narrower type where every element is the same in it. Its bytes are made when they are asked for, so that there
+/// are those of one tensor at a time.
+struct Encoded<'a> {
+    tensor: &'a ArrayD<f64>,
+    is_narrow: bool,
+}
+
+impl Encoded<'_> {
+    fn new(tensor: &ArrayD<f64>) -> Encoded<'_> {
+        let fits = |&x: &f64| f64::from(x as f32).to_bits() == x.to_bits();
+        Encoded { tensor, is_narrow: tensor.iter().all(fits) }
+    }
+}
+
+impl View for Encoded<'_> {
+    fn dtype(&self) -> Dtype {
+        if self.is_narrow { Dtype::F32 } else { Dtype::F64 }
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.tensor.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        if self.is_narrow {
+            self.tensor.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect()
+        } else {
+            self.tensor.iter().flat_map(|x| x.to_le_bytes()).collect()
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.len() * if self.is_narrow { size_of::<f32>() } else { size_of::<f64>() }
     }
 }
 
@@ -79,12 +119,16 @@ pub(super) fn builder(_mode: u32) -> tempfile::Builder<'static, 'static> {
 
 /// Writes beside `path` and moves it there when it is whole and on the disk.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = folder_of(path);
     let mut file = builder(0o666).prefix(HIDDEN).tempfile_in(dir)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     let _ = file.persist(path).map_err(|error| error.error)?;
     sync_folder(dir)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Brings the names in a folder to the disk.

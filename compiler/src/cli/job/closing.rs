@@ -1,6 +1,6 @@
 //! What became of a network: zeros tensor by tensor, what is left of it, budgets asked and reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ndarray::{Axis, Ix2};
@@ -13,6 +13,7 @@ use crate::exec::{self, Network};
 use crate::lower::to_tir;
 use crate::model::{Budget, Model, ParamId};
 use crate::tir::interp::{self, Tensor};
+use crate::tir::zeros::{self, Pattern};
 
 /// A budget counts as met if it is missed by no more than this: a penalty that pulls from one side stops just there.
 const TOLERANCE: f64 = 0.005;
@@ -37,14 +38,13 @@ impl Closing {
         let values = interp::run(&effective, tensor).expect("lasting tensors and the clock are given");
         let values: BTreeMap<Arc<str>, Tensor> = values.into_iter().collect();
         let network = Network::new(model, sources);
-        let reads = network.reads().into_iter();
-        let network_values = reads.filter_map(|name| values.get(&name).map(|value| (name, value.clone()))).collect();
+        let reads: BTreeSet<Arc<str>> = network.reads().into_iter().filter(|name| values.contains_key(name)).collect();
         let value = |name: &str| values.get(name).cloned().or_else(|| tensor(name));
         let counted = count(model, &network, &value);
         Closing {
-            sparsity: sparsity(model, &values, &network_values, counted.as_ref()),
+            sparsity: sparsity(model, &values, &reads, counted.as_ref()),
             budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
-            remaining: remaining(model, &network_values, counted.as_ref()),
+            remaining: remaining(model, reads.iter().map(|name| (&**name, &values[name])).collect(), counted.as_ref()),
             choices: vec![],
         }
     }
@@ -67,18 +67,19 @@ fn tally_of(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) 
 fn sparsity(
     model: &Model,
     values: &BTreeMap<Arc<str>, Tensor>,
-    network: &BTreeMap<Arc<str>, Tensor>,
+    network: &BTreeSet<Arc<str>>,
     counted: Option<&Counted>,
 ) -> Vec<Sparsity> {
     let ids = (0..model.params.len() as u32).map(ParamId);
-    let is_shown = |id: &ParamId| network.is_empty() || network.contains_key(effective_name(model, *id).as_str());
+    let is_shown = |id: &ParamId| network.is_empty() || network.contains(effective_name(model, *id).as_str());
     ids.filter(is_shown)
         .map(|id| {
             let weights = tally_of(model, id, values);
             let tensor = model.params[id.0 as usize].path.to_string();
             let name = effective_name(model, id);
             let live = counted.and_then(|counted| counted.elements.get(name.as_str()));
-            let kept = kept(model, id, live.unwrap_or_else(|| &values[name.as_str()]));
+            let kept = live
+                .map_or_else(|| kept(model, id, &zeros::pattern(&values[name.as_str()])), |live| kept(model, id, live));
             Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values), kept }
         })
         .collect()
@@ -108,7 +109,7 @@ fn budget(model: &Model, index: usize, budget: &Budget, values: &BTreeMap<Arc<st
 
 /// What is live in the network: which elements of its parameters, and its operations, dense and live.
 struct Counted {
-    elements: BTreeMap<Arc<str>, Tensor>,
+    elements: BTreeMap<Arc<str>, Pattern>,
     flops: u64,
     live_flops: u64,
 }
@@ -129,8 +130,8 @@ fn model_flops(model: &Model) -> u64 {
 }
 
 /// Counts parameters and operations; with no model applied to data there are none.
-fn remaining(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, counted: Option<&Counted>) -> Remaining {
-    let live = |counted: &Counted| values.keys().map(|name| counted.elements[name].sum() as u64).sum();
+fn remaining(model: &Model, values: BTreeMap<&str, &Tensor>, counted: Option<&Counted>) -> Remaining {
+    let live = |counted: &Counted| values.keys().map(|name| zeros::count(&counted.elements[*name])).sum();
     Remaining {
         parameters: values.values().map(|value| value.len() as u64).sum(),
         non_zero: values.values().map(|value| value.iter().filter(|x| **x != 0.0).count() as u64).sum(),
@@ -141,13 +142,13 @@ fn remaining(model: &Model, values: &BTreeMap<Arc<str>, Tensor>, counted: Option
 }
 
 /// What is left of a parameter along its named axes: `pattern` is zero where nothing is.
-fn kept(model: &Model, param: ParamId, pattern: &Tensor) -> Vec<AxisReport> {
+fn kept(model: &Model, param: ParamId, pattern: &Pattern) -> Vec<AxisReport> {
     let axes = model.params[param.0 as usize].ty.axes.iter().enumerate();
     let named = axes.filter_map(|(index, axis)| Some((Axis(index), axis.name.as_ref()?)));
     named
         .map(|(axis, name)| {
             let slices = pattern.axis_iter(axis);
-            let kept = slices.filter(|slice| slice.iter().any(|x| *x != 0.0)).count();
+            let kept = slices.filter(|slice| slice.iter().any(|bit| *bit != 0)).count();
             AxisReport { axis: name.to_string(), of: pattern.len_of(axis), kept }
         })
         .collect()

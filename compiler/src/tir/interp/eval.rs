@@ -115,7 +115,7 @@ fn iota(ty: &Type, axis: usize, out: &mut [f64]) {
 }
 
 /// Writes `a` with its axis `i` as axis `dims[i]` of `out`, repeated along the others.
-pub fn repeat(a: &ArrayViewD<'_, f64>, dims: &[usize], mut out: ArrayViewMutD<'_, f64>) {
+pub fn repeat<T: Clone>(a: &ArrayViewD<'_, T>, dims: &[usize], mut out: ArrayViewMutD<'_, T>) {
     let new = (0..out.ndim()).filter(|dim| !dims.contains(dim));
     let aligned = new.fold(a.view(), |a, dim| a.insert_axis(Axis(dim)));
     let repeated = aligned.broadcast(out.raw_dim()).expect("a verified broadcast fits");

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::known::{Known, marked};
 use super::moves::{apply, numbered};
-use super::{Tensor, depends, is_non_zero};
+use super::{Pattern, Tensor, depends, numbers as ones, pattern};
 use crate::scalar::Binary;
 use crate::tir::interp::eval::eval;
 use crate::tir::{DType, Def, Func, Op, Type, Value};
@@ -30,7 +30,7 @@ pub fn constants(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<Ten
 /// Marks where what differs from sample to sample is known to be zero, behind functions of single elements; gives the numbers of all values of
 /// the function, too.
 pub fn reveal(known: &Known, value: &dyn Fn(&str) -> Option<Tensor>) -> (Known, Vec<Tensor>) {
-    let given = |name: &str| known.patterns.get(name).cloned().or_else(|| value(name));
+    let given = |name: &str| known.patterns.get(name).map(ones).or_else(|| value(name));
     let numbers = constants(&known.func, &given);
     let varies = depends(&known.func, &|name| given(name).is_none());
     let has_zeros = |at: &Value| {
@@ -39,8 +39,8 @@ pub fn reveal(known: &Known, value: &dyn Fn(&str) -> Option<Tensor>) -> (Known, 
         let is_number = def.ty.dtype == DType::F32 && varies[at.0 as usize];
         is_elementwise && is_number && numbers[at.0 as usize].iter().any(|x| *x == 0.0)
     };
-    let patterns: BTreeMap<Value, Tensor> =
-        known.func.values().filter(has_zeros).map(|at| (at, is_non_zero(&numbers[at.0 as usize]))).collect();
+    let patterns: BTreeMap<Value, Pattern> =
+        known.func.values().filter(has_zeros).map(|at| (at, pattern(&numbers[at.0 as usize]))).collect();
     let more = marked(&known.func, &patterns, &varies, "constant");
     let mut all = known.patterns.clone();
     all.extend(more.patterns);
@@ -135,9 +135,10 @@ fn product(def: &Def, operands: &[&Tensor]) -> Tensor {
 
 fn sum_of_products(def: &Def, operands: &[&Tensor]) -> Tensor {
     let [a, b] = [operands[0], operands[1]];
-    let pattern = |a: &Tensor, b: &Tensor| apply(numbered(&def.op), &def.ty, &[a, b]);
+    let products = |a: &Tensor, b: &Tensor| apply(numbered(&def.op), &def.ty, &[a, b]);
     // NaN is not zero.
-    let gaps = pattern(&holes(a), &is_non_zero(b)) + pattern(&is_non_zero(a), &holes(b));
+    let [a_ones, b_ones] = [a, b].map(|of| ones(&pattern(of)));
+    let gaps = products(&holes(a), &b_ones) + products(&a_ones, &holes(b));
     with_holes(&computed(def, &[&filled(a), &filled(b)]), &gaps)
 }
 
@@ -167,6 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tir::zeros::known;
     use crate::tir::{arbitrary, interp, verify};
 
     const LASTING: [&str; 3] = ["w", "b", "s"];
@@ -195,10 +197,11 @@ mod tests {
             func.results.truncate(1);
             let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
-            let known = super::super::known::reveal(&func, &value, &|name| LASTING.contains(&name));
+            let is_lasting = |name: &str| LASTING.contains(&name);
+            let known = known::reveal(&func, known::Fixed { has: &is_lasting, value: &value }, &is_lasting);
             let (known, _) = reveal(&known, &value);
             verify::assert_valid(&known.func, "marking zeros");
-            let given = |name: &str| known.patterns.get(name).cloned().or_else(|| inputs.get(name).cloned());
+            let given = |name: &str| known.patterns.get(name).map(ones).or_else(|| inputs.get(name).cloned());
             let before = interp::run(&func, &|name| inputs.get(name).cloned()).expect("every input");
             prop_assert_eq!(interp::run(&known.func, &given).expect("every input"), before);
         }

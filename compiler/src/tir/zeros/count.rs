@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Zeros, is_non_zero, moves};
+use ndarray::Axis;
+
+use super::{Pattern, Zeros, moves, numbers, pattern};
 use crate::tir::interp::Tensor;
 use crate::tir::interp::eval::contract;
 use crate::tir::{Einsum, Func, Op, Value};
@@ -29,9 +31,9 @@ impl Zeros {
         let def = func.def(value);
         match &def.op {
             Op::Contract(_, a, b) => {
-                let patterns = [a, b].map(|operand| &self.non_zero[operand.0 as usize]);
-                let products = moves::apply(moves::numbered(&def.op), &def.ty, &patterns);
-                (products * &self.matters[value.0 as usize]).sum()
+                let patterns = [a, b].map(|operand| numbers(&self.non_zero[operand.0 as usize]));
+                let products = moves::apply(moves::numbered(&def.op), &def.ty, &[&patterns[0], &patterns[1]]);
+                (products * numbers(&self.matters[value.0 as usize])).sum()
             }
             Op::Conv { role, groups, a, b, .. } => {
                 let [a, b] = [a, b].map(|operand| &self.non_zero[operand.0 as usize]);
@@ -49,15 +51,16 @@ impl Zeros {
 }
 
 /// Each element of `y` meets, for each tap of the window, the channels of its group that are not zero all over the image.
-fn convolution(groups: usize, x: &Tensor, w: &Tensor, y: &Tensor) -> f64 {
+fn convolution(groups: usize, x: &Pattern, w: &Pattern, y: &Pattern) -> f64 {
+    let [x, w, y] = [x, w, y].map(numbers);
     let (ins, outs) = (w.shape()[2], y.shape()[3] / groups);
     let labels = |lhs: &[u8], rhs: &[u8], out: &[u8]| Einsum { lhs: lhs.into(), rhs: rhs.into(), out: out.into() };
     let of_image = |tensor: &Tensor, channels: usize| {
-        let plane = tensor.sum_axis(ndarray::Axis(1)).sum_axis(ndarray::Axis(1));
+        let plane = tensor.sum_axis(Axis(1)).sum_axis(Axis(1));
         plane.into_shape_with_order(vec![tensor.shape()[0], groups, channels]).expect("channels are in groups")
     };
-    let (seen, positions) = (is_non_zero(&of_image(x, ins)), of_image(y, outs));
-    let taps = w.sum_axis(ndarray::Axis(0)).sum_axis(ndarray::Axis(0));
+    let (seen, positions) = (numbers(&pattern(&of_image(&x, ins))), of_image(&y, outs));
+    let taps = w.sum_axis(Axis(0)).sum_axis(Axis(0));
     let taps = taps.into_shape_with_order(vec![ins, groups, outs]).expect("channels are in groups");
     let met = contract(&labels(b"bgi", b"igo", b"bgo"), &seen.view(), &taps.view());
     (met * positions).sum()

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{depends, is_non_zero};
+use super::{Pattern, depends, pattern};
 use crate::scalar::Binary;
 use crate::tir::interp::{self, Tensor};
 use crate::tir::{DType, Func, Op, Value};
@@ -16,15 +16,24 @@ pub struct Known {
     /// The function; what varies reads these values times inputs `known.<value>`.
     pub func: Func,
     /// The patterns of these inputs: with them the function computes what it did before.
-    pub patterns: BTreeMap<Arc<str>, Tensor>,
+    pub patterns: BTreeMap<Arc<str>, Pattern>,
     /// Where the function computes each value of the one that it was made from.
     pub places: Vec<Value>,
 }
 
-/// Computes what depends only on inputs that `value` gives, on one that `is_lasting` chooses among them, and marks the zeros where it
+/// The inputs of a function that are the same for every sample.
+#[derive(Clone, Copy)]
+pub struct Fixed<'a> {
+    /// Whether an input is one of them.
+    pub has: &'a dyn Fn(&str) -> bool,
+    /// Its numbers.
+    pub value: &'a dyn Fn(&str) -> Option<Tensor>,
+}
+
+/// Computes what depends only on `fixed` inputs, on one that `is_lasting` chooses among them, and marks the zeros where it
 /// meets what varies. Zeros of what is made of positions and constants are no sparsity.
-pub fn reveal(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>, is_lasting: &dyn Fn(&str) -> bool) -> Known {
-    let varies = depends(func, &|name| value(name).is_none());
+pub fn reveal(func: &Func, fixed: Fixed<'_>, is_lasting: &dyn Fn(&str) -> bool) -> Known {
+    let varies = depends(func, &|name| !(fixed.has)(name));
     let lasting = depends(func, is_lasting);
     let mut met = vec![false; func.defs.len()];
     for (def, _) in func.defs.iter().zip(&varies).filter(|(_, varies)| **varies) {
@@ -35,9 +44,9 @@ pub fn reveal(func: &Func, value: &dyn Fn(&str) -> Option<Tensor>, is_lasting: &
         let is_computed = !matches!(def.op, Op::Param(_));
         is_computed && def.ty.dtype != DType::I32 && met[index] && lasting[index] && !varies[index]
     };
-    let found = values(func, func.values().filter(is_marked).collect(), value);
+    let found = values(func, func.values().filter(is_marked).collect(), fixed.value);
     let with_zeros = found.into_iter().filter(|(_, found)| found.iter().any(|x| *x == 0.0));
-    marked(func, &with_zeros.map(|(at, found)| (at, is_non_zero(&found))).collect(), &varies, "known")
+    marked(func, &with_zeros.map(|(at, found)| (at, pattern(&found))).collect(), &varies, "known")
 }
 
 /// The numbers of some values, which depend on inputs that `value` gives.
@@ -71,7 +80,7 @@ fn part(func: &Func, results: &[Value]) -> Func {
 }
 
 /// `func` with a product behind each value that has a pattern; what varies reads the product with the input `<prefix>.<value>`.
-pub fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool], prefix: &str) -> Known {
+pub fn marked(func: &Func, patterns: &BTreeMap<Value, Pattern>, varies: &[bool], prefix: &str) -> Known {
     let mut known = Known { func: Func::new(&*func.name), patterns: BTreeMap::new(), places: vec![] };
     let (mut plain, mut product) = (vec![], vec![]);
     for value in func.values() {
@@ -91,7 +100,7 @@ pub fn marked(func: &Func, patterns: &BTreeMap<Value, Tensor>, varies: &[bool], 
 
 impl Known {
     /// `value` times a new input with this pattern.
-    fn mark(&mut self, value: Value, (prefix, old): (&str, Value), pattern: &Tensor) -> Value {
+    fn mark(&mut self, value: Value, (prefix, old): (&str, Value), pattern: &Pattern) -> Value {
         let name: Arc<str> = format!("{prefix}.{}", old.0).into();
         let (ty, origin) = (self.func.ty(value).clone(), self.func.def(value).origin.clone());
         let times = if ty.dtype == DType::Bool { Binary::And } else { Binary::Mul };
@@ -107,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tir::zeros::live;
+    use crate::tir::zeros::{count, live, numbers};
     use crate::tir::{arbitrary, parse, verify};
 
     /// Two branches; the share of the second is cut off by its threshold.
@@ -140,11 +149,13 @@ mod tests {
             "w1" | "w2" => Some(arr2(&[[1.0, 2.0], [3.0, 0.0]]).into_dyn()),
             _ => None,
         };
-        let known = reveal(&func, &value, &|name| name == "alpha");
+        let fixed = Fixed { has: &|name| value(name).is_some(), value: &value };
+        let known = reveal(&func, fixed, &|name| name == "alpha");
         verify::assert_valid(&known.func, "marking zeros");
-        let live = live(&known.func, &|name| known.patterns.get(name).cloned().or_else(|| value(name)));
-        let sum = |name: &str| live.elements[name].sum();
-        assert_eq!([sum("alpha"), sum("w1"), sum("w2")], [1.0, 3.0, 0.0]);
+        let live =
+            live(&known.func, &|name| known.patterns.get(name).cloned().or_else(|| Some(pattern(&value(name)?))));
+        let left = |name: &str| count(&live.elements[name]);
+        assert_eq!([left("alpha"), left("w1"), left("w2")], [1, 3, 0]);
         assert_eq!(live.multiply_adds, 3);
     }
 
@@ -157,14 +168,15 @@ mod tests {
             func.results.truncate(1);
             let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
-            let known = reveal(&func, &value, &|name| LASTING.contains(&name));
+            let is_lasting = |name: &str| LASTING.contains(&name);
+            let known = reveal(&func, Fixed { has: &is_lasting, value: &value }, &is_lasting);
             verify::assert_valid(&known.func, "marking zeros");
-            let pattern = |name: &str| known.patterns.get(name).cloned();
-            let live = live(&known.func, &|name| pattern(name).or_else(|| value(name)));
+            let marked = |name: &str| known.patterns.get(name).cloned();
+            let live = live(&known.func, &|name| marked(name).or_else(|| Some(pattern(&value(name)?))));
             let pruned = |name: &str| {
                 let kept = live.elements.get(name);
-                let given = pattern(name).or_else(|| inputs.get(name).cloned())?;
-                Some(if let Some(kept) = kept { given * kept } else { given })
+                let given = marked(name).map(|marked| numbers(&marked)).or_else(|| inputs.get(name).cloned())?;
+                Some(if let Some(kept) = kept { given * numbers(kept) } else { given })
             };
             let before = interp::run(&func, &|name| inputs.get(name).cloned()).expect("every input");
             prop_assert_eq!(interp::run(&known.func, &pruned).expect("every input"), before);

@@ -1,11 +1,17 @@
 //! The zero rules of ops with a window and of those that move elements, in terms of what the ops do to patterns: sums of
 //! ones and zeros that are not 0 have a 1 in them.
 
-use super::{Backward, Forward, Tensor, images, is_non_zero, ones};
+use super::{Backward, Forward, Pattern, Tensor, any_along, images, numbers, ones, pattern};
 use crate::tir::build::left_out;
 use crate::tir::interp::eval::eval;
-use crate::tir::{Def, Func, Op, Reduction, Type, Value};
+use crate::tir::{Def, Func, Op, Type, Value};
 use crate::window::{ConvRole, Pooling};
+
+/// The pattern of what `op` of type `ty`, whose operands are `%0`, `%1`, … of these patterns, makes of ones.
+pub fn applied(op: Op, ty: &Type, operands: &[&Pattern]) -> Pattern {
+    let operands: Vec<Tensor> = operands.iter().map(|operand| numbers(operand)).collect();
+    pattern(&apply(op, ty, &operands.iter().collect::<Vec<_>>()))
+}
 
 /// The result of `op` of type `ty`, whose operands are `%0`, `%1`, … of these values.
 pub fn apply(op: Op, ty: &Type, operands: &[&Tensor]) -> Tensor {
@@ -27,29 +33,28 @@ pub fn numbered(op: &Op) -> Op {
 }
 
 /// What combines all rows of a table, or of what was picked from it, into the axes that both have around the rows.
-fn over_rows(pattern: &Tensor, from: usize, count: usize) -> Tensor {
-    let axes: Vec<usize> = (from..from + count).collect();
-    crate::tir::interp::eval::reduce(Reduction::Max, &pattern.view(), &axes).mapv(|x| x.max(0.0))
+fn over_rows(pattern: &Pattern, from: usize, count: usize) -> Pattern {
+    any_along(pattern, &(from..from + count).collect::<Vec<_>>())
 }
 
 /// A pattern of `batch` axes and those of a row, repeated to all rows of `ty`.
-fn to_rows(pattern: &Tensor, batch: usize, ty: &Type) -> Tensor {
+fn to_rows(pattern: &Pattern, batch: usize, ty: &Type) -> Pattern {
     let rest = ty.rank() + batch - pattern.ndim();
     let dims: Vec<usize> = (0..batch).chain(rest..ty.rank()).collect();
-    super::repeated(&pattern.view(), &dims, ty)
+    super::repeated(pattern, &dims, ty)
 }
 
 impl Forward<'_> {
     /// Where the result of an op with a window, or of one that moves elements, can be non-zero.
-    pub fn moved(&self, op: &Op, ty: &Type) -> Tensor {
-        let operands: Vec<&Tensor> = op.operands().iter().map(|operand| self.of(*operand)).collect();
+    pub fn moved(&self, op: &Op, ty: &Type) -> Pattern {
+        let operands: Vec<&Pattern> = op.operands().iter().map(|operand| self.of(*operand)).collect();
         match op {
             Op::TopK(..) => ones(ty),
-            Op::UnpoolMax { window, ct, .. } => is_non_zero(&apply(Op::Unpool(*window, Value(0)), ty, &[self.of(*ct)])),
+            Op::UnpoolMax { window, ct, .. } => applied(Op::Unpool(*window, Value(0)), ty, &[self.of(*ct)]),
             Op::Pad { value, lo, hi, gap, .. } => {
                 let value = f64::from(u8::from(*value != 0.0));
                 let pad = Op::Pad { value, lo: lo.clone(), hi: hi.clone(), gap: gap.clone(), a: Value(0) };
-                apply(pad, ty, &operands)
+                applied(pad, ty, &operands)
             }
             Op::Gather { batch, table, .. } => to_rows(&over_rows(self.of(*table), *batch, 1), *batch, ty),
             Op::Scatter { batch, values, index } => {
@@ -57,7 +62,7 @@ impl Forward<'_> {
                 to_rows(&over_rows(self.of(*values), *batch, picked), *batch, ty)
             }
             Op::Conv { .. } | Op::Pool(..) | Op::Unpool(..) | Op::Slice { .. } | Op::Concat(..) | Op::CumSum { .. } => {
-                is_non_zero(&apply(numbered(op), ty, &operands))
+                applied(numbered(op), ty, &operands)
             }
             Op::Param(_) | Op::Const(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) => {
                 unreachable!("{op} has a rule of its own")
@@ -75,17 +80,17 @@ impl Forward<'_> {
 
 impl Backward<'_> {
     /// Which operands of such an op matter to what matters of `value`.
-    pub fn moved(&mut self, value: Value, matters: &Tensor) {
+    pub fn moved(&mut self, value: Value, matters: &Pattern) {
         let op = self.func.def(value).op.clone();
         match op.clone() {
             Op::Conv { .. } => self.conv(&op, matters),
             Op::Pool(_, window, a) => self.add_applied(a, Op::Unpool(window, Value(0)), matters),
             Op::Unpool(window, a) => self.add_applied(a, Op::Pool(Pooling::Sum, window, Value(0)), matters),
             Op::UnpoolMax { window, x, ct } => {
-                let ct_matters = apply(Op::Pool(Pooling::Sum, window, Value(0)), self.func.ty(ct), &[matters]);
-                let x_matters = is_non_zero(&ct_matters) * self.non_zero(ct);
+                let ct_matters = applied(Op::Pool(Pooling::Sum, window, Value(0)), self.func.ty(ct), &[matters]);
+                let x_matters = &ct_matters * self.non_zero(ct);
                 self.add_applied(x, Op::Unpool(window, Value(0)), &x_matters);
-                self.add(ct, &is_non_zero(&ct_matters));
+                self.add(ct, &ct_matters);
             }
             Op::CumSum { a, axis, reverse } => {
                 self.add_applied(a, Op::CumSum { a: Value(0), axis, reverse: !reverse }, matters);
@@ -127,7 +132,7 @@ impl Backward<'_> {
     }
 
     /// As in a contraction: the pattern of one operand comes from what matters and from the other operand.
-    fn conv(&mut self, op: &Op, matters: &Tensor) {
+    fn conv(&mut self, op: &Op, matters: &Pattern) {
         let Op::Conv { role, window, groups, a, b } = *op else { unreachable!("it is a convolution") };
         let conv = |role| Op::Conv { role, window, groups, a: Value(0), b: Value(1) };
         let [a_pattern, b_pattern] = [a, b].map(|operand| self.non_zero(operand));
@@ -143,12 +148,12 @@ impl Backward<'_> {
                 [(ConvRole::ByInput, [b_pattern, matters]), (ConvRole::Forward, [a_pattern, matters])]
             }
         };
-        let [a_matters, b_matters] = [apply(conv(to_a), a_ty, &of_a), apply(conv(to_b), b_ty, &of_b)];
-        self.add(a, &is_non_zero(&a_matters));
-        self.add(b, &is_non_zero(&b_matters));
+        let [a_matters, b_matters] = [applied(conv(to_a), a_ty, &of_a), applied(conv(to_b), b_ty, &of_b)];
+        self.add(a, &a_matters);
+        self.add(b, &b_matters);
     }
 
-    fn concat(&mut self, parts: &[Value], axis: usize, matters: &Tensor) {
+    fn concat(&mut self, parts: &[Value], axis: usize, matters: &Pattern) {
         let mut start = vec![0; matters.ndim()];
         for part in parts {
             let slice = Op::Slice { start: start.clone(), step: vec![1; matters.ndim()], a: Value(0) };
@@ -158,8 +163,8 @@ impl Backward<'_> {
     }
 
     /// What `op` makes of what matters, matters of `operand`.
-    fn add_applied(&mut self, operand: Value, op: Op, matters: &Tensor) {
-        let operand_matters = is_non_zero(&apply(op, self.func.ty(operand), &[matters]));
+    fn add_applied(&mut self, operand: Value, op: Op, matters: &Pattern) {
+        let operand_matters = applied(op, self.func.ty(operand), &[matters]);
         self.add(operand, &operand_matters);
     }
 }
@@ -174,13 +179,13 @@ mod tests {
         crate::tir::verify::assert_valid(&func, "writing the test");
         let shape = |name: &str| func.params().find(|(n, ..)| &***n == name).expect("an input").2.shape.clone();
         zeros::live(&func, &|name| {
-            let (_, numbers) = given.iter().find(|(n, _)| *n == name)?;
-            Some(Tensor::from_shape_vec(shape(name), numbers.clone()).expect("as many as declared"))
+            let (_, given) = given.iter().find(|(n, _)| *n == name)?;
+            Some(pattern(&Tensor::from_shape_vec(shape(name), given.clone()).expect("as many as declared")))
         })
     }
 
-    fn count(live: &zeros::Live, name: &str) -> f64 {
-        live.elements[name].sum()
+    fn count(live: &zeros::Live, name: &str) -> u64 {
+        zeros::count(&live.elements[name])
     }
 
     /// Three filters with a batch norm behind them, relu, pooling, and a convolution of single pixels.
@@ -214,7 +219,7 @@ mod tests {
     fn a_dense_convolution_lives() {
         let ones = |name, len| (name, vec![1.0; len]);
         let live = live(NETWORK, &[ones("w", 54), ones("scale", 3), ones("shift", 3), ones("v", 6)]);
-        assert_eq!([count(&live, "w"), count(&live, "v")], [54.0, 6.0]);
+        assert_eq!([count(&live, "w"), count(&live, "v")], [54, 6]);
         // 4 x 4 windows of 3 x 3, padding or not.
         assert_eq!(live.multiply_adds, 16 * 9 * 2 * 3 + 4 * 3 * 2);
     }
@@ -225,8 +230,8 @@ mod tests {
         let first = |len| but(len, |i| i == 0);
         let given = [("w", vec![1.0; 54]), ("scale", first(3)), ("shift", first(3)), ("v", vec![1.0; 6])];
         let live = live(NETWORK, &given);
-        assert_eq!([count(&live, "w"), count(&live, "v")], [36.0, 4.0]);
-        assert_eq!([count(&live, "scale"), count(&live, "shift")], [2.0, 2.0]);
+        assert_eq!([count(&live, "w"), count(&live, "v")], [36, 4]);
+        assert_eq!([count(&live, "scale"), count(&live, "shift")], [2, 2]);
         assert_eq!(live.multiply_adds, 144 * 2 * 2 + 4 * 2 * 2);
     }
 
@@ -235,7 +240,7 @@ mod tests {
     fn a_channel_that_nothing_reads_is_dead() {
         let w = but(54, |i| i % 3 == 2 && i / 3 % 2 == 0);
         let live = live(NETWORK, &[("w", w), ("shift", vec![1.0; 3]), ("v", but(6, |i| i / 2 == 1))]);
-        assert_eq!([count(&live, "w"), count(&live, "shift"), count(&live, "v")], [18.0 + 9.0, 2.0, 4.0]);
+        assert_eq!([count(&live, "w"), count(&live, "shift"), count(&live, "v")], [18 + 9, 2, 4]);
         assert_eq!(live.multiply_adds, 144 * 2 + 144 + 4 * 2 * 2);
     }
 
@@ -255,8 +260,8 @@ mod tests {
         }";
         let v = vec![1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0];
         let live = live(text, &[("w", vec![1.0, 0.0, 1.0]), ("v", v)]);
-        assert_eq!(live.elements["w"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
-        assert_eq!(live.elements["v"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(live.elements["w"].iter().copied().collect::<Vec<_>>(), [1, 0, 0]);
+        assert_eq!(live.elements["v"].iter().copied().collect::<Vec<_>>(), [1, 0, 0, 0, 1, 0, 0]);
         assert_eq!(live.multiply_adds, 4 + 2);
     }
 
@@ -273,7 +278,7 @@ mod tests {
         }";
         let given = [("table", but(12, |i| i % 3 == 1 || i == 0)), ("w", but(6, |i| i / 2 == 2))];
         let live = live(text, &given);
-        assert_eq!([count(&live, "table"), count(&live, "w")], [3.0, 2.0]);
+        assert_eq!([count(&live, "table"), count(&live, "w")], [3, 2]);
         assert_eq!(live.multiply_adds, 5 * 2);
     }
 
@@ -299,8 +304,8 @@ mod tests {
         }";
         // The second unit has no input, and of the states only itself.
         let live = live(text, &[("w", but(6, |i| i % 2 == 1)), ("u", but(4, |i| i == 1))]);
-        assert_eq!(live.elements["u"].iter().copied().collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(count(&live, "w"), 3.0);
+        assert_eq!(live.elements["u"].iter().copied().collect::<Vec<_>>(), [1, 0, 0, 0]);
+        assert_eq!(count(&live, "w"), 3);
         assert_eq!(live.multiply_adds, 3 + 3 + 1);
     }
 }
