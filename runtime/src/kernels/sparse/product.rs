@@ -21,7 +21,12 @@ impl Body for Product {
             // SAFETY: a row of the pattern, and the one of the result, which nobody else writes.
             unsafe {
                 let to = args.to.add(row * s.batch);
-                if s.is_ordered { factors.row::<V, true>(row, to) } else { factors.row::<V, false>(row, to) }
+                match (s.batch, s.is_ordered) {
+                    (1, true) => *to = factors.number::<true>(row),
+                    (1, false) => *to = factors.number::<false>(row),
+                    (_, true) => factors.row::<V, true>(row, to),
+                    (_, false) => factors.row::<V, false>(row, to),
+                }
             }
         }
     }
@@ -37,6 +42,32 @@ struct Factors {
 }
 
 impl Factors {
+    /// A row of the result of a single sample. Every fourth non-zero has a sum of its own, so that additions need not wait for one another.
+    ///
+    /// # Safety
+    ///
+    /// The pattern has the row.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn number<const ORDERED: bool>(&self, row: usize) -> f32 {
+        let mut sums = [0.0; 4];
+        // SAFETY: non-zeros of the row; their columns are elements of the other factor, their places ones of the values.
+        unsafe {
+            let [first, last] = self.pattern.row(row);
+            let whole = first + (last - first) / 4 * 4;
+            for k in (first..whole).step_by(4) {
+                for c in 0..4 {
+                    sums[c] += *self.values.add(self.pattern.place::<ORDERED>(k + c))
+                        * *self.x.add(self.pattern.column(k + c));
+                }
+            }
+            for k in whole..last {
+                sums[0] += *self.values.add(self.pattern.place::<ORDERED>(k)) * *self.x.add(self.pattern.column(k));
+            }
+        }
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
+    }
+
     /// A row of the result, in blocks of samples that fit into the registers.
     ///
     /// # Safety

@@ -33,7 +33,7 @@ impl Compressed {
 }
 
 fn matrices() -> impl Strategy<Value = Compressed> {
-    let batch = prop_oneof![1usize..20, 30usize..70, Just(64usize), 120usize..150];
+    let batch = prop_oneof![Just(1usize), 1usize..20, 30usize..70, Just(64usize), 120usize..150];
     let sizes = (1usize..30, 1usize..30, batch, 0.0f64..1.0, any::<bool>());
     sizes.prop_flat_map(|(rows, columns, batch, density, is_ordered)| {
         let filled = prop::collection::vec(prop::bool::weighted(density), rows * columns);
