@@ -9,7 +9,7 @@ use crate::lower::{interface, to_tir};
 use crate::model::{self, Model};
 use crate::pass;
 use crate::tir::interp::Tensor;
-use crate::tir::zeros::known::{self, Fixed, Known};
+use crate::tir::zeros::known::{self, Given, Known};
 use crate::tir::zeros::{self, Live, Pattern};
 use crate::tir::{Func, Value};
 
@@ -64,7 +64,7 @@ impl Network {
     pub fn live(&self, value: &dyn Fn(&str) -> Option<Tensor>) -> Option<Live> {
         let is_lasting = |name: &str| self.lasting.contains(name);
         let is_fixed = |name: &str| is_lasting(name) || self.literals.contains(name);
-        let fixed = Fixed { has: &is_fixed, value };
+        let fixed = Given { has: &is_fixed, value };
         let Known { func, patterns, places: _ } = known::reveal(&self.func, fixed, &is_lasting);
         // Of one tensor at a time the numbers, of all of them the patterns.
         let lasting = self.func.params().filter(|(name, ..)| is_lasting(name));

@@ -9,7 +9,7 @@ use crate::lower::to_tir;
 use crate::model::{Application, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
 use crate::tir::interp::Tensor;
 use crate::tir::zeros::constants;
-use crate::tir::zeros::known::{self, Fixed as Lasting, Known};
+use crate::tir::zeros::known::{self, Given, Known};
 use crate::tir::zeros::{self, Pattern, Zeros};
 use crate::tir::{Func, Value};
 
@@ -224,7 +224,7 @@ fn alive(
         .filter(|(name, ..)| lasting.contains(*name) || literals.contains(*name))
         .filter_map(|(name, ..)| Some((&**name, value(name)?)))
         .collect();
-    let given = Lasting { has: &|name| fixed.contains_key(name), value: &|name| fixed.get(name).cloned() };
+    let given = Given { has: &|name| fixed.contains_key(name), value: &|name| fixed.get(name).cloned() };
     let known = known::reveal(func, given, &|name| lasting.contains(name));
     let before = known.places.clone();
     let (known, numbers) = constants::reveal(&known, &|name| fixed.get(name).cloned());

@@ -198,7 +198,7 @@ mod tests {
             let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
             let is_lasting = |name: &str| LASTING.contains(&name);
-            let known = known::reveal(&func, known::Fixed { has: &is_lasting, value: &value }, &is_lasting);
+            let known = known::reveal(&func, known::Given { has: &is_lasting, value: &value }, &is_lasting);
             let (known, _) = reveal(&known, &value);
             verify::assert_valid(&known.func, "marking zeros");
             let given = |name: &str| known.patterns.get(name).map(ones).or_else(|| inputs.get(name).cloned());

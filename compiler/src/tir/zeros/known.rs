@@ -23,7 +23,7 @@ pub struct Known {
 
 /// The inputs of a function that are the same for every sample.
 #[derive(Clone, Copy)]
-pub struct Fixed<'a> {
+pub struct Given<'a> {
     /// Whether an input is one of them.
     pub has: &'a dyn Fn(&str) -> bool,
     /// Its numbers.
@@ -32,7 +32,7 @@ pub struct Fixed<'a> {
 
 /// Computes what depends only on `fixed` inputs, on one that `is_lasting` chooses among them, and marks the zeros where it
 /// meets what varies. Zeros of what is made of positions and constants are no sparsity.
-pub fn reveal(func: &Func, fixed: Fixed<'_>, is_lasting: &dyn Fn(&str) -> bool) -> Known {
+pub fn reveal(func: &Func, fixed: Given<'_>, is_lasting: &dyn Fn(&str) -> bool) -> Known {
     let varies = depends(func, &|name| !(fixed.has)(name));
     let lasting = depends(func, is_lasting);
     let mut met = vec![false; func.defs.len()];
@@ -149,7 +149,7 @@ mod tests {
             "w1" | "w2" => Some(arr2(&[[1.0, 2.0], [3.0, 0.0]]).into_dyn()),
             _ => None,
         };
-        let fixed = Fixed { has: &|name| value(name).is_some(), value: &value };
+        let fixed = Given { has: &|name| value(name).is_some(), value: &value };
         let known = reveal(&func, fixed, &|name| name == "alpha");
         verify::assert_valid(&known.func, "marking zeros");
         let live =
@@ -169,7 +169,7 @@ mod tests {
             let inputs = arbitrary::sparse_inputs(&func, seed, &["w"], zeros);
             let value = |name: &str| LASTING.contains(&name).then(|| inputs[name].clone());
             let is_lasting = |name: &str| LASTING.contains(&name);
-            let known = reveal(&func, Fixed { has: &is_lasting, value: &value }, &is_lasting);
+            let known = reveal(&func, Given { has: &is_lasting, value: &value }, &is_lasting);
             verify::assert_valid(&known.func, "marking zeros");
             let marked = |name: &str| known.patterns.get(name).cloned();
             let live = live(&known.func, &|name| marked(name).or_else(|| Some(pattern(&value(name)?))));
