@@ -209,3 +209,18 @@ proptest! {
         prop_assert_eq!(read(&folder).expect_err("missing").fault, Fault::Missing);
     }
 }
+
+/// Whoever may read other files that the user makes may read this one; what was written on the way is gone.
+#[test]
+#[cfg(unix)]
+fn a_file_of_tensors_is_as_open_as_any_other() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let [tensors, other] = ["model.safetensors", "other"].map(|name| folder.path().join(name));
+    let of = IndexMap::from([("w", array![0.5, 0.1].into_dyn())]);
+    write_safetensors(&tensors, &of, None).expect("written");
+    fs::write(&other, "").expect("written");
+    let [tensors, other] = [tensors, other].map(|path| fs::metadata(path).expect("it is there").permissions().mode());
+    assert_eq!(tensors, other);
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2);
+}
