@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::nodes::Node;
 use super::order::{self, Next, Order};
+use super::sequence::Sequence;
 use crate::tir::Value;
 
 /// Nests beyond this number of points must keep enough rows for threads to share.
@@ -86,6 +87,8 @@ struct Grouping<'a> {
     node_of: &'a [Option<usize>],
     order: &'a Order,
     clusters: Vec<Cluster>,
+    /// The clusters, each after all that it needs; empty ones anywhere.
+    sequence: Sequence,
     /// The cluster of each node; none has this number yet if it is not placed.
     cluster_of: Vec<usize>,
     /// The nodes that read an input or a node.
@@ -112,6 +115,13 @@ impl Marks {
     fn see(&mut self, cluster: usize) -> bool {
         std::mem::replace(&mut self.seen[cluster], self.search) != self.search
     }
+}
+
+/// A cluster that can take the place of one or two.
+struct Change {
+    cluster: Cluster,
+    /// What has to come before it, and does not yet.
+    needed: Vec<usize>,
 }
 
 /// Which dimension each axis of a node is, as far as it is known.
@@ -166,17 +176,24 @@ impl<'a> Grouping<'a> {
             }
         }
         let cluster_of = vec![usize::MAX; nodes.len()];
-        Grouping { nodes, node_of, order, clusters: vec![], cluster_of, readers, position, marks: RefCell::default() }
+        let (clusters, sequence, marks) = (vec![], Sequence::default(), RefCell::default());
+        Grouping { nodes, node_of, order, clusters, sequence, cluster_of, readers, position, marks }
     }
 
     fn place(&mut self, node: usize) {
         let joined = self.candidates(node).into_iter().find_map(|c| Some((c, self.join(node, c)?)));
-        let (index, cluster) = joined.unwrap_or_else(|| (self.clusters.len(), self.alone(node)));
-        match self.clusters.get_mut(index) {
-            Some(old) => *old = cluster,
-            None => self.clusters.push(cluster),
-        }
-        self.cluster_of[node] = index;
+        self.cluster_of[node] = match joined {
+            Some((index, Change { cluster, needed })) => {
+                self.sequence.advance(&needed, index);
+                self.clusters[index] = cluster;
+                index
+            }
+            None => {
+                self.sequence.push();
+                self.clusters.push(self.alone(node));
+                self.clusters.len() - 1
+            }
+        };
     }
 
     fn alone(&self, node: usize) -> Cluster {
@@ -211,12 +228,10 @@ impl<'a> Grouping<'a> {
     }
 
     /// The cluster with the node in it, if that is possible and of use.
-    fn join(&self, node: usize, index: usize) -> Option<Cluster> {
+    fn join(&self, node: usize, index: usize) -> Option<Change> {
         let outside = self.order.before[node].iter().map(|before| self.cluster_of[*before]);
-        if self.any_needs(outside.filter(|c| *c != index), index) {
-            return None;
-        }
-        self.extend(&self.clusters[index], node)
+        let needed = self.needed_behind(outside.filter(|c| *c != index), index)?;
+        Some(Change { cluster: self.extend(&self.clusters[index], node)?, needed })
     }
 
     /// The cluster with one more member, whatever comes before or between them.
@@ -246,21 +261,37 @@ impl<'a> Grouping<'a> {
                 if first != second
                     && let Some(merged) = self.merge(first, second)
                 {
-                    merged.members.iter().for_each(|node| self.cluster_of[*node] = first);
-                    self.clusters[first] = merged;
-                    self.clusters[second] = Cluster::default();
+                    self.replace_two(first, second, merged);
                     break;
                 }
             }
         }
     }
 
+    /// The merged cluster stands where the earlier of the two stood.
+    fn replace_two(&mut self, first: usize, second: usize, merged: Change) {
+        if self.sequence.place(second) < self.sequence.place(first) {
+            self.sequence.swap(first, second);
+        }
+        self.sequence.advance(&merged.needed, first);
+        merged.cluster.members.iter().for_each(|node| self.cluster_of[*node] = first);
+        self.clusters[first] = merged.cluster;
+        self.clusters[second] = Cluster::default();
+    }
+
     /// Two nests as one, if nothing has to come between them.
-    fn merge(&self, first: usize, second: usize) -> Option<Cluster> {
-        let between = |a: usize, b: usize| self.any_needs(self.before(a).into_iter().filter(|c| *c != b), b);
-        if between(first, second) || between(second, first) {
+    fn merge(&self, first: usize, second: usize) -> Option<Change> {
+        if self.clusters[first].members.len() + self.clusters[second].members.len() > MOST_MEMBERS {
             return None;
         }
+        let is_in_order = self.sequence.place(first) < self.sequence.place(second);
+        let (early, late) = if is_in_order { (first, second) } else { (second, first) };
+        let needed = self.needed_behind(self.read_by(late).filter(|c| *c != early && *c != late), early)?;
+        Some(Change { cluster: self.union(first, second)?, needed })
+    }
+
+    /// The members of two nests in one.
+    fn union(&self, first: usize, second: usize) -> Option<Cluster> {
         let mut merged = self.clusters[first].clone();
         let mut rest = self.clusters[second].members.clone();
         while !rest.is_empty() {
@@ -359,30 +390,40 @@ impl<'a> Grouping<'a> {
         })
     }
 
-    /// For each cluster, those that come directly before it.
-    fn before(&self, cluster: usize) -> BTreeSet<usize> {
-        let members = self.clusters[cluster].members.iter();
-        let before = members.flat_map(|m| &self.order.before[*m]).map(|node| self.cluster_of[*node]);
-        before.filter(|c| *c != cluster).collect()
+    /// Those that come directly before the cluster, each once.
+    fn before(&self, cluster: usize) -> Vec<usize> {
+        let mut before: Vec<usize> = self.read_by(cluster).filter(|c| *c != cluster).collect();
+        before.sort_unstable();
+        before.dedup();
+        before
     }
 
-    /// Whether one of the clusters comes after `other`, directly or not, or is the same.
-    fn any_needs(&self, clusters: impl Iterator<Item = usize>, other: usize) -> bool {
+    /// The cluster of each node that comes before a member.
+    fn read_by(&self, cluster: usize) -> impl Iterator<Item = usize> {
+        let members = self.clusters[cluster].members.iter();
+        members.flat_map(|member| &self.order.before[*member]).map(|node| self.cluster_of[*node])
+    }
+
+    /// The clusters, and all that they need, as far as these are behind `other`; `None` if one of them needs `other`, or is
+    /// the same.
+    fn needed_behind(&self, clusters: impl Iterator<Item = usize>, other: usize) -> Option<Vec<usize>> {
         let mut marks = self.marks.borrow_mut();
         marks.next_search(self.clusters.len());
-        let mut open: Vec<usize> = clusters.filter(|c| marks.see(*c)).collect();
-        while let Some(next) = open.pop() {
+        let is_behind = |cluster: &usize| self.sequence.place(*cluster) >= self.sequence.place(other);
+        let mut needed: Vec<usize> = clusters.filter(is_behind).filter(|c| marks.see(*c)).collect();
+        let mut searched = 0;
+        while let Some(next) = needed.get(searched).copied() {
             if next == other {
-                return true;
+                return None;
             }
-            let before = self.clusters[next].members.iter().flat_map(|member| &self.order.before[*member]);
-            open.extend(before.map(|node| self.cluster_of[*node]).filter(|c| marks.see(*c)));
+            needed.extend(self.read_by(next).filter(is_behind).filter(|c| marks.see(*c)));
+            searched += 1;
         }
-        false
+        Some(needed)
     }
 
     fn in_order(self) -> Vec<Cluster> {
-        let before: Vec<BTreeSet<usize>> = (0..self.clusters.len()).map(|c| self.before(c)).collect();
+        let before: Vec<Vec<usize>> = (0..self.clusters.len()).map(|c| self.before(c)).collect();
         let sorted = order::sort(&before, Next::Following).into_iter();
         sorted.map(|c| self.clusters[c].clone()).filter(|cluster| !cluster.members.is_empty()).collect()
     }

@@ -22,6 +22,7 @@ pub mod order;
 pub mod parts;
 pub mod phase;
 pub mod product;
+pub mod sequence;
 pub mod split;
 pub mod squares;
 pub mod turned;
