@@ -306,10 +306,10 @@ fn tables(c: &mut Criterion) {
     group.finish();
 }
 
-/// A pattern whose share of non-zeros is a percentage, and its shape.
-fn scattered([rows, columns, batch]: [usize; 3], percent: f32) -> (SparseShape, Vec<f32>) {
+/// A pattern of square blocks whose share of non-zeros is a percentage, and its shape.
+fn scattered([rows, columns, batch]: [usize; 3], percent: f32, block: usize) -> (SparseShape, Vec<f32>) {
     let chances = numbers(rows * columns);
-    let is_kept = |row: &usize, column: &usize| chances[row * columns + column] < percent / 100.0;
+    let is_kept = |row: &usize, column: &usize| chances[row / block * columns + column / block] < percent / 100.0;
     let (mut starts, mut kept) = (vec![0], vec![]);
     for row in 0..rows {
         kept.extend((0..columns).filter(|column| is_kept(&row, column)));
@@ -336,16 +336,18 @@ fn scattered_products(c: &mut Criterion) {
             bench.iter(|| unsafe { product(Isa::best())(&dense, &from, y, std::ptr::null_mut(), 0, rows) });
         });
         for percent in [5.0, 10.0, 20.0, 40.0] {
-            scattered_products_of(&mut group, sizes, percent);
+            for block in [1, 2, 4] {
+                scattered_products_of(&mut group, sizes, percent, block);
+            }
         }
     }
     group.finish();
 }
 
 #[expect(unsafe_code, reason = "calls routines")]
-fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize; 3], percent: f32) {
+fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize; 3], percent: f32, block: usize) {
     let [rows, columns, batch] = sizes;
-    let (shape, pattern) = scattered(sizes, percent);
+    let (shape, pattern) = scattered(sizes, percent, block);
     let mut tensors = [shape.non_zeros, columns * batch, rows * batch].map(Aligned::numbers);
     let ([values, x, y], mut pattern) = (tensors.each_mut().map(Aligned::start), Aligned::of(&pattern));
     let _ = group.throughput(Throughput::Elements(2 * (shape.non_zeros * batch) as u64));
@@ -354,10 +356,12 @@ fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize
         ("sampled", sparse::sampled(Isa::best()), y, x, values),
     ] {
         let from = [a.cast_const(), b, pattern.start()];
-        let _ = group.bench_function(format!("{rows}x{columns}, batch {batch}, {percent} %, {name}"), |bench| {
-            // SAFETY: the vectors are as large as the shape says, and the pattern is one of its.
-            bench.iter(|| unsafe { routine(&shape, &from, to, std::ptr::null_mut(), 0, rows) });
-        });
+        let blocks = if block == 1 { String::new() } else { format!(" in blocks of {block}") };
+        let _ =
+            group.bench_function(format!("{rows}x{columns}, batch {batch}, {percent} %{blocks}, {name}"), |bench| {
+                // SAFETY: the vectors are as large as the shape says, and the pattern is one of its.
+                bench.iter(|| unsafe { routine(&shape, &from, to, std::ptr::null_mut(), 0, rows) });
+            });
     }
 }
 

@@ -141,7 +141,7 @@ impl Compiled {
         let patterns = self.forms[index].iter().flat_map(Forms::patterns).zip(positions);
         let seen = |(pattern, positions): (&Pattern, &Vec<usize>)| {
             let zeros = pattern.assumed.iter().filter(|name| self.is_zero_outside(name, positions));
-            Seen { non_zeros: positions.len(), zeros: zeros.cloned().collect() }
+            Seen::of(pattern, positions, zeros.cloned().collect())
         };
         patterns.map(seen).collect()
     }

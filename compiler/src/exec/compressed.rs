@@ -1,6 +1,6 @@
 //! A step on compressed matrices, and the elements that it keeps in place of lasting tensors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use spnc_runtime::program::Clock;
 
@@ -134,7 +134,8 @@ impl CompressedStep {
         let strays = self.patterns.iter_mut().zip(covers).filter(|(_, cover)| *cover == Cover::Strays);
         for ((pattern, of), _) in strays {
             let before = of.moving.as_ref().map_or(&[][..], |moving| &moving.recent);
-            let recent = covering(code.floats(masks.outputs[*pattern].1), before, of.non_zeros);
+            let mask = code.floats(masks.outputs[*pattern].1);
+            let recent = covering(mask, of.shape[1], before, of.non_zeros);
             of.set_moving(code, recent);
         }
     }
@@ -217,8 +218,9 @@ impl PatternInUse {
 /// How many numbers are looked at together: most of them are 0.
 const TOGETHER: usize = 16;
 
-/// The positions where a mask of zeros and ones is 1, then of those `before`, whose elements may come back, and of others, `room` in all.
-fn covering(mask: &[f32], before: &[usize], room: usize) -> Vec<usize> {
+/// The positions where a mask of zeros and ones, in rows of `columns`, is 1, then of those `before`, whose elements may come back, and of others,
+/// `room` in all.
+fn covering(mask: &[f32], columns: usize, before: &[usize], room: usize) -> Vec<usize> {
     // Room for the block in which it is exceeded: other code than what counted the elements may round the last of them to the other side.
     let mut recent = vec![0; room + TOGETHER + 1];
     let mut now = 0;
@@ -239,14 +241,36 @@ fn covering(mask: &[f32], before: &[usize], room: usize) -> Vec<usize> {
     let now = now.min(room);
     recent.truncate(now);
     recent.extend(before.iter().copied().filter(|at| mask[*at] == 0.0).take(room - now));
-    // Elements that are only there to fill the room are spread over the rows.
-    let (stride, taken) = (mask.len() / room.max(1), recent.len());
-    if taken < room {
-        let is_taken: BTreeSet<usize> = recent.iter().copied().collect();
-        let others = (0..stride).flat_map(|first| (first..mask.len()).step_by(stride));
-        recent.extend(others.filter(|at| !is_taken.contains(at)).take(room - taken));
+    if recent.len() < room {
+        fill(&mut recent, [mask.len() / columns, columns], room);
     }
     recent
+}
+
+/// Rows and columns of a block of elements that only fill the room: those that are alike otherwise stay so.
+const BLOCK: usize = 4;
+
+/// Adds elements that are not there yet, spread over the matrix, until there are `room`: those of whole blocks as far as these are free.
+fn fill(elements: &mut Vec<usize>, [rows, columns]: [usize; 2], room: usize) {
+    let mut is_taken = vec![false; rows * columns];
+    elements.iter().for_each(|at| is_taken[*at] = true);
+    let across = columns / BLOCK;
+    for block in spread(rows / BLOCK * across, room.saturating_sub(elements.len()) / (BLOCK * BLOCK)) {
+        let first = (block / across * columns + block % across) * BLOCK;
+        let positions = (0..BLOCK * BLOCK).map(|i| first + i / BLOCK * columns + i % BLOCK);
+        if elements.len() + BLOCK * BLOCK <= room && positions.clone().all(|at| !is_taken[at]) {
+            positions.clone().for_each(|at| is_taken[at] = true);
+            elements.extend(positions);
+        }
+    }
+    let others = spread(rows * columns, room).filter(|at| !is_taken[*at]);
+    elements.extend(others.take(room - elements.len()));
+}
+
+/// All numbers below `count`, about `first` of them that are spread over all before the others.
+fn spread(count: usize, first: usize) -> impl Iterator<Item = usize> {
+    let stride = (count / first.max(1)).max(1);
+    (0..stride).flat_map(move |start| (start..count).step_by(stride))
 }
 
 #[cfg(test)]
@@ -256,11 +280,32 @@ mod tests {
     #[test]
     fn what_was_there_before_fills_the_room_first() {
         let mask = [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-        assert_eq!(covering(&mask, &[], 2), [1, 4]);
-        assert_eq!(covering(&mask, &[1, 6, 2], 3), [1, 4, 6]);
-        assert_eq!(covering(&mask, &[1, 6, 2], 5), [1, 4, 6, 2, 0]);
-        assert_eq!(covering(&mask, &[], 8), [1, 4, 0, 2, 3, 5, 6, 7]);
-        assert_eq!(covering(&mask, &[6], 1), [1], "one more than was counted");
-        assert_eq!(covering(&[1.0; 64], &[], 3), [0, 1, 2], "many more");
+        assert_eq!(covering(&mask, 8, &[], 2), [1, 4]);
+        assert_eq!(covering(&mask, 8, &[1, 6, 2], 3), [1, 4, 6]);
+        assert_eq!(covering(&mask, 8, &[1, 6, 2], 5), [1, 4, 6, 2, 0]);
+        assert_eq!(covering(&mask, 8, &[], 8), [1, 4, 0, 2, 3, 5, 6, 7]);
+        assert_eq!(covering(&mask, 8, &[6], 1), [1], "one more than was counted");
+        assert_eq!(covering(&[1.0; 64], 8, &[], 3), [0, 1, 2], "many more");
+    }
+
+    #[test]
+    fn room_is_filled_by_whole_blocks_first() {
+        let mut mask = [0.0; 64];
+        mask[63] = 1.0;
+        let upper_left = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27];
+        assert_eq!(covering(&mask, 8, &[], 18), [&[63], &upper_left[..], &[6]].concat());
+    }
+
+    #[test]
+    fn the_room_is_filled_by_each_element_once() {
+        for (columns, room) in [(8, 64), (9, 60), (3, 50), (64, 33)] {
+            let mask: Vec<f32> = (0..64 / columns * columns).map(|at| f32::from(u8::from(at % 7 == 0))).collect();
+            let room = room.min(mask.len());
+            let mut elements = covering(&mask, columns, &[5, 20], room);
+            assert_eq!(elements.len(), room);
+            elements.sort_unstable();
+            elements.dedup();
+            assert_eq!(elements.len(), room);
+        }
     }
 }

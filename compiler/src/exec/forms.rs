@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use spnc_runtime::program::{Choice, CompressedMatrix, Form, Role};
 
-use super::break_even::is_sparse;
+use super::break_even::{cost, is_sparse};
 use super::{Built, Step, optimise};
 use crate::pass::compress::{Compressed, Compression, Pattern, Use};
-use crate::pass::narrow::{Class, Inputs, Narrowing, can_be_zero, work};
+use crate::pass::narrow::{Class, Inputs, Narrowing, SCATTERED, can_be_zero, work, work_at};
 use crate::tir::{Func, Value};
 
 /// How many of the steps to come are looked at.
@@ -74,8 +74,17 @@ pub enum SpecialForm {
 pub struct Seen {
     /// How many elements it has.
     pub non_zeros: usize,
+    /// What a multiplication with one of them costs beside one of a dense product.
+    pub cost: f64,
     /// Tensors that are zero outside of it.
     pub zeros: BTreeSet<Arc<str>>,
+}
+
+impl Seen {
+    /// A pattern with elements at these positions, which increase, and tensors that are zero outside of it.
+    pub fn of(pattern: &Pattern, positions: &[usize], zeros: BTreeSet<Arc<str>>) -> Seen {
+        Seen { non_zeros: positions.len(), cost: cost(pattern.shape, positions), zeros }
+    }
 }
 
 /// The lasting tensors with elements that can be exactly zero for a reason: what a step or an event computes by a mask, a threshold or
@@ -235,7 +244,7 @@ impl Forms {
         if self.compared.as_ref() == Some(&forms) || self.work < price {
             return false;
         }
-        let works = forms.iter().map(|form| (self.work_of(form), form));
+        let works = forms.iter().map(|form| (self.work_of(form, seen), form));
         let best = works.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(work, _)| *work < WORTHWHILE * self.work);
         if best.is_some_and(|(work, form)| *form != self.form && self.work_now(counts, seen) - work < price) {
             return false;
@@ -253,7 +262,7 @@ impl Forms {
             Form::Narrowed(rooms) => rooms.iter().zip(counts).all(|(room, (_, most))| most <= room),
             Form::Compressed(matrices) => matrices.iter().all(|of| seen[of.pattern].non_zeros <= of.non_zeros),
         };
-        if serves { self.work_of(&self.form) } else { self.work }
+        if serves { self.work_of(&self.form, seen) } else { self.work }
     }
 
     /// Goes back to a form that was chosen before; which elements patterns have that steps change is not kept here.
@@ -264,13 +273,18 @@ impl Forms {
         (self.form, self.compared) = (form, None);
     }
 
-    fn work_of(&self, form: &Form) -> f64 {
-        let Some(special) = self.special_of(form) else { return self.work };
-        let before = match &special {
-            SpecialForm::Narrowed(..) => self.counts().map_or(0.0, |func| work(&func)),
-            SpecialForm::Compressed(compressed) => self.following(compressed),
-        };
-        work(special.func()) + before
+    fn work_of(&self, form: &Form, seen: &[Seen]) -> f64 {
+        match self.special_of(form) {
+            None => self.work,
+            Some(SpecialForm::Narrowed(func, _)) => work(&func) + self.counts().map_or(0.0, |func| work(&func)),
+            Some(SpecialForm::Compressed(compressed)) => {
+                let cost = |name: &str| {
+                    let tables = compressed.tables.iter().find(|tables| tables.has(name));
+                    tables.map_or(SCATTERED, |tables| seen[tables.pattern].cost)
+                };
+                work_at(&compressed.func, &cost) + self.following(&compressed)
+            }
+        }
     }
 
     /// The work of following patterns that steps change: looking at them before each step, and making some of them anew.
@@ -296,9 +310,9 @@ impl Forms {
     fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
         let compression = self.compression.as_ref()?;
         let patterns = compression.patterns.iter().zip(seen).enumerate();
-        let sparse = patterns.filter(|(_, (pattern, seen))| is_sparse(pattern.shape, seen.non_zeros));
+        let sparse = patterns.filter(|(_, (pattern, seen))| is_sparse(pattern.shape, seen.non_zeros, seen.cost));
         let matrices: Vec<CompressedMatrix> = sparse
-            .map(|(index, (pattern, Seen { non_zeros, zeros }))| {
+            .map(|(index, (pattern, Seen { non_zeros, zeros, .. }))| {
                 let zeros = compression.kept_zero(index, zeros).iter().map(|name| name.to_string()).collect();
                 let non_zeros = if pattern.moves { self.room_for(index, *non_zeros) } else { *non_zeros };
                 CompressedMatrix { pattern: index, non_zeros, zeros, elements: vec![] }

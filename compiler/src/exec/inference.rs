@@ -6,7 +6,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use ndarray::arr1;
 
-use super::break_even::is_sparse;
+use super::break_even::{cost, is_sparse};
 use super::{Callable, optimise};
 use crate::codegen::{self, Options};
 use crate::pass::compress::{Compressed, Compression, Table, Use};
@@ -76,7 +76,8 @@ fn positions(compression: &Compression, given: &IndexMap<Arc<str>, Tensor>) -> V
 
 fn uses(compression: &Compression, positions: &[Vec<usize>]) -> Vec<Use> {
     let patterns = compression.patterns.iter().zip(positions).enumerate();
-    let sparse = patterns.filter(|(_, (pattern, positions))| is_sparse(pattern.shape, positions.len()));
+    let sparse = patterns
+        .filter(|(_, (pattern, positions))| is_sparse(pattern.shape, positions.len(), cost(pattern.shape, positions)));
     let of = |(pattern, (_, positions)): (usize, (_, &Vec<usize>))| Use {
         pattern,
         non_zeros: positions.len(),

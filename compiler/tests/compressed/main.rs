@@ -107,14 +107,14 @@ fn seen(forms: &Forms, given: &Values, positions: &[Vec<usize>]) -> Vec<Seen> {
     let seen = |(pattern, positions): (&Pattern, &Vec<usize>)| {
         let is_zero = |at: usize, x: f64| x == 0.0 || positions.binary_search(&at).is_ok();
         let is_outside = |name: &&Arc<str>| given[*name].iter().enumerate().all(|(at, x)| is_zero(at, *x));
-        Seen { non_zeros: positions.len(), zeros: pattern.assumed.iter().filter(is_outside).cloned().collect() }
+        Seen::of(pattern, positions, pattern.assumed.iter().filter(is_outside).cloned().collect())
     };
     forms.patterns().iter().zip(positions).map(seen).collect()
 }
 
 /// A step with all its patterns in use, whether that is worth it or not.
 fn compress(forms: &mut Forms, given: &Values, positions: &[Vec<usize>]) -> Compressed {
-    let matrix = |(pattern, Seen { non_zeros, zeros }): (usize, Seen)| CompressedMatrix {
+    let matrix = |(pattern, Seen { non_zeros, zeros, .. }): (usize, Seen)| CompressedMatrix {
         pattern,
         non_zeros,
         zeros: zeros.iter().map(|name| name.to_string()).collect(),

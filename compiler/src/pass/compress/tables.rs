@@ -32,6 +32,11 @@ impl Tables {
         format!("{}.{}", self.prefix, table.suffix())
     }
 
+    /// Whether a function calls one of them so.
+    pub fn has(&self, name: &str) -> bool {
+        name.strip_prefix(&self.prefix).is_some_and(|suffix| suffix.starts_with('.'))
+    }
+
     /// What [`Compression::strays`](super::Compression::strays) calls the matrix that is 1 outside of the pattern and else 0.
     pub fn outside(&self) -> String {
         format!("{}.outside", self.prefix)

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use facts::Facts;
 pub use facts::{Inputs, can_be_zero};
 use mask::Mask;
-pub use work::work;
+pub use work::{SCATTERED, work, work_at};
 
 use crate::tir::{Func, Op, Value};
 

@@ -12,9 +12,9 @@ const PICKED: f64 = 40.0;
 /// What calling a routine costs, however little it has to do: about a microsecond.
 const CALL: f64 = 40_000.0;
 
-/// What a multiplication with an element of a compressed matrix costs: its rows are scattered, and its loads are not shared. At a batch of 64,
+/// What a multiplication with an element of a compressed matrix costs whose neighbours are zero: loads are not shared. At a batch of 64,
 /// 5 % of 300 × 784 weights take an eighth of the time of all of them.
-const SCATTERED: f64 = 2.5;
+pub const SCATTERED: f64 = 2.5;
 
 /// A product of fewer samples costs as much.
 const LEAST_BATCH: usize = 8;
@@ -24,11 +24,17 @@ const SHORT: usize = 8;
 
 /// Multiplications of products, and what everything else costs in terms of them.
 pub fn work(func: &Func) -> f64 {
-    func.values().map(|value| work_of(func, value)).sum()
+    work_at(func, &|_| SCATTERED)
+}
+
+/// The same of a function on compressed matrices. `cost` says what a multiplication with an element of a matrix costs, by the name of its pattern's
+/// table.
+pub fn work_at(func: &Func, cost: &dyn Fn(&str) -> f64) -> f64 {
+    func.values().map(|value| work_of(func, value, cost)).sum()
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all others cost what they write")]
-fn work_of(func: &Func, value: Value) -> f64 {
+fn work_of(func: &Func, value: Value, cost: &dyn Fn(&str) -> f64) -> f64 {
     let def = func.def(value);
     let len = def.ty.len() as f64;
     match &def.op {
@@ -49,9 +55,10 @@ fn work_of(func: &Func, value: Value) -> f64 {
             weights.len() as f64 / *groups as f64 * out.len() as f64 / (out.shape[3] / groups) as f64
         }
         Op::Gather { index, .. } => CALL + len * picked(&def.ty.shape[func.ty(*index).rank()..]),
-        Op::Sparse { role, a, b, .. } => {
+        Op::Sparse { role, a, b, pattern } => {
             let values = if *role == SparseRole::Product { *a } else { value };
-            SCATTERED * (func.ty(values).len() * func.ty(*b).shape[1].max(LEAST_BATCH)) as f64
+            let cost = if let Op::Param(table) = &func.def(*pattern).op { cost(table) } else { SCATTERED };
+            cost * (func.ty(values).len() * func.ty(*b).shape[1].max(LEAST_BATCH)) as f64
         }
         Op::Scatter { values, index, .. } => {
             let values = func.ty(*values);

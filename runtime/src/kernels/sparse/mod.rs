@@ -9,6 +9,12 @@
 //! `start[r + 1]`, exclusive; the first start is 0, the last `n`, and they do not decrease), then `n` columns, then,
 //! if it is *ordered*, `n` places: non-zero `k` has the value `values[place[k]]`, and no place occurs twice. So a matrix
 //! and its transpose share one vector of values. All are `i32`, passed as a pointer to `f32`, which has the same size.
+//!
+//! # Blocks
+//!
+//! Where neighbouring rows have their non-zeros in the same columns, as those of a matrix whose groups are blocks do, two or four
+//! of them are computed together and read the rows of the other factor once. That is found out as they are met: no pattern
+//! has to promise it, and no sum is made in another order.
 
 mod product;
 mod sampled;
@@ -106,6 +112,66 @@ impl Pattern {
     unsafe fn place<const ORDERED: bool>(&self, k: usize) -> usize {
         // SAFETY: the caller's promise; an ordered pattern has a place for each non-zero.
         if ORDERED { unsafe { *self.places.add(k) as usize } } else { k }
+    }
+
+    /// How many rows from this one on, 4, 2 or 1 of those before `end`, are to be computed together: they have non-zeros in the same
+    /// columns, and the values of a column lie as far apart as [`Pattern::step`] says.
+    ///
+    /// # Safety
+    ///
+    /// The pattern has the rows before `end`, and `row` is one of them.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads memory")]
+    unsafe fn alike<const ORDERED: bool>(&self, row: usize, end: usize) -> usize {
+        let mut alike = 1;
+        // SAFETY: rows before the end.
+        while alike < 4 && row + alike < end && unsafe { self.is_like::<ORDERED>(row, row + alike) } {
+            alike += 1;
+        }
+        if alike == 3 { 2 } else { alike }
+    }
+
+    /// Whether a later row can be computed together with one.
+    ///
+    /// # Safety
+    ///
+    /// The pattern has both rows.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads memory")]
+    unsafe fn is_like<const ORDERED: bool>(&self, row: usize, later: usize) -> bool {
+        // SAFETY: rows of the pattern, and as many non-zeros as both have.
+        unsafe {
+            let [[first, last], [start, end]] = [self.row(row), self.row(later)];
+            let count = last - first;
+            if end - start != count || count > 0 && self.column(first) != self.column(start) {
+                return false;
+            }
+            // Without a way out in the middle, so that many are compared at a time.
+            let mut differences = 0;
+            for k in 0..count {
+                differences |= *self.columns.add(first + k) ^ *self.columns.add(start + k);
+            }
+            if ORDERED {
+                let step = (later - row) as i32;
+                for k in 0..count {
+                    differences |= (*self.places.add(first + k) + step) ^ *self.places.add(start + k);
+                }
+            }
+            differences == 0
+        }
+    }
+
+    /// How far apart the values of a column are in rows that are [alike](Pattern::alike), of which this is one.
+    ///
+    /// # Safety
+    ///
+    /// The pattern has the row.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "reads memory")]
+    unsafe fn step<const ORDERED: bool>(&self, row: usize) -> usize {
+        // SAFETY: the caller's promise.
+        let [first, last] = unsafe { self.row(row) };
+        if ORDERED { 1 } else { last - first }
     }
 }
 

@@ -17,16 +17,12 @@ impl Body for Product {
     unsafe fn run<V: Vector>(s: &SparseShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.rows);
         let factors = Factors { values: args.a, x: args.b, batch: s.batch, pattern: Pattern::at(s, args.c) };
-        for row in args.first..args.last {
-            // SAFETY: a row of the pattern, and the one of the result, which nobody else writes.
-            unsafe {
-                let to = args.to.add(row * s.batch);
-                match (s.batch, s.is_ordered) {
-                    (1, true) => *to = factors.number::<true>(row),
-                    (1, false) => *to = factors.number::<false>(row),
-                    (_, true) => factors.row::<V, true>(row, to),
-                    (_, false) => factors.row::<V, false>(row, to),
-                }
+        // SAFETY: rows of the pattern and of the result, which nobody else writes.
+        unsafe {
+            if s.is_ordered {
+                factors.rows::<V, true>(args.first, args.last, args.to);
+            } else {
+                factors.rows::<V, false>(args.first, args.last, args.to);
             }
         }
     }
@@ -42,6 +38,35 @@ struct Factors {
 }
 
 impl Factors {
+    /// Rows of the result that starts at `to`.
+    ///
+    /// # Safety
+    ///
+    /// The pattern has the rows, and nobody else touches those of the result.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn rows<V: Vector, const ORDERED: bool>(&self, first: usize, last: usize, to: *mut f32) {
+        let mut row = first;
+        while row < last {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let to = to.add(row * self.batch);
+                if self.batch == 1 {
+                    *to = self.number::<ORDERED>(row);
+                    row += 1;
+                    continue;
+                }
+                let alike = self.pattern.alike::<ORDERED>(row, last);
+                match alike {
+                    4 => self.four::<V, ORDERED>(row, to),
+                    2 => self.two::<V, ORDERED>(row, to, 0),
+                    _ => self.one::<V, ORDERED>(row, to),
+                }
+                row += alike;
+            }
+        }
+    }
+
     /// A row of the result of a single sample. Every fourth non-zero has a sum of its own, so that additions need not wait for one another.
     ///
     /// # Safety
@@ -75,94 +100,177 @@ impl Factors {
     /// The pattern has the row, and nobody else touches the row at `to`.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn row<V: Vector, const ORDERED: bool>(&self, row: usize, to: *mut f32) {
+    unsafe fn one<V: Vector, const ORDERED: bool>(&self, row: usize, to: *mut f32) {
         let mut n = 0;
         // SAFETY: the caller's promise; each block lies within the row.
         unsafe {
-            let of = self.pattern.row(row);
             while n + 8 * V::LEN <= self.batch {
-                self.block::<V, ORDERED, true, 8, 1>(of, n, to);
+                self.block::<V, ORDERED, true, 1, 8, 1>(row, n, to);
                 n += 8 * V::LEN;
             }
             if n + 4 * V::LEN <= self.batch {
-                self.block::<V, ORDERED, true, 4, 2>(of, n, to);
+                self.block::<V, ORDERED, true, 1, 4, 2>(row, n, to);
                 n += 4 * V::LEN;
             }
             if n + 2 * V::LEN <= self.batch {
-                self.block::<V, ORDERED, true, 2, 4>(of, n, to);
+                self.block::<V, ORDERED, true, 1, 2, 4>(row, n, to);
                 n += 2 * V::LEN;
             }
             if n + V::LEN <= self.batch {
-                self.block::<V, ORDERED, true, 1, 4>(of, n, to);
+                self.block::<V, ORDERED, true, 1, 1, 4>(row, n, to);
                 n += V::LEN;
             }
             if n < self.batch {
-                self.block::<V, ORDERED, false, 1, 4>(of, n, to);
+                self.block::<V, ORDERED, false, 1, 1, 4>(row, n, to);
             }
         }
     }
 
-    /// `R` vectors of samples of a row of the result, from sample `n` on; the last vector goes beyond the batch unless they are
-    /// `WHOLE`. Every `C`th non-zero has its own sums, so that additions need not wait for one another.
+    /// Two rows that are alike, from sample `n` on; sums are those of [`Factors::one`].
     ///
     /// # Safety
     ///
-    /// As for [`Factors::row`].
+    /// The pattern has the rows, they are alike, and nobody else touches the rows at `to`.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn block<V: Vector, const ORDERED: bool, const WHOLE: bool, const R: usize, const C: usize>(
+    unsafe fn two<V: Vector, const ORDERED: bool>(&self, row: usize, to: *mut f32, mut n: usize) {
+        // SAFETY: the caller's promise; each block lies within the rows.
+        unsafe {
+            while n + 8 * V::LEN <= self.batch {
+                for part in 0..2 {
+                    self.block::<V, ORDERED, true, 2, 4, 1>(row, n + part * 4 * V::LEN, to);
+                }
+                n += 8 * V::LEN;
+            }
+            if n + 4 * V::LEN <= self.batch {
+                for part in 0..2 {
+                    self.block::<V, ORDERED, true, 2, 2, 2>(row, n + part * 2 * V::LEN, to);
+                }
+                n += 4 * V::LEN;
+            }
+            while n + V::LEN <= self.batch {
+                self.block::<V, ORDERED, true, 2, 1, 4>(row, n, to);
+                n += V::LEN;
+            }
+            if n < self.batch {
+                self.block::<V, ORDERED, false, 2, 1, 4>(row, n, to);
+            }
+        }
+    }
+
+    /// Four rows that are alike; sums are those of [`Factors::one`].
+    ///
+    /// # Safety
+    ///
+    /// The pattern has the rows, they are alike, and nobody else touches the rows at `to`.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn four<V: Vector, const ORDERED: bool>(&self, row: usize, to: *mut f32) {
+        let mut n = 0;
+        // SAFETY: the caller's promise; each block lies within the rows.
+        unsafe {
+            while n + 8 * V::LEN <= self.batch {
+                for part in 0..4 {
+                    self.block::<V, ORDERED, true, 4, 2, 1>(row, n + part * 2 * V::LEN, to);
+                }
+                n += 8 * V::LEN;
+            }
+            if n + 4 * V::LEN <= self.batch {
+                for part in 0..4 {
+                    self.block::<V, ORDERED, true, 4, 1, 2>(row, n + part * V::LEN, to);
+                }
+                n += 4 * V::LEN;
+            }
+            if n < self.batch {
+                self.two::<V, ORDERED>(row, to, n);
+                self.two::<V, ORDERED>(row + 2, to.add(2 * self.batch), n);
+            }
+        }
+    }
+
+    /// `R` vectors of samples of `B` rows of the result that are alike, from sample `n` on; the last vector goes beyond the batch unless
+    /// they are `WHOLE`. Every `C`th non-zero has its own sums, so that additions need not wait for one another.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Factors::four`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn block<
+        V: Vector,
+        const ORDERED: bool,
+        const WHOLE: bool,
+        const B: usize,
+        const R: usize,
+        const C: usize,
+    >(
         &self,
-        [first, last]: [usize; 2],
+        row: usize,
         n: usize,
         to: *mut f32,
     ) {
-        let mut sums = [[V::splat(0.0); R]; C];
-        let whole = first + (last - first) / C * C;
+        let mut sums = [[[V::splat(0.0); R]; B]; C];
         // SAFETY: non-zeros of the row.
         unsafe {
+            let ([first, last], step) = (self.pattern.row(row), self.pattern.step::<ORDERED>(row));
+            let whole = first + (last - first) / C * C;
             for k in (first..whole).step_by(C) {
                 for c in 0..C {
-                    self.add::<V, ORDERED, WHOLE, R>(k + c, n, &mut sums[c]);
+                    self.add::<V, ORDERED, WHOLE, B, R>(k + c, step, n, &mut sums[c]);
                 }
             }
             for k in whole..last {
-                self.add::<V, ORDERED, WHOLE, R>(k, n, &mut sums[0]);
+                self.add::<V, ORDERED, WHOLE, B, R>(k, step, n, &mut sums[0]);
             }
         }
-        for v in 0..R {
-            let sum = sums[1..].iter().fold(sums[0][v], |sum, other| sum.add(other[v]));
-            let at = n + v * V::LEN;
-            // SAFETY: samples of the row of the result.
-            unsafe {
-                if WHOLE { sum.store(to.add(at)) } else { sum.store_masked(to.add(at), V::mask(self.batch - at)) }
-            };
+        for i in 0..B {
+            for v in 0..R {
+                let mut sum = sums[0][i][v];
+                for c in 1..C {
+                    sum = sum.add(sums[c][i][v]);
+                }
+                let at = n + v * V::LEN;
+                // SAFETY: samples of a row of the result.
+                unsafe {
+                    let to = to.add(i * self.batch + at);
+                    if WHOLE { sum.store(to) } else { sum.store_masked(to, V::mask(self.batch - at)) }
+                };
+            }
         }
     }
 
-    /// Adds the product of a non-zero and what it is multiplied with.
+    /// Adds the products of a column's non-zeros in `B` rows and what they are multiplied with.
     ///
     /// # Safety
     ///
-    /// The pattern has the non-zero.
+    /// The pattern has the non-zero `k`, and values of the other rows follow at this step.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn add<V: Vector, const ORDERED: bool, const WHOLE: bool, const R: usize>(
+    unsafe fn add<V: Vector, const ORDERED: bool, const WHOLE: bool, const B: usize, const R: usize>(
         &self,
         k: usize,
+        step: usize,
         n: usize,
-        sums: &mut [V; R],
+        sums: &mut [[V; R]; B],
     ) {
         // SAFETY: its column is a row of the other factor, its place one of the values.
-        let (x, value) = unsafe {
-            let value = *self.values.add(self.pattern.place::<ORDERED>(k));
-            (self.x.add(self.pattern.column(k) * self.batch + n), V::splat(value))
+        let (row, values) = unsafe {
+            let values = self.values.add(self.pattern.place::<ORDERED>(k));
+            (self.x.add(self.pattern.column(k) * self.batch + n), values)
         };
+        let mut x = [V::splat(0.0); R];
         for v in 0..R {
-            let at = x.wrapping_add(v * V::LEN);
+            let at = row.wrapping_add(v * V::LEN);
             // SAFETY: samples of the row, those within the batch.
-            let x =
+            x[v] =
                 unsafe { if WHOLE { V::load(at) } else { V::load_masked(at, V::mask(self.batch - n - v * V::LEN)) } };
-            sums[v] = value.mul_add(x, sums[v]);
+        }
+        for i in 0..B {
+            // SAFETY: a value of the column.
+            let value = V::splat(unsafe { *values.add(i * step) });
+            for v in 0..R {
+                sums[i][v] = value.mul_add(x[v], sums[i][v]);
+            }
         }
     }
 }

@@ -32,12 +32,19 @@ impl Compressed {
     }
 }
 
+/// Matrices of which blocks are filled, those of one element too.
 fn matrices() -> impl Strategy<Value = Compressed> {
     let batch = prop_oneof![Just(1usize), 1usize..20, 30usize..70, Just(64usize), 120usize..150];
-    let sizes = (1usize..30, 1usize..30, batch, 0.0f64..1.0, any::<bool>());
-    sizes.prop_flat_map(|(rows, columns, batch, density, is_ordered)| {
-        let filled = prop::collection::vec(prop::bool::weighted(density), rows * columns);
-        filled.prop_map(move |filled| Compressed::new([rows, columns, batch], &filled, is_ordered))
+    let sizes = (1usize..30, 1usize..30, batch, 0.0f64..1.0, any::<bool>(), [1usize..10, 1usize..10], any::<bool>());
+    sizes.prop_flat_map(|(rows, columns, batch, density, is_ordered, [tall, wide], in_blocks)| {
+        let [tall, wide] = if in_blocks { [tall, wide] } else { [1, 1] };
+        let across = columns.div_ceil(wide);
+        let filled = prop::collection::vec(prop::bool::weighted(density), rows.div_ceil(tall) * across);
+        filled.prop_map(move |filled| {
+            let of = |i: usize| filled[i / columns / tall * across + i % columns / wide];
+            let filled: Vec<bool> = (0..rows * columns).map(of).collect();
+            Compressed::new([rows, columns, batch], &filled, is_ordered)
+        })
     })
 }
 
