@@ -75,8 +75,8 @@ impl CompressedStep {
     ) -> CompressedStep {
         let func = module.func(&compressed.func.name).expect("every function was scheduled");
         let in_use = compressed.tables.iter().map(|of| {
-            let place = |table: Table| Some((table, module.input(func, &of.name(table))?));
-            let tables = Table::ALL.into_iter().filter_map(place).collect();
+            let place = |table: &Table| Some((table.clone(), module.input(func, &of.name(table))?));
+            let tables = of.used.iter().filter_map(place).collect();
             let moving = strays.as_ref().and_then(|strays| Moving::of(of, strays, module));
             let shape = patterns[of.pattern].shape;
             (of.pattern, PatternInUse { tables, shape, non_zeros: of.non_zeros, positions: vec![], moving })

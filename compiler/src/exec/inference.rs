@@ -9,7 +9,7 @@ use ndarray::arr1;
 use super::break_even::{cost, is_sparse};
 use super::{Callable, optimise};
 use crate::codegen::{self, Options};
-use crate::pass::compress::{Compressed, Compression, Table, Use};
+use crate::pass::compress::{Compressed, Compression, Use};
 use crate::pass::hoist::{Hoisted, hoist};
 use crate::pass::narrow::Inputs;
 use crate::tir::Func;
@@ -95,7 +95,7 @@ fn with_elements(
 ) -> IndexMap<Arc<str>, Tensor> {
     let mut all = given;
     for tables in &compressed.tables {
-        for table in Table::ALL {
+        for table in &tables.used {
             let numbers = table.numbers(compression.patterns[tables.pattern].shape, &positions[tables.pattern]);
             let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
             let _ = all.insert(tables.name(table).into(), arr1(&numbers).into_dyn());

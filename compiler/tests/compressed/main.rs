@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blocks;
 mod fixed;
 mod inference;
 mod moving;
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 use ndarray::{ArrayD, arr1};
 use spnc::codegen::Options;
 use spnc::exec::{self, BatchSizes, Built, Forms, Inference, Seen, SpecialForm, Step};
-use spnc::pass::compress::{Compressed, Pattern, Table};
+use spnc::pass::compress::{Compressed, Pattern};
 use spnc::tir::{DType, Func, interp};
 use spnc_runtime::program::{CompressedMatrix, Form};
 use spnc_runtime::random::fill_uniform;
@@ -129,7 +130,7 @@ fn compress(forms: &mut Forms, given: &Values, positions: &[Vec<usize>]) -> Comp
 fn with_tables(forms: &Forms, of: &Compressed, given: &Values, positions: &[Vec<usize>]) -> Values {
     let mut inputs = given.clone();
     for tables in &of.tables {
-        for table in Table::ALL {
+        for table in &tables.used {
             let numbers = table.numbers(forms.patterns()[tables.pattern].shape, &positions[tables.pattern]);
             let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
             let _ = inputs.insert(tables.name(table).into(), arr1(&numbers).into_dyn());

@@ -27,6 +27,7 @@ model net = Net
 
 group neurons = net.{{fc1, fc2}}.w by Out
 group rows = net.{{fc1, fc2}}.w by In
+group tiles = net.{{fc1, fc2}}.w by blocks(4, 8)
 
 {method}
 
@@ -100,7 +101,7 @@ fn check_strays(forms: &Forms, compressed: &Compressed, given: &Values, position
     }
 }
 
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 11] = [
     "sparsify neurons with SignedCompetition",
     "sparsify neurons with SignedCompetition(rectify: true)",
     "sparsify net.{fc1, fc2}.w with RowColumnCompetition",
@@ -110,6 +111,8 @@ const METHODS: [&str; 9] = [
     "sparsify net.{fc1, fc2}.w with AdaptiveThreshold",
     "sparsify net.{fc1, fc2}.w with StrongestEdges(400)",
     "proximal net.{fc1, fc2}.w with prox_l1(1e-2)",
+    "sparsify tiles with GroupThreshold",
+    "proximal tiles with prox_l21(1e-2)",
 ];
 
 /// Each method says by itself which weights are zero: nothing in the compiler knows it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::outside::{Facts, Outside};
 use crate::pass::rewrite::elementwise;
-use crate::tir::{Einsum, Func, Op, Reduction, Value};
+use crate::tir::{Einsum, Op, Reduction, Value};
 
 /// What is wanted of the values of a function.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Factor {
 impl Demand {
     /// Looks at a function, last value to first. The tensors of `zeros` are zero outside of the pattern.
     pub fn of(facts: &Facts<'_>, zeros: &BTreeSet<Arc<str>>) -> Demand {
-        let tensors = facts.func.params().filter(|(.., ty)| ty.shape == facts.shape);
+        let tensors = facts.func.params().filter(|(_, value, _)| facts.has_elements(*value));
         let mut stored: BTreeSet<Arc<str>> = tensors
             .filter(|(name, value, _)| stays(facts, name, *value, zeros))
             .map(|(name, ..)| name.clone())
@@ -71,18 +71,20 @@ impl Demand {
         let is_put_back = facts.is_put_back(value);
         self.within[index] |= self.whole[index] && is_put_back;
         if self.within[index] {
-            self.pass_within(facts.func, value);
+            self.pass_within(facts, value);
         }
         if self.whole[index] && !is_put_back {
             self.pass_whole(facts, value);
         }
     }
 
-    fn pass_within(&mut self, func: &Func, value: Value) {
-        let op = &func.def(value).op;
+    fn pass_within(&mut self, facts: &Facts<'_>, value: Value) {
+        let op = &facts.func.def(value).op;
         if let Some(operands) = elementwise(op) {
             operands.into_iter().for_each(|operand| self.want(operand, true));
-        } else if is_direct(func, value) {
+        } else if let Op::Reshape(a) = op {
+            self.want(*a, true);
+        } else if is_direct(facts, value) {
             op.operands().into_iter().for_each(|operand| self.want(operand, false));
         } else if !matches!(op, Op::Param(name) if self.stored.contains(name)) {
             self.want(value, false);
@@ -111,11 +113,12 @@ fn stays(facts: &Facts<'_>, name: &Arc<str>, value: Value, zeros: &BTreeSet<Arc<
 }
 
 /// Whether the elements of a pattern are made from whole operands.
-pub fn is_direct(func: &Func, value: Value) -> bool {
+pub fn is_direct(facts: &Facts<'_>, value: Value) -> bool {
+    let func = facts.func;
     match &func.def(value).op {
         Op::Const(_) => true,
-        Op::Broadcast(a, _) => func.ty(*a).rank() < 2,
-        Op::Contract(einsum, ..) => is_sampled(einsum),
+        Op::Broadcast(a, _) => func.ty(*a).len() < func.ty(value).len(),
+        Op::Contract(einsum, ..) => facts.is_matrix(value) && is_sampled(einsum),
         Op::Param(_) | Op::Iota(_) | Op::Unary(..) | Op::Binary(..) | Op::Select(..) | Op::Convert(_) => false,
         Op::Transpose(..) | Op::Reshape(_) | Op::Reduce(..) | Op::Conv { .. } | Op::Pool(..) => false,
         Op::Unpool(..) | Op::UnpoolMax { .. } | Op::Pad { .. } | Op::Slice { .. } | Op::Concat(..) => false,
@@ -143,7 +146,8 @@ pub fn factor(einsum: &Einsum, operands: [Value; 2], facts: &Facts<'_>) -> Optio
         let &[kept] = kept.as_slice() else { return None };
         let is_summed = own.len() == 2 && !einsum.out.contains(&own[1 - kept]);
         let rest = other.iter().all(|label| einsum.out.contains(label) || own.contains(label));
-        let is_product = is_summed && rest && operands[0] != operands[1] && facts.is_zero(matrix);
+        let is_product = is_summed && rest && operands[0] != operands[1];
+        let is_product = is_product && facts.is_zero(matrix) && facts.is_matrix(matrix);
         is_product.then_some(Factor { matrix, is_first: side == 0, kept })
     };
     sides.into_iter().enumerate().find_map(of)

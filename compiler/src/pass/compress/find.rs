@@ -7,7 +7,7 @@ use super::Pattern;
 use super::outside::{Facts, Outside};
 use crate::pass::narrow::{Inputs, can_be_zero};
 use crate::tir::zeros::depends;
-use crate::tir::{Func, Op, Value};
+use crate::tir::{Def, Func, Op, Value};
 
 /// Smaller matrices are left as they are.
 const SMALL: usize = 4096;
@@ -25,12 +25,12 @@ pub fn patterns(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<
     let sources = Sources::of(func, is_lasting, inputs);
     let mut patterns: Vec<Pattern> = vec![];
     for (matrix, mask) in sources.masks(func) {
-        if patterns.iter().all(|known| known.mask != mask) {
-            let shape = &func.ty(mask).shape;
+        let &[rows, columns] = func.ty(matrix).shape.as_slice() else { continue };
+        let shape = [rows, columns];
+        if patterns.iter().all(|known| known.mask != mask || known.shape != shape) {
             let moves = !sources.is_fixed[mask.0 as usize];
-            let assumed = if moves { BTreeSet::new() } else { assumed(func, mask, is_lasting) };
-            let name = name_of(func, matrix);
-            patterns.push(Pattern { name, mask, shape: [shape[0], shape[1]], moves, assumed });
+            let assumed = if moves { BTreeSet::new() } else { assumed(func, mask, shape, is_lasting) };
+            patterns.push(Pattern { name: name_of(func, matrix), mask, shape, moves, assumed });
         }
     }
     patterns
@@ -55,15 +55,22 @@ impl Sources {
         let is_known = |value: &Value| self.is_known[value.0 as usize];
         for mask in func.values().filter(is_fixed).chain(func.values().filter(is_known)) {
             let is_open = |matrix: &Value| *matrix >= mask && !found.contains_key(matrix);
-            let fits = |matrix: &Value| func.ty(*matrix).shape == func.ty(mask).shape;
+            let fits = |matrix: &Value| func.ty(*matrix).len() == func.ty(mask).len();
             let open: Vec<Value> = matrices.iter().copied().filter(is_open).filter(fits).collect();
-            if !open.is_empty() && !matches!(func.def(mask).op, Op::Const(_) | Op::Broadcast(..)) {
-                let facts = Facts::of(func, mask, &|_| false);
+            let Some(&[rows, columns]) = open.first().map(|matrix| func.ty(*matrix).shape.as_slice()) else { continue };
+            if !is_plain(func, mask) {
+                let facts = Facts::of(func, mask, [rows, columns], &|_| false);
                 found.extend(open.into_iter().filter(|matrix| facts.is_zero(*matrix)).map(|matrix| (matrix, mask)));
             }
         }
         found
     }
+}
+
+/// Whether a value has the same element everywhere or all along rows or columns: it says nothing of single elements.
+fn is_plain(func: &Func, value: Value) -> bool {
+    let Def { op, ty, .. } = func.def(value);
+    matches!(op, Op::Const(_)) || matches!(op, Op::Broadcast(..)) && ty.rank() <= 2
 }
 
 /// Which values depend on random draws.
@@ -93,13 +100,18 @@ fn name_of(func: &Func, matrix: Value) -> String {
 }
 
 /// The most tensors of those that `may_be` chooses that the function keeps zero outside of a pattern, provided that these are.
-pub(super) fn assumed(func: &Func, mask: Value, may_be: &dyn Fn(&str) -> bool) -> BTreeSet<Arc<str>> {
-    let shape = &func.ty(mask).shape;
-    let tensors = func.params().filter(|(name, _, ty)| ty.shape == *shape && may_be(name));
+pub(super) fn assumed(
+    func: &Func,
+    mask: Value,
+    shape: [usize; 2],
+    may_be: &dyn Fn(&str) -> bool,
+) -> BTreeSet<Arc<str>> {
+    let len = func.ty(mask).len();
+    let tensors = func.params().filter(|(name, _, ty)| ty.len() == len && may_be(name));
     let mut assumed: BTreeSet<Arc<str>> =
         tensors.filter(|(name, ..)| func.result(name).is_some()).map(|(name, ..)| name.clone()).collect();
     loop {
-        let facts = Facts::of(func, mask, &|name| assumed.contains(name));
+        let facts = Facts::of(func, mask, shape, &|name| assumed.contains(name));
         let stays = |name: &str| func.result(name).is_some_and(|value| facts.outside(value) == Outside::Zero);
         let closed: BTreeSet<Arc<str>> = assumed.iter().filter(|name| stays(name)).cloned().collect();
         if closed.len() == assumed.len() {

@@ -33,6 +33,7 @@ use crate::tir::zeros::depends;
 use crate::tir::{DType, Func, Op, Reduction, Type, Value};
 use outside::Facts;
 pub use tables::{Places, Table, Tables};
+use write::Written;
 
 /// The matrices of a function that can be compressed.
 #[derive(Clone, Debug)]
@@ -99,7 +100,7 @@ impl Compression {
     /// What was found of matrices, in words: outside of the non-zeros of which value they are zero, element by element.
     pub fn facts(&self) -> Vec<(Value, String)> {
         let of = |pattern: &Pattern| {
-            let facts = Facts::of(&self.func, pattern.mask, &|name| pattern.assumed.contains(name));
+            let facts = Facts::of(&self.func, pattern.mask, pattern.shape, &|name| pattern.assumed.contains(name));
             let is_told = |value: &Value| *value != pattern.mask && facts.is_zero(*value);
             let told = self.func.values().filter(is_told);
             let told = told.filter(|value| !matches!(self.func.def(*value).op, Op::Const(_)));
@@ -113,7 +114,8 @@ impl Compression {
     /// Of tensors that are zero outside of a pattern, those that stay so for no other reason than that these are: a velocity that is zero now does
     /// not stay so where a hidden weight decays into it.
     pub fn kept_zero(&self, pattern: usize, zeros: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
-        find::assumed(&self.func, self.patterns[pattern].mask, &|name| zeros.contains(name))
+        let Pattern { mask, shape, .. } = self.patterns[pattern];
+        find::assumed(&self.func, mask, shape, &|name| zeros.contains(name))
     }
 
     /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, … `None` if there are no such patterns.
@@ -136,6 +138,7 @@ impl Compression {
             let numbers = mask(&mut func, pattern.mask);
             let outside = func.push(Op::Param(of.outside().into()), Type::new(DType::F32, pattern.shape), None);
             let mut build = Builder { func: &mut func, origin: None };
+            let numbers = build.reshape(numbers, pattern.shape.to_vec());
             let count = build.reduce(Reduction::Sum, numbers, vec![0, 1]);
             let strays = build.binary(Binary::Mul, numbers, outside);
             let strays = build.reduce(Reduction::Sum, strays, vec![0, 1]);
@@ -159,12 +162,12 @@ impl Compression {
                 continue;
             }
             let prefix = format!("{}.pattern.{}", self.func.name, of.pattern);
-            let moves = self.patterns[of.pattern].moves;
-            let (func, stored, new) = write::run(&result.func, mask, of, moves, &prefix);
-            masks.iter_mut().for_each(|mask| *mask = mask.and_then(|mask| new.get(&mask).copied()));
+            let pattern = Pattern { mask, ..self.patterns[of.pattern].clone() };
+            let Written { func, stored, tables, whole } = write::run(&result.func, &pattern, of, &prefix);
+            masks.iter_mut().for_each(|mask| *mask = mask.and_then(|mask| whole.get(&mask).copied()));
             result.func = func;
             result.stored.extend(stored);
-            result.tables.push(Tables { pattern: of.pattern, non_zeros: of.non_zeros, prefix });
+            result.tables.push(Tables { pattern: of.pattern, non_zeros: of.non_zeros, prefix, used: tables });
         }
         result
     }

@@ -7,7 +7,8 @@ use crate::scalar::Binary;
 use crate::tir::zeros::keeps_zero;
 use crate::tir::{DType, Func, Op, Value};
 
-/// The elements of a value outside of a pattern.
+/// The elements of a value outside of a pattern: those that come at other places, in the order in which they lie in memory. So a matrix and
+/// the same elements as rows of blocks are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
     /// All zero.
@@ -24,21 +25,21 @@ pub struct Facts<'a> {
     /// The function.
     pub func: &'a Func,
     /// The shape of the matrices that the pattern fits.
-    pub shape: &'a [usize],
+    pub shape: [usize; 2],
     outside: Vec<Outside>,
 }
 
 impl Facts<'_> {
-    /// Looks at the values of the shape of `mask`, whose zeros are what is outside. An input is zero there if `is_zero` says so.
-    pub fn of<'a>(func: &'a Func, mask: Value, is_zero: &dyn Fn(&str) -> bool) -> Facts<'a> {
-        let shape = &func.ty(mask).shape;
+    /// Looks at the values that have as many elements as `mask`, whose zeros are what is outside; `shape` is that of the matrices. An input is zero
+    /// there if `is_zero` says so.
+    pub fn of<'a>(func: &'a Func, mask: Value, shape: [usize; 2], is_zero: &dyn Fn(&str) -> bool) -> Facts<'a> {
         let (mut outside, mut ranges): (Vec<Outside>, Vec<Range>) = (vec![], vec![]);
         for value in func.values() {
             let def = func.def(value);
             ranges.push(Range::of(&def.op, func, &ranges));
             outside.push(match () {
                 () if value == mask => Outside::Zero,
-                () if def.ty.shape != *shape => Outside::Any,
+                () if def.ty.len() != shape[0] * shape[1] => Outside::Any,
                 () => rule(func, value, &outside, &ranges, is_zero),
             });
         }
@@ -52,8 +53,17 @@ impl Facts<'_> {
 
     /// Whether these are numbers that are zero outside of the pattern.
     pub fn is_zero(&self, value: Value) -> bool {
-        let ty = self.func.ty(value);
-        ty.dtype == DType::F32 && ty.shape == self.shape && self.outside(value) == Outside::Zero
+        self.func.ty(value).dtype == DType::F32 && self.outside(value) == Outside::Zero
+    }
+
+    /// Whether a value has the shape of the matrices.
+    pub fn is_matrix(&self, value: Value) -> bool {
+        self.func.ty(value).shape == self.shape
+    }
+
+    /// Whether a value has an element for each of the matrices.
+    pub fn has_elements(&self, value: Value) -> bool {
+        self.func.ty(value).len() == self.shape[0] * self.shape[1]
     }
 
     /// Whether the whole value, where it is wanted, is made of its elements within the pattern.
@@ -73,6 +83,7 @@ fn rule(func: &Func, value: Value, found: &[Outside], ranges: &[Range], is_zero:
         Op::Const(number) => zero_if(*number == 0.0),
         Op::Unary(function, a) => zero_if(keeps_zero(*function) && is_out(a)),
         Op::Convert(a) => zero_if(is_out(a)),
+        Op::Reshape(a) => of(a),
         Op::WithGradient(a, _) => of(a),
         Op::Select(c, a, b) if is_out(c) || of(a) == of(b) => of(b),
         Op::Binary(Binary::Add, a, b) if is_out(a) => of(b),

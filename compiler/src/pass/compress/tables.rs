@@ -9,10 +9,12 @@ pub struct Tables {
     pub non_zeros: usize,
     /// How their names begin; [`Table::suffix`] follows.
     pub prefix: String,
+    /// Which of them there are.
+    pub used: Vec<Table>,
 }
 
 /// One of a pattern's tables, `i32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
     /// The position of each element in the matrix, row by row.
     Positions,
@@ -24,11 +26,13 @@ pub enum Table {
     ByRow,
     /// The ordered pattern of its transpose.
     ByColumn,
+    /// Where each element is along some axes of this shape, which has the matrix's elements in their order.
+    Along(Vec<usize>, Vec<usize>),
 }
 
 impl Tables {
     /// What the function calls one of them.
-    pub fn name(&self, table: Table) -> String {
+    pub fn name(&self, table: &Table) -> String {
         format!("{}.{}", self.prefix, table.suffix())
     }
 
@@ -44,43 +48,56 @@ impl Tables {
 }
 
 impl Table {
-    /// All of them.
-    pub const ALL: [Table; 5] = [Table::Positions, Table::Rows, Table::Columns, Table::ByRow, Table::ByColumn];
+    /// Where each element of matrices of a shape is along some axes of another shape.
+    pub fn along(matrix: [usize; 2], shape: &[usize], axes: &[usize]) -> Table {
+        match axes {
+            [0] if *shape == matrix => Table::Rows,
+            [1] if *shape == matrix => Table::Columns,
+            _ => Table::Along(shape.to_vec(), axes.to_vec()),
+        }
+    }
 
     /// The end of its name.
-    pub fn suffix(self) -> &'static str {
+    pub fn suffix(&self) -> String {
+        let joined =
+            |numbers: &[usize], sign: &str| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(sign);
         match self {
-            Table::Positions => "positions",
-            Table::Rows => "rows",
-            Table::Columns => "columns",
-            Table::ByRow => "by_row",
-            Table::ByColumn => "by_column",
+            Table::Positions => "positions".to_owned(),
+            Table::Rows => "rows".to_owned(),
+            Table::Columns => "columns".to_owned(),
+            Table::ByRow => "by_row".to_owned(),
+            Table::ByColumn => "by_column".to_owned(),
+            Table::Along(shape, axes) => format!("along.{}.{}", joined(axes, "_"), joined(shape, "x")),
         }
     }
 
     /// How many numbers it has.
-    pub(super) fn len(self, [rows, columns]: [usize; 2], non_zeros: usize) -> usize {
+    pub(super) fn len(&self, [rows, columns]: [usize; 2], non_zeros: usize) -> usize {
         match self {
-            Table::Positions | Table::Rows | Table::Columns => non_zeros,
+            Table::Positions | Table::Rows | Table::Columns | Table::Along(..) => non_zeros,
             Table::ByRow => rows + 1 + non_zeros,
             Table::ByColumn => columns + 1 + 2 * non_zeros,
         }
     }
 
     /// Its numbers, for the positions of the elements of a matrix, which increase.
-    pub fn numbers(self, shape: [usize; 2], positions: &[usize]) -> Vec<i32> {
+    pub fn numbers(&self, shape: [usize; 2], positions: &[usize]) -> Vec<i32> {
         let mut numbers = vec![0; self.len(shape, positions.len())];
         self.write(&Places::of(shape, positions), &mut numbers);
         numbers
     }
 
     /// Writes its numbers; there are as many as it has.
-    pub fn write(self, places: &Places, to: &mut [i32]) {
+    pub fn write(&self, places: &Places, to: &mut [i32]) {
         let [rows, columns] = places.shape;
         match self {
             Table::Positions => to.copy_from_slice(&places.positions),
             Table::Rows => to.copy_from_slice(&places.rows),
             Table::Columns => to.copy_from_slice(&places.columns),
+            Table::Along(shape, axes) => {
+                let place = places_along(shape, axes);
+                to.iter_mut().zip(&places.positions).for_each(|(to, at)| *to = place(*at));
+            }
             Table::ByRow => {
                 let (starts, elements) = to.split_at_mut(rows + 1);
                 write_starts(&places.rows, starts);
@@ -128,6 +145,14 @@ impl Places {
     }
 }
 
+/// Where the element at a position of this shape is along some of its axes.
+fn places_along(shape: &[usize], axes: &[usize]) -> impl Fn(i32) -> i32 {
+    let int = |number: usize| i32::try_from(number).expect("matrices have fewer than 2³¹ elements");
+    let behind = |axis: usize| int(shape[axis + 1..].iter().product());
+    let steps: Vec<[i32; 2]> = axes.iter().map(|axis| [behind(*axis), int(shape[*axis])]).collect();
+    move |at| steps.iter().fold(0, |place, [step, size]| place * size + at / step % size)
+}
+
 /// Where the elements of each line begin, and where the last ones end, from the line of each element.
 fn write_starts(lines: &[i32], starts: &mut [i32]) {
     starts.fill(0);
@@ -147,8 +172,11 @@ mod tests {
         assert_eq!(numbers(Table::Columns), [1, 0, 1]);
         assert_eq!(numbers(Table::ByRow), [0, 1, 3, 1, 0, 1]);
         assert_eq!(numbers(Table::ByColumn), [0, 1, 3, 3, 1, 0, 1, 1, 0, 2]);
-        for table in Table::ALL {
-            assert_eq!(numbers(table).len(), table.len([2, 3], 3));
-        }
+        // The same elements as [[[0], [a]], [[0], [b]], [[c], [0]]].
+        let along = |axes: &[usize]| Table::along([2, 3], &[3, 2, 1], axes);
+        assert_eq!(numbers(along(&[0])), [0, 1, 2]);
+        assert_eq!(numbers(along(&[1])), [1, 1, 0]);
+        assert_eq!(numbers(along(&[1, 0])), [3, 4, 2]);
+        assert_eq!(Table::along([2, 3], &[2, 3], &[1]), Table::Columns);
     }
 }

@@ -5,27 +5,33 @@ use std::sync::Arc;
 
 use super::demand::{Demand, Factor, factor, is_direct};
 use super::outside::Facts;
-use super::{Stored, Table, Use};
+use super::{Pattern, Stored, Table, Use};
 use crate::pass::rewrite::{elementwise, with_operands};
 use crate::tir::build::{Build, Builder};
 use crate::tir::{DType, Einsum, Func, Op, Origin, Reduction, Type, Value};
 
-/// Writes `func` with a pattern in use; also what is stored, and the new whole values by the old ones. Nothing is stored for a pattern that `moves`.
-pub fn run(
-    func: &Func,
-    mask: Value,
-    of: &Use,
-    moves: bool,
-    prefix: &str,
-) -> (Func, Vec<Stored>, BTreeMap<Value, Value>) {
-    let facts = Facts::of(func, mask, &|name| of.zeros.contains(name));
-    let demand = if moves { Demand::with(&facts, BTreeSet::new()) } else { Demand::of(&facts, &of.zeros) };
+/// A function with a pattern in use.
+pub struct Written {
+    /// The function.
+    pub func: Func,
+    /// What is stored.
+    pub stored: Vec<Stored>,
+    /// The tables that it takes.
+    pub tables: Vec<Table>,
+    /// The new whole values by the old ones.
+    pub whole: BTreeMap<Value, Value>,
+}
+
+/// Writes `func` with a pattern in use. Nothing is stored for one that moves.
+pub fn run(func: &Func, pattern: &Pattern, of: &Use, prefix: &str) -> Written {
+    let facts = Facts::of(func, pattern.mask, pattern.shape, &|name| of.zeros.contains(name));
+    let demand = if pattern.moves { Demand::with(&facts, BTreeSet::new()) } else { Demand::of(&facts, &of.zeros) };
     let mut writer = Writer {
         old: func,
         new: Func::new(func.name.clone()),
         facts: &facts,
         demand: &demand,
-        shape: [facts.shape[0], facts.shape[1]],
+        shape: pattern.shape,
         of,
         prefix,
         whole: BTreeMap::new(),
@@ -35,7 +41,8 @@ pub fn run(
     };
     func.values().for_each(|value| writer.write(value));
     let stored = writer.write_results();
-    (writer.new, stored, writer.whole)
+    let Writer { new, tables, whole, .. } = writer;
+    Written { func: new, stored, tables: tables.into_keys().collect(), whole }
 }
 
 struct Writer<'a> {
@@ -50,7 +57,7 @@ struct Writer<'a> {
     whole: BTreeMap<Value, Value>,
     /// Their elements within the pattern: vectors.
     within: BTreeMap<Value, Value>,
-    tables: BTreeMap<&'static str, Value>,
+    tables: BTreeMap<Table, Value>,
     origin: Option<Arc<Origin>>,
 }
 
@@ -64,7 +71,7 @@ impl Writer<'_> {
         let ty = Type::new(DType::I32, [table.len(self.shape, self.of.non_zeros)]);
         let name = format!("{}.{}", self.prefix, table.suffix());
         let new = &mut self.new;
-        *self.tables.entry(table.suffix()).or_insert_with(|| new.push(Op::Param(name.into()), ty, None))
+        *self.tables.entry(table).or_insert_with(|| new.push(Op::Param(name.into()), ty, None))
     }
 
     /// A value that is made of its elements comes behind them, any other one before.
@@ -89,9 +96,10 @@ impl Writer<'_> {
     /// The elements among zeros.
     fn put_back(&mut self, value: Value) -> Value {
         let (positions, elements, [rows, columns]) = (self.table(Table::Positions), self.within[&value], self.shape);
+        let shape = self.old.ty(value).shape.clone();
         let mut build = self.build();
         let flat = build.scatter(0, elements, positions, rows * columns);
-        build.reshape(flat, vec![rows, columns])
+        build.reshape(flat, shape)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other ops work on whole values")]
@@ -99,7 +107,7 @@ impl Writer<'_> {
         let old = self.old;
         let def = old.def(value);
         match &def.op {
-            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => self.sum(self.within[a], axes),
+            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => self.sum(*a, axes),
             Op::Contract(einsum, a, b) => match factor(einsum, [*a, *b], self.facts) {
                 Some(factor) => self.product(einsum, factor, if factor.is_first { *b } else { *a }),
                 None => self.copy(value),
@@ -115,16 +123,18 @@ impl Writer<'_> {
         self.new.push(op, def.ty.clone(), def.origin.clone())
     }
 
-    /// Sums of a matrix that is zero outside of the pattern.
-    fn sum(&mut self, elements: Value, axes: &[usize]) -> Value {
-        let [rows, columns] = self.shape;
-        let (table, count) = match axes {
-            [0] => (Table::Columns, columns),
-            [1] => (Table::Rows, rows),
-            _ => return self.build().reduce(Reduction::Sum, elements, vec![0]),
-        };
-        let index = self.table(table);
-        self.build().scatter(0, elements, index, count)
+    /// Sums of what is zero outside of the pattern.
+    fn sum(&mut self, a: Value, axes: &[usize]) -> Value {
+        let (elements, shape) = (self.within[&a], &self.old.ty(a).shape);
+        let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
+        if kept.is_empty() {
+            return self.build().reduce(Reduction::Sum, elements, vec![0]);
+        }
+        let index = self.table(Table::along(self.shape, shape, &kept));
+        let sizes: Vec<usize> = kept.iter().map(|axis| shape[*axis]).collect();
+        let mut build = self.build();
+        let sums = build.scatter(0, elements, index, sizes.iter().product());
+        build.reshape(sums, sizes)
     }
 
     /// The product of a matrix and the other operand of a contraction.
@@ -172,8 +182,9 @@ impl Writer<'_> {
                 self.new.push(Op::Param(self.name_of(name)), ty, None)
             }
             Op::Const(number) => self.build().constant(*number, ty),
-            Op::Broadcast(a, dims) if is_direct(old, value) => self.spread(self.whole[a], dims, ty),
-            Op::Contract(einsum, a, b) if is_direct(old, value) => self.sampled(einsum, [*a, *b]),
+            Op::Reshape(a) => self.within[a],
+            Op::Broadcast(a, dims) if is_direct(self.facts, value) => self.spread(self.whole[a], dims, value),
+            Op::Contract(einsum, a, b) if is_direct(self.facts, value) => self.sampled(einsum, [*a, *b]),
             _ => self.taken(self.whole[&value]),
         }
     }
@@ -182,11 +193,17 @@ impl Writer<'_> {
         format!("{}.{tensor}", self.prefix).into()
     }
 
-    /// A number or a vector along one axis, repeated over the matrix.
-    fn spread(&mut self, a: Value, dims: &[usize], ty: Type) -> Value {
-        let &[dim] = dims else { return self.build().broadcast(a, vec![], ty.shape) };
-        let index = self.table(if dim == 0 { Table::Rows } else { Table::Columns });
-        self.build().gather(0, a, index)
+    /// The elements of what repeats a number, or numbers along some axes.
+    fn spread(&mut self, a: Value, dims: &[usize], value: Value) -> Value {
+        if dims.is_empty() {
+            let count = self.of.non_zeros;
+            return self.build().broadcast(a, vec![], vec![count]);
+        }
+        let index = self.table(Table::along(self.shape, &self.old.ty(value).shape, dims));
+        let mut build = self.build();
+        let count = build.ty(a).len();
+        let flat = build.reshape(a, vec![count]);
+        build.gather(0, flat, index)
     }
 
     /// The elements of the product of two matrices.
