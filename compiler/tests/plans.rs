@@ -151,6 +151,14 @@ fn events_reach_the_tensors_that_they_are_fired_on() {
 }
 
 #[test]
+fn groups_with_the_longest_weights_are_kept() {
+    let text = "use std.sparse.GroupMask\nlayer Table() -> [] {\n    param w: [Row: 4, 2] = reshape(positions(8), [4, 2])\n    sum(w)\n}\n\
+                model net = Table\ngroup rows = net.w by Row\nsparsify rows with GroupMask as mask\nminimize 0 * net()\n\
+                train {\n    epochs = 1\n    optimizer = sgd(lr: 1)\n    fire keep(0.75)\n    phase { }\n    fire keep(0.25)\n}\n";
+    trained(text, |run| has(run, "mask.net.w.mask", &[0.0, 0.0, 0.0, 1.0]));
+}
+
+#[test]
 fn hysteresis_keeps_masks_between_its_bounds() {
     // mean |w| = 2.5; with quality 0 weights below 2.25 go and come back from 2.75 on.
     let text = four(

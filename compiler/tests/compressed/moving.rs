@@ -1,6 +1,7 @@
 //! Patterns that steps change themselves: thresholds, competitions, proximal steps.
 
 use proptest::prelude::*;
+use spnc::tir::Op;
 use spnc_runtime::program::{Clock, Entry, FieldMut, Program};
 
 use super::*;
@@ -121,6 +122,20 @@ fn every_method_has_patterns_that_move() {
     for method in METHODS {
         assert_eq!(check(&program(method, "sgd(lr: 0.1)"), 0.3, 1, 7), 2, "{method}");
     }
+}
+
+/// A closed threshold passes no gradient on: those of weights are computed within the blocks that are open, and so are their sums.
+#[test]
+fn gradients_of_thresholds_are_computed_in_open_blocks() {
+    let (built, mut forms) = built(&program("sparsify tiles with GroupThreshold", "sgd(lr: 0.1)"));
+    let given = inputs(&built, &built.train[0].func, 0.3, 1);
+    let positions = positions(&forms, &given);
+    let compressed = compress(&mut forms, &given, &positions);
+    let products = |func: &Func| {
+        let by_weight = |value| matches!(func.def(value).op, Op::Contract(..)) && func.ty(value).shape == [64, 96];
+        func.values().filter(|value| by_weight(*value)).count()
+    };
+    assert_eq!((products(&built.train[0].func), products(&compressed.func)), (1, 0));
 }
 
 /// Nothing is zero for a reason in a dense network, and what is drawn anew in each step has no pattern to follow.

@@ -96,7 +96,7 @@ impl Demand {
         let op = &facts.func.def(value).op;
         let matrix = match op {
             Op::Contract(einsum, a, b) => factor(einsum, [*a, *b], facts).map(|factor| factor.matrix),
-            Op::Reduce(Reduction::Sum, a, _) if facts.is_zero(*a) => Some(*a),
+            Op::Reduce(Reduction::Sum, a, axes) if facts.sums_within(value, *a, axes) => Some(*a),
             _ => None,
         };
         op.operands().into_iter().for_each(|operand| self.want(operand, matrix == Some(operand)));

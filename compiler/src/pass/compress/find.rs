@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Pattern;
+use super::groups::Groups;
 use super::outside::{Facts, Outside};
+use super::{Mask, Pattern};
 use crate::pass::narrow::{Inputs, can_be_zero};
 use crate::tir::zeros::depends;
 use crate::tir::{Def, Func, Op, Value};
@@ -28,8 +29,8 @@ pub fn patterns(func: &Func, is_lasting: &dyn Fn(&str) -> bool, inputs: &Inputs<
         let &[rows, columns] = func.ty(matrix).shape.as_slice() else { continue };
         let shape = [rows, columns];
         if patterns.iter().all(|known| known.mask != mask || known.shape != shape) {
-            let moves = !sources.is_fixed[mask.0 as usize];
-            let assumed = if moves { BTreeSet::new() } else { assumed(func, mask, shape, is_lasting) };
+            let moves = !sources.is_fixed[mask.value.0 as usize];
+            let assumed = if moves { BTreeSet::new() } else { assumed(func, &mask, shape, is_lasting) };
             patterns.push(Pattern { name: name_of(func, matrix), mask, shape, moves, assumed });
         }
     }
@@ -47,24 +48,38 @@ impl Sources {
     }
 
     /// Matrices, each with a value outside of whose pattern it is zero: a fixed one if there is one.
-    fn masks(&self, func: &Func) -> BTreeMap<Value, Value> {
-        let matrices = matrices(func);
+    fn masks(&self, func: &Func) -> BTreeMap<Value, Mask> {
         let is_fixed = |value: &Value| self.is_fixed[value.0 as usize];
-        let mut found: BTreeMap<Value, Value> =
-            matrices.iter().filter(|matrix| is_fixed(matrix)).map(|matrix| (*matrix, *matrix)).collect();
         let is_known = |value: &Value| self.is_known[value.0 as usize];
-        for mask in func.values().filter(is_fixed).chain(func.values().filter(is_known)) {
-            let is_open = |matrix: &Value| *matrix >= mask && !found.contains_key(matrix);
-            let fits = |matrix: &Value| func.ty(*matrix).len() == func.ty(mask).len();
-            let open: Vec<Value> = matrices.iter().copied().filter(is_open).filter(fits).collect();
-            let Some(&[rows, columns]) = open.first().map(|matrix| func.ty(*matrix).shape.as_slice()) else { continue };
-            if !is_plain(func, mask) {
-                let facts = Facts::of(func, mask, [rows, columns], &|_| false);
-                found.extend(open.into_iter().filter(|matrix| facts.is_zero(*matrix)).map(|matrix| (matrix, mask)));
+        let masks: Vec<Value> = func.values().filter(is_fixed).chain(func.values().filter(is_known)).collect();
+        let masks: Vec<Value> = masks.into_iter().filter(|mask| !is_plain(func, *mask)).collect();
+        let mut groups: BTreeMap<usize, Vec<Groups>> = BTreeMap::new();
+        let mask_of = |matrix: Value| {
+            if is_fixed(&matrix) {
+                return Some(Mask { value: matrix, groups: None });
             }
-        }
-        found
+            let len = func.ty(matrix).len();
+            let groups = groups.entry(len).or_insert_with(|| Groups::all(func, len));
+            let earlier = masks.iter().filter(|mask| **mask <= matrix);
+            earlier.flat_map(|mask| masks_of(func, *mask, len, groups)).find(|mask| is_zero_outside(func, matrix, mask))
+        };
+        let open: Vec<Value> = matrices(func).into_iter().collect();
+        let found = open.iter().copied().map(mask_of);
+        open.iter().copied().zip(found).filter_map(|(matrix, mask)| Some((matrix, mask?))).collect()
     }
+}
+
+/// What a value can be for matrices of so many elements: a mask with an element for each, or with one for each group.
+fn masks_of(func: &Func, value: Value, len: usize, groups: &[Groups]) -> Vec<Mask> {
+    let own = func.ty(value).len();
+    let of_elements = (own == len).then_some(Mask { value, groups: None });
+    let of_groups = groups.iter().filter(|groups| groups.count() == own);
+    of_elements.into_iter().chain(of_groups.map(|of| Mask { value, groups: Some(of.clone()) })).collect()
+}
+
+fn is_zero_outside(func: &Func, matrix: Value, mask: &Mask) -> bool {
+    let &[rows, columns] = func.ty(matrix).shape.as_slice() else { return false };
+    Facts::of(func, mask, [rows, columns], &|_| false).is_zero(matrix)
 }
 
 /// Whether a value has the same element everywhere or all along rows or columns: it says nothing of single elements.
@@ -102,12 +117,11 @@ fn name_of(func: &Func, matrix: Value) -> String {
 /// The most tensors of those that `may_be` chooses that the function keeps zero outside of a pattern, provided that these are.
 pub(super) fn assumed(
     func: &Func,
-    mask: Value,
+    mask: &Mask,
     shape: [usize; 2],
     may_be: &dyn Fn(&str) -> bool,
 ) -> BTreeSet<Arc<str>> {
-    let len = func.ty(mask).len();
-    let tensors = func.params().filter(|(name, _, ty)| ty.len() == len && may_be(name));
+    let tensors = func.params().filter(|(name, _, ty)| ty.len() == shape[0] * shape[1] && may_be(name));
     let mut assumed: BTreeSet<Arc<str>> =
         tensors.filter(|(name, ..)| func.result(name).is_some()).map(|(name, ..)| name.clone()).collect();
     loop {

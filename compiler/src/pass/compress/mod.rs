@@ -18,6 +18,7 @@
 
 mod demand;
 mod find;
+mod groups;
 mod outside;
 mod tables;
 mod write;
@@ -31,6 +32,7 @@ use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
 use crate::tir::zeros::depends;
 use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+use groups::Groups;
 use outside::Facts;
 pub use tables::{Places, Table, Tables};
 use write::Written;
@@ -48,14 +50,22 @@ pub struct Compression {
 pub struct Pattern {
     /// The path of the first matrix with it.
     pub name: String,
-    /// The pattern has an element where this is not zero.
-    mask: Value,
+    /// What says so.
+    mask: Mask,
     /// Rows and columns.
     pub shape: [usize; 2],
     /// Whether it is another one after a step; else it is the same in every step.
     pub moves: bool,
     /// Lasting tensors that stay zero outside of the pattern if they are.
     pub assumed: BTreeSet<Arc<str>>,
+}
+
+/// A value that is not zero where a pattern has elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mask {
+    value: Value,
+    /// If it has a number for each group of elements, these groups.
+    groups: Option<Groups>,
 }
 
 /// How one pattern is to be used.
@@ -100,12 +110,12 @@ impl Compression {
     /// What was found of matrices, in words: outside of the non-zeros of which value they are zero, element by element.
     pub fn facts(&self) -> Vec<(Value, String)> {
         let of = |pattern: &Pattern| {
-            let facts = Facts::of(&self.func, pattern.mask, pattern.shape, &|name| pattern.assumed.contains(name));
-            let is_told = |value: &Value| *value != pattern.mask && facts.is_zero(*value);
+            let facts = Facts::of(&self.func, &pattern.mask, pattern.shape, &|name| pattern.assumed.contains(name));
+            let is_told = |value: &Value| *value != pattern.mask.value && facts.is_zero(*value);
             let told = self.func.values().filter(is_told);
             let told = told.filter(|value| !matches!(self.func.def(*value).op, Op::Const(_)));
             let moves = if pattern.moves { "which steps change" } else { "which is fixed" };
-            let word = format!("elements: zero outside of {}, {moves}", pattern.mask);
+            let word = format!("elements: zero outside of {}, {moves}", pattern.mask.value);
             told.map(|value| (value, word.clone())).collect::<Vec<_>>()
         };
         self.patterns.iter().flat_map(of).collect()
@@ -114,15 +124,15 @@ impl Compression {
     /// Of tensors that are zero outside of a pattern, those that stay so for no other reason than that these are: a velocity that is zero now does
     /// not stay so where a hidden weight decays into it.
     pub fn kept_zero(&self, pattern: usize, zeros: &BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
-        let Pattern { mask, shape, .. } = self.patterns[pattern];
-        find::assumed(&self.func, mask, shape, &|name| zeros.contains(name))
+        let Pattern { mask, shape, .. } = &self.patterns[pattern];
+        find::assumed(&self.func, mask, *shape, &|name| zeros.contains(name))
     }
 
     /// The function that tells where patterns have elements: 1 or 0, `mask.0`, `mask.1`, … `None` if there are no such patterns.
     pub fn masks(&self, of: &dyn Fn(&Pattern) -> bool) -> Option<Func> {
         let mut func = Func { name: format!("{}.masks", self.func.name), results: vec![], ..self.func.clone() };
         for (index, pattern) in self.patterns.iter().enumerate().filter(|(_, pattern)| of(pattern)) {
-            let numbers = mask(&mut func, pattern.mask);
+            let numbers = pattern.ones(&mut func);
             func.results.push((format!("mask.{index}").into(), numbers));
         }
         dce::prune(&mut func);
@@ -135,10 +145,9 @@ impl Compression {
         let mut func = Func { name: format!("{}.strays", self.func.name), results: vec![], ..self.func.clone() };
         for of in tables.iter().filter(|of| self.patterns[of.pattern].moves) {
             let pattern = &self.patterns[of.pattern];
-            let numbers = mask(&mut func, pattern.mask);
+            let numbers = pattern.ones(&mut func);
             let outside = func.push(Op::Param(of.outside().into()), Type::new(DType::F32, pattern.shape), None);
             let mut build = Builder { func: &mut func, origin: None };
-            let numbers = build.reshape(numbers, pattern.shape.to_vec());
             let count = build.reduce(Reduction::Sum, numbers, vec![0, 1]);
             let strays = build.binary(Binary::Mul, numbers, outside);
             let strays = build.reduce(Reduction::Sum, strays, vec![0, 1]);
@@ -153,7 +162,7 @@ impl Compression {
     pub fn compressed(&self, uses: &[Use]) -> Compressed {
         let name = format!("{}.compressed", self.func.name);
         let mut result = Compressed { func: Func { name, ..self.func.clone() }, tables: vec![], stored: vec![] };
-        let mut masks: Vec<Option<Value>> = self.patterns.iter().map(|pattern| Some(pattern.mask)).collect();
+        let mut masks: Vec<Option<Value>> = self.patterns.iter().map(|pattern| Some(pattern.mask.value)).collect();
         // Patterns that move come last: they are made from whole tensors, not from what is stored of them.
         let (moving, fixed): (Vec<&Use>, Vec<&Use>) = uses.iter().partition(|of| self.patterns[of.pattern].moves);
         for of in fixed.into_iter().chain(moving) {
@@ -162,7 +171,8 @@ impl Compression {
                 continue;
             }
             let prefix = format!("{}.pattern.{}", self.func.name, of.pattern);
-            let pattern = Pattern { mask, ..self.patterns[of.pattern].clone() };
+            let mut pattern = self.patterns[of.pattern].clone();
+            pattern.mask.value = mask;
             let Written { func, stored, tables, whole } = write::run(&result.func, &pattern, of, &prefix);
             masks.iter_mut().for_each(|mask| *mask = mask.and_then(|mask| whole.get(&mask).copied()));
             result.func = func;
@@ -175,20 +185,28 @@ impl Compression {
     /// Whether a pattern's mask is made from one of these tensors.
     fn reads(&self, pattern: usize, stored: &[Stored]) -> bool {
         let is_stored = |name: &str| stored.iter().any(|stored| *stored.tensor == *name);
-        depends(&self.func, &is_stored)[self.patterns[pattern].mask.0 as usize]
+        depends(&self.func, &is_stored)[self.patterns[pattern].mask.value.0 as usize]
     }
 }
 
-/// 1 where a value is not zero, else 0.
-fn mask(func: &mut Func, value: Value) -> Value {
-    let mut build = Builder { func, origin: None };
-    let is_there = if build.ty(value).dtype == DType::Bool {
-        value
-    } else {
-        let zero = build.constant_like(0.0, value);
-        build.binary(Binary::Ne, value, zero)
-    };
-    build.convert(is_there, DType::F32)
+impl Pattern {
+    /// A matrix that is 1 where the pattern has an element, else 0.
+    fn ones(&self, func: &mut Func) -> Value {
+        let Mask { value, groups } = &self.mask;
+        let mut build = Builder { func, origin: None };
+        let is_there = if build.ty(*value).dtype == DType::Bool {
+            *value
+        } else {
+            let zero = build.constant_like(0.0, *value);
+            build.binary(Binary::Ne, *value, zero)
+        };
+        let mut ones = build.convert(is_there, DType::F32);
+        if let Some(Groups { shape, axes }) = groups {
+            ones = build.reshape(ones, axes.iter().map(|axis| shape[*axis]).collect());
+            ones = build.broadcast(ones, axes.clone(), shape.clone());
+        }
+        build.reshape(ones, self.shape.to_vec())
+    }
 }
 
 #[cfg(test)]
@@ -218,7 +236,7 @@ mod tests {
         let inputs = Inputs { is_field: &|name| name == "x", has_zeros: &|_| false };
         let compression = Compression::of(&func, &|name| name != "x", &inputs);
         let [pattern] = &compression.patterns[..] else { panic!("one pattern: {:?}", compression.patterns) };
-        assert_eq!((pattern.shape, pattern.mask), ([64, 80], Value(1)));
+        assert_eq!((pattern.shape, &pattern.mask), ([64, 80], &Mask { value: Value(1), groups: None }));
         let of = Use { pattern: 0, non_zeros: 7, zeros: BTreeSet::new() };
         let mut compressed = compression.compressed(&[of]);
         crate::pass::run(&mut compressed.func, crate::pass::O1, |_, _| ());

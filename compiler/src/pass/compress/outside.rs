@@ -1,11 +1,13 @@
 //! What values are outside of a pattern.
 
+use super::Mask;
+use super::groups::Groups;
 use crate::pass::facts::Range;
 use crate::pass::narrow::facts::{Zeros, zeros};
 use crate::pass::rewrite::elementwise;
 use crate::scalar::Binary;
 use crate::tir::zeros::keeps_zero;
-use crate::tir::{DType, Func, Op, Value};
+use crate::tir::{DType, Func, Op, Reduction, Value};
 
 /// The elements of a value outside of a pattern: those that come at other places, in the order in which they lie in memory. So a matrix and
 /// the same elements as rows of blocks are alike.
@@ -19,31 +21,56 @@ pub enum Outside {
     Any,
 }
 
-/// What is known of the values of a function outside of a pattern.
+/// What is known of the values of a function outside of a pattern: of those that have its elements, and of those that have a number for each group of
+/// them.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// The function.
     pub func: &'a Func,
     /// The shape of the matrices that the pattern fits.
     pub shape: [usize; 2],
+    groups: Option<Groups>,
     outside: Vec<Outside>,
+    /// Which values with a number for each group make a difference outside of the pattern.
+    matters: Vec<bool>,
 }
 
 impl Facts<'_> {
-    /// Looks at the values that have as many elements as `mask`, whose zeros are what is outside; `shape` is that of the matrices. An input is zero
-    /// there if `is_zero` says so.
-    pub fn of<'a>(func: &'a Func, mask: Value, shape: [usize; 2], is_zero: &dyn Fn(&str) -> bool) -> Facts<'a> {
-        let (mut outside, mut ranges): (Vec<Outside>, Vec<Range>) = (vec![], vec![]);
+    /// Looks at a function of matrices of this shape; what is outside is told by the zeros of `mask`. An input is zero there if `is_zero` says so.
+    pub fn of<'a>(func: &'a Func, mask: &Mask, shape: [usize; 2], is_zero: &dyn Fn(&str) -> bool) -> Facts<'a> {
+        let groups = mask.groups.clone();
+        let mut facts = Facts { func, shape, groups, outside: vec![], matters: vec![true; func.defs.len()] };
+        let mut ranges: Vec<Range> = vec![];
         for value in func.values() {
-            let def = func.def(value);
-            ranges.push(Range::of(&def.op, func, &ranges));
-            outside.push(match () {
-                () if value == mask => Outside::Zero,
-                () if def.ty.len() != shape[0] * shape[1] => Outside::Any,
-                () => rule(func, value, &outside, &ranges, is_zero),
-            });
+            ranges.push(Range::of(&func.def(value).op, func, &ranges));
+            let outside = match () {
+                () if value == mask.value => Outside::Zero,
+                () if facts.has_elements(value) || facts.has_groups(value) => facts.rule(value, &ranges, is_zero),
+                () => Outside::Any,
+            };
+            facts.outside.push(outside);
         }
-        Facts { func, shape, outside }
+        if facts.groups.is_some() {
+            facts.look_back();
+        }
+        facts
+    }
+
+    /// Sees which numbers of groups make no difference where the pattern has no elements.
+    fn look_back(&mut self) {
+        let mut matters = vec![false; self.func.defs.len()];
+        self.func.results.iter().for_each(|(_, value)| matters[value.0 as usize] = true);
+        for value in self.func.values().rev() {
+            let op = &self.func.def(value).op;
+            let passes = self.has_groups(value) && (elementwise(op).is_some() || matches!(op, Op::Reshape(_)));
+            let here = !passes || matters[value.0 as usize];
+            for operand in op.operands() {
+                let is_left_out = matches!(op, Op::Select(c, a, b)
+                    if passes && operand == *a && operand != *b && operand != *c && self.outside(*c) == Outside::Zero);
+                matters[operand.0 as usize] |= here && !is_left_out;
+            }
+        }
+        self.matters = matters;
     }
 
     /// What a value is outside of the pattern.
@@ -51,9 +78,16 @@ impl Facts<'_> {
         self.outside[value.0 as usize]
     }
 
-    /// Whether these are numbers that are zero outside of the pattern.
+    /// Whether these are elements, numbers that are zero outside of the pattern.
     pub fn is_zero(&self, value: Value) -> bool {
-        self.func.ty(value).dtype == DType::F32 && self.outside(value) == Outside::Zero
+        let is_number = self.func.ty(value).dtype == DType::F32;
+        is_number && self.has_elements(value) && self.outside(value) == Outside::Zero
+    }
+
+    /// Whether a sum of elements over these axes needs those within the pattern only.
+    pub fn sums_within(&self, sum: Value, a: Value, axes: &[usize]) -> bool {
+        let groups = self.groups.as_ref().filter(|_| !self.matters[sum.0 as usize]);
+        self.is_zero(a) || groups.is_some_and(|groups| groups.are_summed(self.func, a, axes))
     }
 
     /// Whether a value has the shape of the matrices.
@@ -66,34 +100,47 @@ impl Facts<'_> {
         self.func.ty(value).len() == self.shape[0] * self.shape[1]
     }
 
+    /// Whether a value has a number for each group.
+    fn has_groups(&self, value: Value) -> bool {
+        self.groups.as_ref().is_some_and(|groups| self.func.ty(value).len() == groups.count())
+    }
+
     /// Whether the whole value, where it is wanted, is made of its elements within the pattern.
     pub fn is_put_back(&self, value: Value) -> bool {
         elementwise(&self.func.def(value).op).is_some() && self.is_zero(value)
     }
-}
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "what mixes elements can be anything")]
-fn rule(func: &Func, value: Value, found: &[Outside], ranges: &[Range], is_zero: &dyn Fn(&str) -> bool) -> Outside {
-    let of = |value: &Value| found[value.0 as usize];
-    let zero_if = |holds: bool| if holds { Outside::Zero } else { Outside::Any };
-    let is_out = |value: &Value| of(value) == Outside::Zero;
-    match &func.def(value).op {
-        Op::Param(name) if is_zero(name) => Outside::Zero,
-        Op::Param(_) => Outside::Kept(value),
-        Op::Const(number) => zero_if(*number == 0.0),
-        Op::Unary(function, a) => zero_if(keeps_zero(*function) && is_out(a)),
-        Op::Convert(a) => zero_if(is_out(a)),
-        Op::Reshape(a) => of(a),
-        Op::WithGradient(a, _) => of(a),
-        Op::Select(c, a, b) if is_out(c) || of(a) == of(b) => of(b),
-        Op::Binary(Binary::Add, a, b) if is_out(a) => of(b),
-        Op::Binary(Binary::Add | Binary::Sub, a, b) if is_out(b) => of(a),
-        Op::Binary(function, a, b) => match zeros(*function, &func.def(*b).op, ranges[b.0 as usize].is_positive()) {
-            Zeros::OfEither => zero_if(is_out(a) || is_out(b)),
-            Zeros::OfBoth => zero_if(is_out(a) && is_out(b)),
-            Zeros::OfFirst => zero_if(is_out(a)),
-            Zeros::Lost => Outside::Any,
-        },
-        _ => Outside::Any,
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what mixes elements can be anything")]
+    fn rule(&self, value: Value, ranges: &[Range], is_zero: &dyn Fn(&str) -> bool) -> Outside {
+        let func = self.func;
+        let of = |value: &Value| self.outside(*value);
+        let groups = self.groups.as_ref();
+        let zero_if = |holds: bool| if holds { Outside::Zero } else { Outside::Any };
+        let is_out = |value: &Value| of(value) == Outside::Zero;
+        match &func.def(value).op {
+            Op::Param(name) if is_zero(name) => Outside::Zero,
+            Op::Param(_) => Outside::Kept(value),
+            Op::Const(number) => zero_if(*number == 0.0),
+            Op::Unary(function, a) => zero_if(keeps_zero(*function) && is_out(a)),
+            Op::Convert(a) => zero_if(is_out(a)),
+            Op::Reshape(a) => of(a),
+            Op::WithGradient(a, _) => of(a),
+            Op::Select(c, a, b) if is_out(c) || of(a) == of(b) => of(b),
+            Op::Binary(Binary::Add, a, b) if is_out(a) => of(b),
+            Op::Binary(Binary::Add | Binary::Sub, a, b) if is_out(b) => of(a),
+            Op::Binary(function, a, b) => {
+                match zeros(*function, &func.def(*b).op, ranges[b.0 as usize].is_positive()) {
+                    Zeros::OfEither => zero_if(is_out(a) || is_out(b)),
+                    Zeros::OfBoth => zero_if(is_out(a) && is_out(b)),
+                    Zeros::OfFirst => zero_if(is_out(a)),
+                    Zeros::Lost => Outside::Any,
+                }
+            }
+            Op::Broadcast(a, _) if groups.is_some_and(|groups| groups.are_repeated(func, value)) => zero_if(is_out(a)),
+            Op::Reduce(Reduction::Sum, a, axes) if groups.is_some_and(|groups| groups.are_summed(func, *a, axes)) => {
+                zero_if(is_out(a))
+            }
+            _ => Outside::Any,
+        }
     }
 }

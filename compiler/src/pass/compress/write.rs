@@ -24,7 +24,7 @@ pub struct Written {
 
 /// Writes `func` with a pattern in use. Nothing is stored for one that moves.
 pub fn run(func: &Func, pattern: &Pattern, of: &Use, prefix: &str) -> Written {
-    let facts = Facts::of(func, pattern.mask, pattern.shape, &|name| of.zeros.contains(name));
+    let facts = Facts::of(func, &pattern.mask, pattern.shape, &|name| of.zeros.contains(name));
     let demand = if pattern.moves { Demand::with(&facts, BTreeSet::new()) } else { Demand::of(&facts, &of.zeros) };
     let mut writer = Writer {
         old: func,
@@ -107,7 +107,7 @@ impl Writer<'_> {
         let old = self.old;
         let def = old.def(value);
         match &def.op {
-            Op::Reduce(Reduction::Sum, a, axes) if self.facts.is_zero(*a) => self.sum(*a, axes),
+            Op::Reduce(Reduction::Sum, a, axes) if self.facts.sums_within(value, *a, axes) => self.sum(*a, axes),
             Op::Contract(einsum, a, b) => match factor(einsum, [*a, *b], self.facts) {
                 Some(factor) => self.product(einsum, factor, if factor.is_first { *b } else { *a }),
                 None => self.copy(value),
@@ -123,7 +123,7 @@ impl Writer<'_> {
         self.new.push(op, def.ty.clone(), def.origin.clone())
     }
 
-    /// Sums of what is zero outside of the pattern.
+    /// Sums of elements within the pattern.
     fn sum(&mut self, a: Value, axes: &[usize]) -> Value {
         let (elements, shape) = (self.within[&a], &self.old.ty(a).shape);
         let kept: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();

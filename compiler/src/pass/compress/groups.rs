@@ -1,0 +1,48 @@
+//! How numbers for groups of elements are repeated over them.
+
+use crate::tir::{Func, Op, Value};
+
+/// Blocks of matrices, and values with a number for each of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// The elements of a matrix with their axes split.
+    pub shape: Vec<usize>,
+    /// The axes that tell the groups apart.
+    pub axes: Vec<usize>,
+}
+
+impl Groups {
+    /// Those over which a function repeats numbers, as elements of matrices with so many.
+    pub fn all(func: &Func, len: usize) -> Vec<Groups> {
+        let mut all = vec![];
+        for value in func.values().filter(|value| func.ty(*value).len() == len) {
+            let of = Groups::of(func, value);
+            all.extend(of.filter(|of| !all.contains(of)));
+        }
+        all
+    }
+
+    /// Those over which a value repeats numbers; rows and columns are none.
+    fn of(func: &Func, value: Value) -> Option<Groups> {
+        let Op::Broadcast(_, axes) = &func.def(value).op else { return None };
+        let shape = &func.ty(value).shape;
+        let is_split = shape.len() > 2 && !axes.is_empty();
+        is_split.then(|| Groups { shape: shape.clone(), axes: axes.clone() })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.axes.iter().map(|axis| self.shape[*axis]).product()
+    }
+
+    /// Whether a value repeats a number for each of them.
+    pub fn are_repeated(&self, func: &Func, value: Value) -> bool {
+        Groups::of(func, value).is_some_and(|of| of == *self)
+    }
+
+    /// Whether summing a value over these axes gives a number for each of them.
+    pub fn are_summed(&self, func: &Func, value: Value, axes: &[usize]) -> bool {
+        let others = (0..self.shape.len()).filter(|axis| !axes.contains(axis));
+        func.ty(value).shape == self.shape && others.eq(self.axes.iter().copied())
+    }
+}
