@@ -321,6 +321,11 @@ impl<'p, 'w> Elab<'p, 'w> {
         Failed
     }
 
+    /// Whether any mistake has been recorded.
+    fn has_mistakes(&self) -> bool {
+        !self.diags.is_empty()
+    }
+
     /// A mistake that shows in the library is one of the line that uses it.
     fn seen_from_the_program(&self, diagnostic: Diagnostic) -> Diagnostic {
         let in_library = |span: Span| self.library.contains(&span.file);

@@ -254,6 +254,10 @@ impl<'p> Elab<'p, '_> {
         let name = &fire.event;
         let mut handlers = self.handlers_of(|when| matches!(when, When::On(own) if own.text == name.text));
         if handlers.is_empty() {
+            // Whoever handles it may be what went wrong before.
+            if self.has_mistakes() {
+                return Err(Failed);
+            }
             let known = self.known_events();
             return Err(self.blame(EventMistake::NobodyHandles { span: name.span, name: name.text.clone(), known }));
         }
