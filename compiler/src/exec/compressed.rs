@@ -25,7 +25,7 @@ pub(super) struct CompressedStep {
 #[derive(Debug)]
 struct PatternInUse {
     tables: Vec<(Table, BufferId)>,
-    shape: [usize; 2],
+    pattern: Pattern,
     /// How many elements there is room for.
     non_zeros: usize,
     /// Where its elements are in the matrix, row by row.
@@ -39,7 +39,7 @@ struct PatternInUse {
 struct Moving {
     /// The positions of the elements: those that were not zero when it was last made, then the others, by how long ago that was.
     recent: Vec<usize>,
-    /// 1 outside of the pattern, else 0.
+    /// How much lies outside of the pattern, see [`Pattern::mark_outside`].
     outside: BufferId,
     /// How many elements are not zero.
     count: BufferId,
@@ -78,8 +78,8 @@ impl CompressedStep {
             let place = |table: &Table| Some((table.clone(), module.input(func, &of.name(table))?));
             let tables = of.used.iter().filter_map(place).collect();
             let moving = strays.as_ref().and_then(|strays| Moving::of(of, strays, module));
-            let shape = patterns[of.pattern].shape;
-            (of.pattern, PatternInUse { tables, shape, non_zeros: of.non_zeros, positions: vec![], moving })
+            let pattern = patterns[of.pattern].clone();
+            (of.pattern, PatternInUse { tables, pattern, non_zeros: of.non_zeros, positions: vec![], moving })
         });
         let stored = compressed.stored.iter().filter_map(|stored| {
             let (tensor, elements) = (module.lasting(&stored.tensor)?, module.lasting(&stored.name)?);
@@ -135,7 +135,7 @@ impl CompressedStep {
         for ((pattern, of), _) in strays {
             let before = of.moving.as_ref().map_or(&[][..], |moving| &moving.recent);
             let mask = code.floats(masks.outputs[*pattern].1);
-            let recent = covering(mask, of.shape[1], before, of.non_zeros);
+            let recent = covering(mask, of.pattern.shape[1], before, of.non_zeros);
             of.set_moving(code, recent);
         }
     }
@@ -181,7 +181,7 @@ impl Moving {
 impl PatternInUse {
     /// Says which elements there are.
     fn set(&mut self, code: &mut Executable, positions: Vec<usize>) {
-        let places = Places::of(self.shape, &positions);
+        let places = Places::of(self.pattern.shape, &positions);
         for (table, buffer) in &self.tables {
             table.write(&places, code.integers_mut(*buffer));
         }
@@ -191,12 +191,7 @@ impl PatternInUse {
     /// The same where steps change them; these are the positions in their order of [`Moving::recent`].
     fn set_moving(&mut self, code: &mut Executable, recent: Vec<usize>) {
         let Some(moving) = &mut self.moving else { return };
-        let outside = code.floats_mut(moving.outside);
-        if moving.recent.is_empty() {
-            outside.fill(1.0);
-        }
-        moving.recent.iter().for_each(|at| outside[*at] = 1.0);
-        recent.iter().for_each(|at| outside[*at] = 0.0);
+        self.pattern.mark_outside(&moving.recent, &recent, code.floats_mut(moving.outside));
         let mut positions = recent.clone();
         moving.recent = recent;
         // A stable sort, which makes use of what is in order: most of them are.

@@ -85,11 +85,12 @@ fn check_strays(forms: &Forms, compressed: &Compressed, given: &Values, position
     let look = |positions: &[Vec<usize>]| {
         let mut inputs = given.clone();
         for tables in &compressed.tables {
-            let shape = forms.patterns()[tables.pattern].shape;
-            let mut outside = ArrayD::from_elem(&shape[..], 1.0);
-            let elements = outside.as_slice_mut().expect("tensors are contiguous");
-            positions[tables.pattern].iter().for_each(|at| elements[*at] = 0.0);
-            let _ = inputs.insert(tables.outside().into(), outside);
+            let Some((name, _, ty)) = strays.params().find(|(name, ..)| ***name == *tables.outside()) else { continue };
+            let mut outside = vec![f32::NAN; ty.len()];
+            forms.patterns()[tables.pattern].mark_outside(&[], &positions[tables.pattern], &mut outside);
+            let outside = outside.into_iter().map(f64::from).collect();
+            let outside = ArrayD::from_shape_vec(&ty.shape[..], outside).expect("as many as there are");
+            let _ = inputs.insert(name.clone(), outside);
         }
         interp::run(&strays, &|name| inputs.get(name).cloned()).expect("all inputs are there")
     };

@@ -35,6 +35,13 @@ impl Groups {
         self.axes.iter().map(|axis| self.shape[*axis]).product()
     }
 
+    /// Which group an element belongs to, by its position.
+    pub fn group_at(&self) -> impl Fn(usize) -> usize + use<> {
+        let behind = |axis: usize| self.shape[axis + 1..].iter().product();
+        let steps: Vec<[usize; 2]> = self.axes.iter().map(|axis| [behind(*axis), self.shape[*axis]]).collect();
+        move |at| steps.iter().fold(0, |group, [step, size]| group * size + at / step % size)
+    }
+
     /// Whether a value repeats a number for each of them.
     pub fn are_repeated(&self, func: &Func, value: Value) -> bool {
         Groups::of(func, value).is_some_and(|of| of == *self)

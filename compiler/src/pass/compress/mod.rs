@@ -31,7 +31,7 @@ use super::narrow::Inputs;
 use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
 use crate::tir::zeros::depends;
-use crate::tir::{DType, Func, Op, Reduction, Type, Value};
+use crate::tir::{DType, Func, Op, Reduction, Value};
 use groups::Groups;
 use outside::Facts;
 pub use tables::{Places, Table, Tables};
@@ -139,18 +139,22 @@ impl Compression {
         (!func.results.is_empty()).then_some(func)
     }
 
-    /// The function that looks at patterns in use which move: how many elements are not zero, `count.0`, `count.1`, …, and how many of these *stray* outside
-    /// of the pattern, `stray.0`, `stray.1`, … It takes [`Tables::outside`] of each. `None` if none of them moves.
+    /// The function that looks at patterns in use which move: how many elements are not zero, `count.0`, `count.1`, …, and how many of these, or groups
+    /// of them, *stray* outside of the pattern, `stray.0`, `stray.1`, … It takes [`Tables::outside`] of each. `None` if none of them moves.
     pub fn strays(&self, tables: &[Tables]) -> Option<Func> {
         let mut func = Func { name: format!("{}.strays", self.func.name), results: vec![], ..self.func.clone() };
         for of in tables.iter().filter(|of| self.patterns[of.pattern].moves) {
             let pattern = &self.patterns[of.pattern];
-            let numbers = pattern.ones(&mut func);
-            let outside = func.push(Op::Param(of.outside().into()), Type::new(DType::F32, pattern.shape), None);
+            let numbers = pattern.is_there(&mut func);
+            let ty = func.ty(numbers).clone();
+            let axes: Vec<usize> = (0..ty.rank()).collect();
+            let outside = func.push(Op::Param(of.outside().into()), ty, None);
             let mut build = Builder { func: &mut func, origin: None };
-            let count = build.reduce(Reduction::Sum, numbers, vec![0, 1]);
             let strays = build.binary(Binary::Mul, numbers, outside);
-            let strays = build.reduce(Reduction::Sum, strays, vec![0, 1]);
+            let strays = build.reduce(Reduction::Sum, strays, axes.clone());
+            let count = build.reduce(Reduction::Sum, numbers, axes);
+            let elements = build.constant_like(pattern.grain() as f64, count);
+            let count = build.binary(Binary::Mul, count, elements);
             let results = [("count", count), ("stray", strays)];
             func.results.extend(results.map(|(name, value)| (format!("{name}.{}", of.pattern).into(), value)));
         }
@@ -190,18 +194,42 @@ impl Compression {
 }
 
 impl Pattern {
+    /// How many elements the mask tells of at a time.
+    fn grain(&self) -> usize {
+        let groups = self.mask.groups.as_ref();
+        groups.map_or(1, |groups| self.shape.iter().product::<usize>() / groups.count())
+    }
+
+    /// Says for the mask's elements, or groups of them, how many lie outside of a pattern that had its elements at the positions `before` (if
+    /// any) and has them at others now.
+    pub fn mark_outside(&self, before: &[usize], now: &[usize], outside: &mut [f32]) {
+        let (all, group) = (self.grain() as f32, self.mask.groups.as_ref().map(Groups::group_at));
+        let index = |at: &usize| group.as_ref().map_or(*at, |group| group(*at));
+        if before.is_empty() {
+            outside.fill(all);
+        }
+        before.iter().for_each(|at| outside[index(at)] = all);
+        now.iter().for_each(|at| outside[index(at)] -= 1.0);
+    }
+
+    /// 1 where the mask has an element that is not zero, else 0.
+    fn is_there(&self, func: &mut Func) -> Value {
+        let value = self.mask.value;
+        let mut build = Builder { func, origin: None };
+        let is_there = if build.ty(value).dtype == DType::Bool {
+            value
+        } else {
+            let zero = build.constant_like(0.0, value);
+            build.binary(Binary::Ne, value, zero)
+        };
+        build.convert(is_there, DType::F32)
+    }
+
     /// A matrix that is 1 where the pattern has an element, else 0.
     fn ones(&self, func: &mut Func) -> Value {
-        let Mask { value, groups } = &self.mask;
+        let mut ones = self.is_there(func);
         let mut build = Builder { func, origin: None };
-        let is_there = if build.ty(*value).dtype == DType::Bool {
-            *value
-        } else {
-            let zero = build.constant_like(0.0, *value);
-            build.binary(Binary::Ne, *value, zero)
-        };
-        let mut ones = build.convert(is_there, DType::F32);
-        if let Some(Groups { shape, axes }) = groups {
+        if let Some(Groups { shape, axes }) = &self.mask.groups {
             ones = build.reshape(ones, axes.iter().map(|axis| shape[*axis]).collect());
             ones = build.broadcast(ones, axes.clone(), shape.clone());
         }

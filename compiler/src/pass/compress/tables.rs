@@ -1,5 +1,7 @@
 //! The tables that say where the elements of a pattern stand.
 
+use super::groups::Groups;
+
 /// The inputs that say where the elements of a pattern stand, in the order of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
@@ -41,7 +43,7 @@ impl Tables {
         name.strip_prefix(&self.prefix).is_some_and(|suffix| suffix.starts_with('.'))
     }
 
-    /// What [`Compression::strays`](super::Compression::strays) calls the matrix that is 1 outside of the pattern and else 0.
+    /// What [`Compression::strays`](super::Compression::strays) calls the input that [`Pattern::mark_outside`](super::Pattern::mark_outside) writes.
     pub fn outside(&self) -> String {
         format!("{}.outside", self.prefix)
     }
@@ -95,7 +97,8 @@ impl Table {
             Table::Rows => to.copy_from_slice(&places.rows),
             Table::Columns => to.copy_from_slice(&places.columns),
             Table::Along(shape, axes) => {
-                let place = places_along(shape, axes);
+                let place = Groups { shape: shape.clone(), axes: axes.clone() }.group_at();
+                let place = |at: i32| i32::try_from(place(at as usize)).expect("fewer than there are elements");
                 to.iter_mut().zip(&places.positions).for_each(|(to, at)| *to = place(*at));
             }
             Table::ByRow => {
@@ -143,14 +146,6 @@ impl Places {
         let positions = positions.iter().map(|at| int(*at)).collect();
         Places { shape: [rows, columns], positions, rows: of_rows, columns: of_columns }
     }
-}
-
-/// Where the element at a position of this shape is along some of its axes.
-fn places_along(shape: &[usize], axes: &[usize]) -> impl Fn(i32) -> i32 {
-    let int = |number: usize| i32::try_from(number).expect("matrices have fewer than 2³¹ elements");
-    let behind = |axis: usize| int(shape[axis + 1..].iter().product());
-    let steps: Vec<[i32; 2]> = axes.iter().map(|axis| [behind(*axis), int(shape[*axis])]).collect();
-    move |at| steps.iter().fold(0, |place, [step, size]| place * size + at / step % size)
 }
 
 /// Where the elements of each line begin, and where the last ones end, from the line of each element.
