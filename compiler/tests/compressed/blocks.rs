@@ -38,14 +38,10 @@ train {{ epochs = 1, batch = {BATCH}, optimizer = {optimizer}, seed = 1 }}
 /// Compresses the step of a program and compares it with the whole one. Returns what is stored.
 fn check(text: &str, density: f64, seed: u64) -> Vec<String> {
     let (built, mut forms) = built(text);
-    let step = &built.train[0];
-    let mut given = inputs(&built, &step.func, density, seed, false);
+    let mut given = inputs(&built, &built.train[0].func, density, seed, false);
     let states = given.iter_mut().filter(|(name, _)| name.starts_with("optimizer."));
     states.for_each(|(_, state)| state.fill(0.0));
-    let positions = positions(&forms, &given);
-    let compressed = compress(&mut forms, &given, &positions);
-    check_step(&forms, &compressed, step, &given, &positions);
-    compressed.stored.iter().map(|stored| stored.tensor.to_string()).collect()
+    check_given(&built, &mut forms, &given)
 }
 
 /// Of a weight and of its velocity the elements of blocks that are left are kept.

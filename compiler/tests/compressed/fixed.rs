@@ -7,12 +7,8 @@ use super::*;
 /// Compresses the step of a program and compares it with the whole one. Returns what is stored.
 fn check(text: &str, density: f64, seed: u64, lately: bool) -> Vec<String> {
     let (built, mut forms) = built(text);
-    let step = &built.train[0];
-    let given = inputs(&built, &step.func, density, seed, lately);
-    let positions = positions(&forms, &given);
-    let compressed = compress(&mut forms, &given, &positions);
-    check_step(&forms, &compressed, step, &given, &positions);
-    compressed.stored.iter().map(|stored| stored.tensor.to_string()).collect()
+    let given = inputs(&built, &built.train[0].func, density, seed, lately);
+    check_given(&built, &mut forms, &given)
 }
 
 /// Weights and the optimizer's state are kept as vectors of elements, and nothing is computed in their full size.

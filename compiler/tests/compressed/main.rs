@@ -193,6 +193,14 @@ fn check_step(forms: &Forms, compressed: &Compressed, step: &Step, given: &Value
     assert_close(&put_back(compressed, given, positions, found), &expected, 2e-4);
 }
 
+/// Compresses a step and compares it with the whole one. Returns what is stored.
+fn check_given(built: &Built, forms: &mut Forms, given: &Values) -> Vec<String> {
+    let positions = positions(forms, given);
+    let compressed = compress(forms, given, &positions);
+    check_step(forms, &compressed, &built.train[0], given, &positions);
+    compressed.stored.iter().map(|stored| stored.tensor.to_string()).collect()
+}
+
 /// A program trained in whole steps, and in those of its forms.
 fn trained(text: &str) -> [support::Trained; 2] {
     [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by))
