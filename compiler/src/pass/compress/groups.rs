@@ -26,7 +26,8 @@ impl Groups {
     fn of(func: &Func, value: Value) -> Option<Groups> {
         let Op::Broadcast(_, axes) = &func.def(value).op else { return None };
         let shape = &func.ty(value).shape;
-        let is_split = shape.len() > 2 && !axes.is_empty();
+        let others = (0..shape.len()).filter(|axis| !axes.contains(axis));
+        let is_split = shape.len() > 2 && !axes.is_empty() && others.map(|axis| shape[axis]).product::<usize>() > 1;
         is_split.then(|| Groups { shape: shape.clone(), axes: axes.clone() })
     }
 
