@@ -197,7 +197,7 @@ fn nothing(report: &Report, smaller: &Smaller) -> Exit {
         )
     };
     let help = format!(
-        "make groups zero while training: `group units = net.*.w by Out` and `sparsify units with GroupThreshold` in {}",
+        "make groups zero while training: `group units = net.*.w by Out` and `sparsify units with` a threshold of `std.sparse` in {}",
         report.origin.program
     );
     output::fail(&message, Some(&help))

@@ -108,7 +108,9 @@ fn general_way_out(mistake: &GroupMistake) -> String {
         }
         M::NotASet { .. } => "name a group or a pattern: `mean over neurons of l1`".into(),
         M::NotAValue { .. } => "name something inside of it".into(),
-        M::NotSparsified { name, .. } => format!("put it under one: `sparsify {name} with GroupThreshold`"),
+        M::NotSparsified { name, .. } => {
+            format!("put it under one: `sparsify {name} with` a layer of `std.sparse` or one of your own")
+        }
         M::NotAParameter { .. } => "name a `param` of a layer: `net.fc1.w`".into(),
         M::Overlap { .. } => "stack them in one line: `sparsify … with A then B`".into(),
         M::Circular { path, .. } => format!("read the free tensor: `raw({path})`"),
@@ -116,9 +118,7 @@ fn general_way_out(mistake: &GroupMistake) -> String {
         M::NotAShare { .. } => "write a share: `15%`".into(),
         M::NotAModel { .. } => "name a model: `params(net)`".into(),
         M::NothingToCount { .. } => "apply it to data in `minimize`".into(),
-        M::NoDensity { .. } => {
-            "add `measure density = …` to the layer, or use one that has it: `AdaptiveThreshold`".into()
-        }
+        M::NoDensity { .. } => "add `measure density = …` to the layer, or use one of `std.sparse` that has it".into(),
         M::ImpossibleBudget { .. } => "put more of its tensors under a `sparsify` with a density, or allow more".into(),
         M::EmptyTensor { .. } => "load a tensor that has elements".into(),
     }
@@ -262,7 +262,7 @@ fn budgets(mistake: GroupMistake) -> Diagnostic {
             let title = format!("the budget needs the density of `{path}`, which its parameterisation doesn't measure");
             Diagnostic::new("E0408", title, span, "counts a density")
                 .also(declared, "this has no `measure density`")
-                .help("add `measure density = …` to the layer, or use one that has it, such as `AdaptiveThreshold`")
+                .help("add `measure density = …` to the layer, or use one of `std.sparse` that has it")
         }
         GroupMistake::ImpossibleBudget { span, model, rest, total, limit } => {
             let share = rest as f64 / total as f64 * 100.0;
