@@ -13,6 +13,9 @@ const PRODUCT: f64 = 0.25;
 /// is computed by itself, with one that is like it, with three.
 const TOGETHER: [(usize, [f64; 2]); 3] = [(1, [SCATTERED, SCATTERED]), (2, [1.5, 1.95]), (4, [1.25, 1.75])];
 
+/// The least that [`cost`] can be: all elements stand in blocks of four by four.
+const LEAST: f64 = (2.0 * 1.25 + 1.75) / 3.0;
+
 /// The density below which a weight with scattered zeros is faster compressed than dense in what this kind of code does, as
 /// [`Call::kind`](crate::lir::Call::kind) names it; `None` where there is but one form.
 pub fn density(kind: &str) -> Option<f64> {
@@ -25,9 +28,12 @@ pub fn is_sparse([rows, columns]: [usize; 2], non_zeros: usize, cost: f64) -> bo
 }
 
 /// What a multiplication with an element of a matrix costs beside one of a dense product, as the mean over the products of a step: by the rows of the
-/// matrix, by its columns, and where its gradient has elements. Where elements stand in blocks it is less than [`SCATTERED`].
-/// The positions increase.
+/// matrix, by its columns, and where its gradient has elements. Where elements stand in blocks it is less than [`SCATTERED`], unless
+/// there are too many of them to be worth compressing even so. The positions increase.
 pub fn cost([rows, columns]: [usize; 2], positions: &[usize]) -> f64 {
+    if !is_sparse([rows, columns], positions.len(), LEAST) {
+        return SCATTERED;
+    }
     let [mut by_row, mut by_column] = [rows, columns].map(|lines| vec![vec![]; lines]);
     for at in positions {
         by_row[at / columns].push(at % columns);
@@ -70,6 +76,8 @@ mod tests {
         let by_five = |four: f64| (4.0 * four + SCATTERED) / 5.0;
         let tall = cost([16, 16], &blocks([5, 1], |row, column| row == column && row < 3));
         assert!((tall - (by_five(1.25) + SCATTERED + by_five(1.75)) / 3.0).abs() < 1e-12);
+        assert!((diagonal([4, 4]) - LEAST).abs() < 1e-12);
+        assert!((cost([16, 16], &blocks([4, 4], |_, _| true)) - SCATTERED).abs() < 1e-12, "nothing is zero");
     }
 
     #[test]

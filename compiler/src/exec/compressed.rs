@@ -250,7 +250,7 @@ fn fill(elements: &mut Vec<usize>, [rows, columns]: [usize; 2], room: usize) {
     let mut is_taken = vec![false; rows * columns];
     elements.iter().for_each(|at| is_taken[*at] = true);
     let across = columns / BLOCK;
-    for block in spread(rows / BLOCK * across, room.saturating_sub(elements.len()) / (BLOCK * BLOCK)) {
+    for block in spread(rows / BLOCK * across, (room - elements.len()) / (BLOCK * BLOCK)) {
         let first = (block / across * columns + block % across) * BLOCK;
         let positions = (0..BLOCK * BLOCK).map(|i| first + i / BLOCK * columns + i % BLOCK);
         if elements.len() + BLOCK * BLOCK <= room && positions.clone().all(|at| !is_taken[at]) {

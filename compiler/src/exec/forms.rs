@@ -70,7 +70,7 @@ pub enum SpecialForm {
 }
 
 /// What was seen of a pattern.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// How many elements it has.
     pub non_zeros: usize,
