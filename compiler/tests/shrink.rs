@@ -262,6 +262,31 @@ fn units_of_recurrences_go() {
     }
 }
 
+/// A carry that starts as a number needs its axes where a cell is applied to it.
+#[test]
+fn units_of_a_cell_of_ones_own_go() {
+    let cell = "layer Cell[Hidden](x: [B, I], h: [B, Hidden]) -> [B, Hidden] {
+    own = Dense[Out = Hidden]
+    back = Linear[Out = Hidden]
+    tanh(own(x) + back(h))
+}
+
+/// The last state of a cell.
+layer Read(image: [B, H, W]) -> [B, 5] {
+    cell = Cell[Hidden = 5]
+    states = scan(cell, image, over: H, from: full([B, 5], 0))
+    last(states, H)
+}
+
+layer Net";
+    let text = program("    read = Read\n    fc = Dense[Out = 10]\n", "image |> read |> fc");
+    let text = text.replace("layer Net", cell);
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    zero(&mut values, "effective.net.fc.w", 0, &[1, 3]);
+    let _ = check(&text, &values);
+}
+
 #[test]
 fn what_is_combined_into_one_number_stays() {
     let norm = "layer Centred(x: [B, F]) -> [B, F] = x - mean(x, F)\n\nlayer Net";

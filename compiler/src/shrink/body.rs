@@ -271,6 +271,13 @@ impl<'l, 'a> Body<'l, 'a> {
 
     /// What a layer is given: all of it, or the part that it takes.
     fn given(&mut self, name: &str, path: &str, input: ExprId) -> Result<Form, Unable> {
+        if !self.facts().alive.contains_key(&input) {
+            return Err(self.unable("it gives a layer what nothing needs"));
+        }
+        if let Some(number) = number(self.facts(), input).filter(|_| !self.facts().node(input).ty.axes.is_empty()) {
+            // A signature takes axes, which a bare number has not.
+            return Ok(Form::Atom(format!("full({}, {number})", self.shape(input))));
+        }
         let form = self.expr(input)?;
         let cuts = &self.kept().values.cuts;
         let Some(cut) = cuts.iter().find(|cut| *cut.path == *path && cut.expr == input) else { return Ok(form) };

@@ -94,9 +94,16 @@ impl<'a> Facts<'a> {
         self.cone.iter().copied().find(|expr| self.node(*expr).op == Op::State(id))
     }
 
-    /// The first application of an instance.
+    /// The application of an instance that shows most of what it does: the first of those with the fewest constant inputs, since what is made
+    /// of a constant (a carry's start) has been simplified.
     pub fn application(&self, path: &str) -> Option<&'a Application> {
-        self.model.applications.iter().find(|application| *application.path == *path && self.is_used(application))
+        let own = self.model.applications.iter().filter(|application| *application.path == *path);
+        own.filter(|application| self.is_used(application)).min_by_key(|application| self.constant_inputs(application))
+    }
+
+    fn constant_inputs(&self, application: &Application) -> usize {
+        let varies = |input: &Option<ExprId>| input.is_some_and(|input| self.varies.contains(&input));
+        application.inputs.iter().filter(|(_, input)| !varies(input)).count()
     }
 
     /// How often an instance is applied.
