@@ -186,6 +186,24 @@ fn a_run_begins_where_another_ended() {
     assert_eq!(report("next")["metrics"], report("run")["metrics"]);
 }
 
+/// The run holds what it needs: a file that it started from may be gone, or be another one.
+#[test]
+fn what_a_run_started_from_is_not_read_again() {
+    let folder = trained(&[]);
+    let saved = folder.path().join("run/model.safetensors");
+    let start = folder.path().join("start.safetensors");
+    let tensors = read_tensors(&saved).expect("of the run");
+    let params = tensors.into_iter().filter_map(|(name, value)| Some((name.strip_prefix("free/")?.to_owned(), value)));
+    spnc_runtime::store::write_safetensors(&start, &params.collect(), None).expect("written");
+    let program = format!("{PROGRAM}\ninit net from \"start.safetensors\"\n");
+    std::fs::write(folder.path().join("points.spnet"), program).expect("written");
+    let _ = succeed(folder.path(), &["run", "points.spnet", "--out", "run", "-q"]);
+    let before = succeed(folder.path(), &["eval", "run"]);
+    std::fs::remove_file(start).expect("it was there");
+    assert_eq!(succeed(folder.path(), &["eval", "run"]), before);
+    let _ = predict(folder.path(), 5);
+}
+
 #[test]
 fn histories_and_final_numbers_become_pictures() {
     let folder = trained(&[]);

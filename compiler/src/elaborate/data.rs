@@ -168,7 +168,7 @@ impl<'p> Elab<'p, '_> {
                     Ok(value) => value,
                     Err(refusal) => return Err(self.blame(PlanMistake::Refused { span, what: "tensor", refusal })),
                 };
-                self.literals.push(Literal { name: key.clone(), value });
+                self.literals.push(Literal { name: key.clone(), value, is_start: false });
                 let index = self.literals.len() - 1;
                 let _ = self.literal_ids.insert(key, index);
                 index

@@ -182,7 +182,7 @@ impl<'p> Elab<'p, '_> {
                 found: shape,
             }));
         }
-        let literal = Literal { name: format!("{}:{name}", stored.file).into(), value };
+        let literal = Literal { name: format!("{}:{name}", stored.file).into(), value, is_start: true };
         let start = self.started_with(literal, &shape, wanted.ty.dtype, span)?;
         match &wanted.target {
             Target::Param(id) => self.params[id.0 as usize].start = start,

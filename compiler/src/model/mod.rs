@@ -140,6 +140,8 @@ pub struct Literal {
     pub name: Symbol,
     /// Its elements.
     pub value: ArrayD<f64>,
+    /// Whether it is what a parameter starts from (`init … from`), and so nothing to a network whose numbers are there.
+    pub is_start: bool,
 }
 
 /// A layer instance.

@@ -31,7 +31,7 @@ use self::progress::Watcher;
 use super::bench;
 use super::evaluator;
 use super::exit::Exit;
-use super::front::Front;
+use super::front::{Front, Stage};
 use super::output;
 use crate::exec::{BatchSizes, Built, Compiled};
 use crate::lower::interface;
@@ -80,9 +80,18 @@ impl Job {
     ///
     /// What is wrong with it or its data, which has been said.
     pub fn new(setup: Setup, purpose: Purpose) -> Result<Job, Exit> {
+        Job::elaborated(setup, purpose, Front::elaborate)
+    }
+
+    fn elaborated(
+        setup: Setup,
+        purpose: Purpose,
+        elaborate: fn(&mut Front) -> Result<Stage<Model>, Exit>,
+    ) -> Result<Job, Exit> {
         let start = Instant::now();
         let mut front = Front::new(&setup.source);
-        let mut model = front.model()?;
+        let stage = elaborate(&mut front)?;
+        let mut model = front.expect(stage)?;
         if let (Some(plan), Some(batch)) = (&mut model.plan, setup.batch) {
             plan.batch = Some(batch);
         }
@@ -137,13 +146,14 @@ impl Job {
         Ok((Job::of_origin(folder, &run.report.origin, setup, purpose)?, run))
     }
 
-    /// A program compiled as this setup says, if it still is the one of the run in `folder`.
+    /// A program compiled as this setup says, if it still is the one of the run in `folder`, which holds its numbers: files that it started
+    /// from are not needed again.
     ///
     /// # Errors
     ///
     /// As for [`Job::of_run`].
     pub fn of_origin(folder: &Path, origin: &Origin, setup: Setup, purpose: Purpose) -> Result<Job, Exit> {
-        let job = Job::new(setup, purpose)?;
+        let job = Job::elaborated(setup, purpose, Front::elaborate_without_starts)?;
         let found = Origin { program_hash: job.origin().program_hash, ..origin.clone() };
         match origin.difference(&found) {
             Some(difference) => Err(output::data_error(&store::changed(folder, &difference))),
@@ -185,8 +195,9 @@ impl Job {
     }
 
     fn constants_hash(&self) -> String {
-        let literals = &self.built.interface.literals;
-        if literals.is_empty() {
+        let all = self.built.interface.literals.iter().zip(&self.model.literals);
+        let mut literals = all.filter(|(_, literal)| !literal.is_start).map(|(literal, _)| literal).peekable();
+        if literals.peek().is_none() {
             return String::new();
         }
         let mut hasher = Sha256::new();
