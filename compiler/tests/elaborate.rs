@@ -488,6 +488,29 @@ fn sets_can_be_averaged_compared_and_listed_in_the_objective() {
     }
 }
 
+/// A function of a vector takes all numbers of a set, where one of a tensor is summed over a set's members.
+#[test]
+fn a_set_of_numbers_is_a_vector_to_a_function_of_one() {
+    let program = |objective: &str| {
+        format!(
+            "use std.sparse.{{average, weighted}}\n\
+             layer Two() -> [] {{\n    param a: [] = 2\n    param b: [] = 6\n    param c: [3] = 1\n    a + b + sum(c)\n}}\n\
+             fn largest(x: [N], least = 0) = max(max(x), least)\nfn size(x: [...S]) = count(x)\n\
+             model net = Two\ngroup numbers = net.{{a, b}} by whole\nminimize {objective}\n"
+        )
+    };
+    for (objective, expected) in [
+        ("average(net.{a, b})", 4.0),
+        ("average(each over net.{a, b} of abs)", 4.0),
+        ("average(each over net.{a, c} of size)", 2.0),
+        ("weighted(net.{a, b}, each over net.{a, c} of size)", 5.0),
+        ("weighted(size: net.{a, b}, density: each over net.{a, c} of size)", 2.5),
+        ("largest(net.{a, b}, least: 7)", 7.0),
+    ] {
+        assert_eq!(terms(&program(objective)), [expected], "{objective}");
+    }
+}
+
 const PLANNED: &str = r#"
 use std.layers.{Dense, flatten}
 use std.sparse.{Reweighted, MagnitudeMask}

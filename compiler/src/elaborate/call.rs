@@ -55,6 +55,10 @@ impl<'p> Elab<'p, '_> {
 
     /// A call of anything that can be called.
     pub(super) fn call(&mut self, callee: Value, args: Vec<ArgValue>, span: Span) -> Eval<Value> {
+        let args = match callee {
+            Value::Fn(def) => self.with_vectors(def, args)?,
+            _ => args,
+        };
         if let Value::Fn(_) | Value::Prim(_) = callee
             && let Some(index) = args.iter().position(|arg| is_set(&arg.value))
         {

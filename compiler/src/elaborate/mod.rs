@@ -50,6 +50,7 @@ mod sizes;
 mod sparse;
 mod text;
 mod value;
+mod vector;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
