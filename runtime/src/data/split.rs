@@ -35,12 +35,13 @@ pub(crate) fn hold_out(args: &Args<'_>, data: Dataset) -> Result<Dataset, DataEr
     Ok(data.with_validation(train, validation))
 }
 
-/// How many of `n` samples argument `name` asks for, as a share below 1 or a number; some must be left.
+/// How many of `n` samples argument `name` asks for, as a share below 1 or a number above; some must be left. A 1 could be one sample or all.
 pub(crate) fn part(args: &Args<'_>, name: &'static str, n: usize) -> Result<usize, DataError> {
     let Some(wanted) = args.number(name, 0.0, n.saturating_sub(1) as f64)? else { return Ok(0) };
     let number = if wanted < 1.0 { (wanted * n as f64).round() } else { wanted };
-    if number.fract() != 0.0 || number as usize >= n {
-        return Err(args.fault(name, "a share below 1 or a whole number of samples", wanted.to_string()));
+    if wanted == 1.0 || number.fract() != 0.0 || number as usize >= n {
+        let expected = "a share below 100 %, or a whole number of samples from 2";
+        return Err(args.fault(name, expected, wanted.to_string()));
     }
     Ok(number as usize)
 }
@@ -111,6 +112,7 @@ mod tests {
     fn something_must_be_left_to_train_on() {
         assert!(held(20, 20.0, 0.0).is_err());
         assert!(held(20, 0.99, 0.0).is_err());
+        assert!(held(20, 1.0, 0.0).is_err());
         assert!(held(20, 2.5, 0.0).is_err());
         assert!(held(20, -1.0, 0.0).is_err());
         assert!(held(20, f64::NAN, 0.0).is_err());
