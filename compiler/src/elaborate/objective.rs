@@ -162,16 +162,13 @@ impl<'p> Elab<'p, '_> {
 
     fn budget(&mut self, decl: &'p Decl, terms: &[Term]) -> Eval<(Budget, Term)> {
         let DeclKind::Budget { quantity, of, limit, by } = &decl.kind else { return Err(Failed) };
-        let prefix = self.budget_model(of)?;
+        let prefix = self.budget_model(*quantity, of)?;
         let value = self.eval_top(limit)?;
         let share = self.number(&value, limit.span)?;
         if !(share > 0.0 && share <= 1.0) {
             return Err(self.blame(GroupMistake::NotAShare { span: limit.span, found: share }));
         }
-        let quantity = match quantity {
-            Quantity::Params => model::Quantity::Params,
-            Quantity::Flops => model::Quantity::Flops,
-        };
+        let quantity = counted(*quantity);
         let weights = self.budget_weights(quantity, &prefix, terms);
         let used = self.used_share(decl.span, &prefix, share, &weights)?;
         let first = |value, span| ArgValue { name: None, value, span };
@@ -183,23 +180,31 @@ impl<'p> Elab<'p, '_> {
             let found = self.shown(&penalty);
             return Err(self.blame(ShapeMistake::NotAScalar { span: by.span, what: "the penalty of a budget", found }));
         }
-        let name = match quantity {
-            model::Quantity::Params => "params",
-            model::Quantity::Flops => "flops",
-        };
-        let text = format!("{name}({prefix}) <= {}%", share * 100.0);
+        let text = format!("{}({prefix}) <= {}%", name_of(quantity), share * 100.0);
         let term = Term { text: format!("budget {text}"), value: penalty.expr, kind: TermKind::Budget };
         let (limit, used, span) = (share, used.expr, decl.span);
         Ok((Budget { text, quantity, limit, used, weights, span }, term))
     }
 
-    fn budget_model(&mut self, of: &'p Expr) -> Eval<Symbol> {
+    fn budget_model(&mut self, quantity: Quantity, of: &'p Expr) -> Eval<Symbol> {
+        // A path to a layer has no value.
+        if !self.instances_at(of).is_empty() {
+            return Err(self.blame_counted(quantity, of, "a part of one"));
+        }
         match self.eval_top(of)? {
             Value::Instance(instance) => Ok(self.instances[instance.id].path.clone()),
             Value::Instances(_) if let ExprKind::Def(def) = of.kind => Ok(self.def(def).name.text.clone()),
             Value::Poison => Err(Failed),
-            other => Err(self.blame(GroupMistake::NotAModel { span: of.span, found: other.kind() })),
+            other => Err(self.blame_counted(quantity, of, other.kind())),
         }
+    }
+
+    /// Names the model that could be counted: the one that a path leads into, else the first.
+    fn blame_counted(&mut self, quantity: Quantity, of: &'p Expr, found: &'static str) -> Failed {
+        let of_program = self.program.defs.iter().find(|def| matches!(def.kind, DefKind::Model(_)));
+        let model = self.model_of_path(of).or_else(|| of_program.map(|def| def.name.text.clone()));
+        let instead = model.map(|model| format!("{}({model})", name_of(counted(quantity))).into());
+        self.blame(GroupMistake::NotAModel { span: of.span, found, instead })
     }
 
     /// What each tensor of a model counts.
@@ -376,4 +381,18 @@ fn shown_join(parts: &[Member]) -> (Symbol, String) {
     let paths: Vec<&str> = parts.iter().map(|part| &*part.path).collect();
     let cuts: Vec<&str> = parts.iter().filter_map(|part| part.cut.as_ref()).map(|(_, by)| by.as_str()).collect();
     (format!("join({})", paths.join(", ")).into(), format!("({})", cuts.join("; ")))
+}
+
+fn counted(quantity: Quantity) -> model::Quantity {
+    match quantity {
+        Quantity::Params => model::Quantity::Params,
+        Quantity::Flops => model::Quantity::Flops,
+    }
+}
+
+fn name_of(quantity: model::Quantity) -> &'static str {
+    match quantity {
+        model::Quantity::Params => "params",
+        model::Quantity::Flops => "flops",
+    }
 }

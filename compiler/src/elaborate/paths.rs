@@ -142,6 +142,12 @@ impl<'p> Elab<'p, '_> {
         Some(text)
     }
 
+    /// The model that a path (pattern) leads into.
+    pub(super) fn model_of_path(&self, expr: &Expr) -> Option<Symbol> {
+        let ExprKind::Def(def) = take_apart(expr).base.kind else { return None };
+        matches!(self.def(def).kind, DefKind::Model(_)).then(|| self.def(def).name.text.clone())
+    }
+
     /// The layer instances that a path (pattern) means; none where it means tensors.
     pub(super) fn instances_at(&mut self, expr: &'p Expr) -> Vec<Symbol> {
         let path = take_apart(expr);

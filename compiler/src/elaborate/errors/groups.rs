@@ -54,7 +54,7 @@ pub(in super::super) enum GroupMistake {
     /// A limit that is not a share.
     NotAShare { span: Span, found: f64 },
     /// A budget of something else than a model.
-    NotAModel { span: Span, found: &'static str },
+    NotAModel { span: Span, found: &'static str, instead: Option<Symbol> },
     /// A budget of a model without parameters, or without contractions.
     NothingToCount { span: Span, model: Symbol },
     /// A budget needs a density that nobody measures.
@@ -116,7 +116,8 @@ fn general_way_out(mistake: &GroupMistake) -> String {
         M::Circular { path, .. } => format!("read the free tensor: `raw({path})`"),
         M::OtherShape { expected, .. } => format!("give back {expected}: the tensor keeps its shape"),
         M::NotAShare { .. } => "write a share: `15%`".into(),
-        M::NotAModel { .. } => "name a model: `params(net)`".into(),
+        M::NotAModel { instead: Some(instead), .. } => format!("count all of the model: `{instead}`"),
+        M::NotAModel { instead: None, .. } => "declare one, `model net = Net`, and name it".into(),
         M::NothingToCount { .. } => "apply it to data in `minimize`".into(),
         M::NoDensity { .. } => "add `measure density = …` to the layer, or use one of `std.sparse` that has it".into(),
         M::ImpossibleBudget { .. } => "put more of its tensors under a `sparsify` with a density, or allow more".into(),
@@ -250,7 +251,7 @@ fn budgets(mistake: GroupMistake) -> Diagnostic {
             let title = format!("a budget is a share between 0% and 100%, not {}%", found * 100.0);
             Diagnostic::new("E0411", title, span, format!("this is {}%", found * 100.0))
         }
-        GroupMistake::NotAModel { span, found } => {
+        GroupMistake::NotAModel { span, found, instead: _ } => {
             let title = format!("a budget counts a model, not {found}");
             Diagnostic::new("E0411", title, span, format!("this is {found}"))
         }
