@@ -350,6 +350,14 @@ fn a_missed_budget_is_status_3() {
 }
 
 #[test]
+fn all_of_a_dense_network_is_a_budget_that_it_keeps() {
+    for (share, code) in [("100", 0), ("99", 1)] {
+        let (_folder, path) = program(&budgeted(share).replace("sparsify weights with Half\n", ""));
+        let _ = spnc(&["check", &path]).assert().code(code);
+    }
+}
+
+#[test]
 fn numbers_that_go_bad_are_status_4_and_leave_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let quickstart = std::fs::read_to_string(example("quickstart.spnet")).expect("readable");

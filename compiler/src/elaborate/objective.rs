@@ -256,7 +256,7 @@ impl<'p> Elab<'p, '_> {
                 None => part,
             });
         }
-        if rest as f64 > limit * total as f64 || used.is_none() {
+        if rest as f64 > limit * total as f64 {
             let model = model.clone();
             return Err(self.blame(GroupMistake::ImpossibleBudget { span, model, rest, total, limit }));
         }

@@ -267,8 +267,11 @@ fn budgets(mistake: GroupMistake) -> Diagnostic {
         }
         GroupMistake::ImpossibleBudget { span, model, rest, total, limit } => {
             let share = rest as f64 / total as f64 * 100.0;
-            let title =
-                format!("`{model}` can't keep this budget: {rest} of {total} are never pruned, which is {share:.1}%");
+            let why = match rest == total {
+                true => format!("none of its tensors is under a `sparsify`, so that all {total} count"),
+                false => format!("{rest} of {total} are never pruned, which is {share:.1}%"),
+            };
+            let title = format!("`{model}` can't keep this budget: {why}");
             let most = (limit * total as f64).floor();
             Diagnostic::new("E0409", title, span, format!("allows {most} of {total}"))
         }
