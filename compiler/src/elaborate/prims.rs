@@ -1,11 +1,11 @@
 //! The primitive functions: what their arguments are called, and what they build.
 
 use super::call::ArgValue;
-use super::errors::ShapeMistake;
+use super::errors::{PartMistake, ShapeMistake};
 use super::value::{LayerValue, Tensor, Value};
 use super::{Elab, Eval, Failed};
 use crate::diag::Span;
-use crate::model::{DType, Op, Reduction};
+use crate::model::{DType, Op, Reduction, Size, Symbol};
 use crate::scalar::{Binary, Unary};
 
 /// The names of a primitive's arguments; `required` of them can't be left out, those before `placed` may go by position, and
@@ -221,12 +221,22 @@ impl Elab<'_, '_> {
 
     fn quantile(&mut self, args: &Args) -> Eval<Value> {
         let (tensor, share) = (self.real(args.at(0).0, args.at(0).1)?, self.real(args.at(1).0, args.at(1).1)?);
+        if self.shape(&tensor).contains(&Size::Batch) {
+            let (span, found, name) = (args.at(0).1, self.shown(&tensor), self.batch_name(&tensor));
+            return Err(self.blame(PartMistake::SortedBatch { span, found, name }));
+        }
         let flat = self.reshape_to(&tensor, args.at(0).1, &[(None, None)], args.span)?;
         if !share.labels.is_empty() {
             let found = self.shown(&share);
             return Err(self.blame(ShapeMistake::NotAScalar { span: args.at(1).1, what: "the share", found }));
         }
         Ok(Value::Tensor(self.emit(Op::Quantile(flat.expr, share.expr), DType::F32, vec![], args.span)))
+    }
+
+    /// What the batch axis of a tensor is called.
+    fn batch_name(&mut self, tensor: &Tensor) -> Symbol {
+        let batch = self.axes(tensor).into_iter().find(|(_, size)| *size == Size::Batch);
+        batch.and_then(|(label, _)| label).map_or_else(|| "B".into(), |label| label.name)
     }
 
     fn random(&mut self, name: &str, args: &Args) -> Eval<Value> {

@@ -25,6 +25,8 @@ pub(in super::super) enum PartMistake {
     Whole { span: Span, name: &'static str, least: usize, found: f64 },
     /// The batch axis can't be taken apart.
     Batch { span: Span, op: &'static str, tensor: Span, found: String },
+    /// A quantile over samples.
+    SortedBatch { span: Span, found: String, name: Symbol },
     /// A part that reaches outside.
     Outside { span: Span, tensor: Span, found: String, range: (f64, f64), size: usize },
     /// Something else than `start..end`.
@@ -57,8 +59,10 @@ impl From<PartMistake> for Diagnostic {
                 windows(mistake)
             }
             M::OutputPadding { .. } | M::Pair { .. } | M::Whole { .. } => windows(mistake),
-            M::Batch { .. } | M::Outside { .. } | M::NotARange { .. } | M::Concat { .. } => parts(mistake),
-            M::NoParts { .. } | M::TopK { .. } | M::NoTable { .. } | M::Index { .. } => parts(mistake),
+            M::Batch { .. } | M::SortedBatch { .. } | M::Outside { .. } | M::NotARange { .. } => parts(mistake),
+            M::Concat { .. } | M::NoParts { .. } | M::TopK { .. } | M::NoTable { .. } | M::Index { .. } => {
+                parts(mistake)
+            }
             M::SeveralAxes { .. } | M::Carry { .. } | M::Results { .. } | M::NoBatch { .. } => parts(mistake),
         }
     }
@@ -122,6 +126,11 @@ fn parts(mistake: PartMistake) -> Diagnostic {
             Diagnostic::new("E0322", title, span, "its samples have nothing to do with each other")
                 .also(tensor, format!("this is {found}"))
                 .help("name another axis")
+        }
+        PartMistake::SortedBatch { span, found, name } => {
+            let title = format!("`quantile` sorts all elements, but can't sort along the batch of {found}");
+            Diagnostic::new("E0322", title, span, "its samples have nothing to do with each other")
+                .help(format!("combine the samples first: `quantile(mean(x, {name}), 0.5)`"))
         }
         PartMistake::Outside { span, tensor, found, range: (start, end), size } => {
             let title = format!("the part {start}..{end} reaches outside of {size} elements");
