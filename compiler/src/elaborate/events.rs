@@ -117,6 +117,7 @@ impl<'p> Elab<'p, '_> {
         };
         let path: Symbol = format!("{}.{}", self.instances[handler.instance].path, name.text).into();
         let _ = self.draws.remove(&path);
+        let known = self.diags.len();
         let mut frame = handler.frame.clone();
         let calls = std::mem::replace(&mut self.calls, handler.calls.clone());
         let result = self.within(path, |elab| {
@@ -130,7 +131,20 @@ impl<'p> Elab<'p, '_> {
             })
         });
         self.calls = calls;
+        if let When::On(_) = handler.when {
+            self.show_fired(known, fired);
+        }
         result
+    }
+
+    /// Shows, beside what went wrong in a handler, what made it run.
+    fn show_fired(&mut self, known: usize, fired: Span) {
+        for diagnostic in &mut self.diags[known..] {
+            let (primary, secondary) = (diagnostic.primary.iter(), diagnostic.secondary.iter());
+            if primary.chain(secondary).all(|(shown, _)| *shown != fired) {
+                diagnostic.secondary.push((fired, "when this is fired".into()));
+            }
+        }
     }
 
     /// An event has no batch at hand.
