@@ -1,6 +1,6 @@
 //! Mistakes with data and the training plan: E05xx, and what the world outside says about files: E09xx.
 
-use super::{way_out, with_help};
+use super::{quoted, way_out, with_help};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Refusal, Symbol};
 
@@ -15,16 +15,18 @@ pub(in super::super) enum PlanMistake {
     TwoDataSets { span: Span, name: Symbol, first: Span, other: Symbol },
     /// Two `train` blocks.
     TwoPlans { span: Span, first: Span },
-    /// An unknown entry.
-    NoSuchKey { span: Span, name: Symbol, known: &'static [&'static str] },
+    /// An entry that a block doesn't know, and whether `train` itself does.
+    NoSuchKey { span: Span, name: Symbol, block: &'static str, known: &'static [&'static str], of_train: bool },
     /// A missing entry.
     Missing { span: Span, key: &'static str },
     /// An entry that must be a whole number.
     NotWhole { span: Span, key: &'static str, found: f64, least: f64 },
     /// Events, but no phase to train in.
     NoPhase { span: Span },
-    /// Rounds that are no range of whole numbers.
-    NotRounds { span: Span },
+    /// Rounds that are no range.
+    NotRounds { span: Span, found: &'static str },
+    /// A range that doesn't lead from a whole number up to another one, both at most `most` from 0.
+    BadRounds { span: Span, first: f64, last: f64, most: f64 },
     /// Something else than `true` or `false`.
     NotASwitch { span: Span, found: &'static str },
     /// A largest norm that leaves no gradient.
@@ -51,7 +53,8 @@ impl From<PlanMistake> for Diagnostic {
             M::Refused { .. } | M::DataArgument { .. } | M::TwoDataSets { .. } => data(mistake),
             M::TwoPlans { .. } | M::NoSuchKey { .. } | M::Missing { .. } => entries(mistake),
             M::NotWhole { .. } | M::NothingToMinimize { .. } => entries(mistake),
-            M::NoPhase { .. } | M::NotRounds { .. } | M::NotASwitch { .. } | M::NoNorm { .. } => stages(mistake),
+            M::NoPhase { .. } | M::NotRounds { .. } | M::BadRounds { .. } => stages(mistake),
+            M::NotASwitch { .. } | M::NoNorm { .. } => stages(mistake),
             M::NotAnOptimizer { .. } | M::TwoOptimizers { .. } | M::OptimizerShape { .. } => optimizers(mistake),
             M::NoStrength { .. } | M::NoLearningRate { .. } => optimizers(mistake),
         };
@@ -63,11 +66,16 @@ impl From<PlanMistake> for Diagnostic {
 fn general_way_out(mistake: &PlanMistake) -> String {
     use PlanMistake as M;
     match mistake {
+        M::Refused { refusal: Refusal { argument: Some(name), .. }, what: "argument", .. } => {
+            format!("give `{name}` another value, or leave it out")
+        }
         M::Refused { .. } => "look at the file".into(),
         M::DataArgument { .. } => "write a constant".into(),
         M::TwoDataSets { other, .. } => format!("read fields of `{other}` only, or join both in one npz file"),
         M::NoPhase { .. } => "add `phase { epochs = 10 }`".into(),
-        M::NotRounds { .. } => "write a range of whole numbers: `repeat round in 1..8 { … }`".into(),
+        M::NotRounds { .. } | M::BadRounds { .. } => {
+            "write a range of whole numbers: `repeat round in 1..8 { … }`".into()
+        }
         M::NotASwitch { .. } => "write `true` or `false`".into(),
         M::NoNorm { .. } => "write a number above 0: `clip = 5`".into(),
         M::TwoPlans { .. } => "keep one of them".into(),
@@ -107,10 +115,17 @@ fn entries(mistake: PlanMistake) -> Diagnostic {
             Diagnostic::new("E0504", "there are two `train` blocks", span, "the second one")
                 .also(first, "the first one")
         }
-        PlanMistake::NoSuchKey { span, name, known } => {
+        PlanMistake::NoSuchKey { span, name, block, known, of_train } => {
             let known: Vec<Symbol> = known.iter().map(|&key| key.into()).collect();
-            let diagnostic = Diagnostic::new("E0501", format!("`train` has no entry `{name}`"), span, "unknown entry");
-            with_help(diagnostic, way_out(&name, &known, "its entries are"))
+            let title = format!("{block} has no entry `{name}`");
+            match of_train {
+                true => Diagnostic::new("E0501", title, span, "the same for all of the training")
+                    .help(format!("set `{name}` in `train` itself; {block} sets {}", quoted(&known))),
+                false => {
+                    let diagnostic = Diagnostic::new("E0501", title, span, "unknown entry");
+                    with_help(diagnostic, way_out(&name, &known, "its entries are"))
+                }
+            }
         }
         PlanMistake::Missing { span, key } => {
             let example = match key {
@@ -136,8 +151,17 @@ fn stages(mistake: PlanMistake) -> Diagnostic {
         PlanMistake::NoPhase { span } => {
             Diagnostic::new("E0502", "the plan fires events but has no phase to train in", span, "without a phase")
         }
-        PlanMistake::NotRounds { span } => {
-            Diagnostic::new("E0508", "`repeat` counts from a whole number up to another one", span, "no such range")
+        PlanMistake::NotRounds { span, found } => {
+            let title = format!("`repeat` counts from a whole number up to another one, found {found}");
+            Diagnostic::new("E0508", title, span, format!("this is {found}"))
+        }
+        PlanMistake::BadRounds { span, first, last, most } => {
+            let title = "`repeat` counts from a whole number up to another one";
+            let label = match first.abs().max(last.abs()) > most {
+                true => format!("counts between -{most} and {most} only"),
+                false => format!("{first} to {last} is not such a range"),
+            };
+            Diagnostic::new("E0508", title, span, label)
         }
         PlanMistake::NotASwitch { span, found } => {
             let title = format!("expected `true` or `false`, found {found}");

@@ -37,7 +37,7 @@ impl<'p> Elab<'p, '_> {
         let batch = self.batch(train);
         let seed = entry(train, "seed").map_or(Ok(1.0), |expr| self.entry_number(expr, "seed", 0.0));
         let mut frame = self.top_frame();
-        let settings = self.settings(&mut frame, &Settings::default(), &train.entries, &settings::TOP)?;
+        let settings = self.settings(&mut frame, &Settings::default(), &train.entries, settings::TOP)?;
         if !self.program.decls.iter().any(|decl| matches!(decl.kind, DeclKind::Minimize(_))) {
             let span = settings.optimizer_span().unwrap_or(decl.span);
             return Err(self.blame(PlanMistake::NothingToMinimize { span }));

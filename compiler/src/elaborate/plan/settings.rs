@@ -10,14 +10,22 @@ use crate::diag::Span;
 use crate::model::ParamId;
 use crate::resolve::hir::{Expr, Name, PlanEntry, PlanKind};
 
-/// The settings of `train` itself.
-pub(super) const TOP: [&str; 5] = ["epochs", "batch", "optimizer", "clip", "seed"];
+/// A kind of block, and the settings that it knows.
+#[derive(Clone, Copy)]
+pub(super) struct Block {
+    /// As messages call it.
+    name: &'static str,
+    known: &'static [&'static str],
+}
 
-/// The settings of `repeat` and `for`, which hold for the phases in them.
-pub(super) const LOOP: [&str; 5] = ["epochs", "optimizer", "lr", "clip", "fresh"];
+/// `train` itself.
+pub(super) const TOP: Block = Block { name: "`train`", known: &["epochs", "batch", "optimizer", "clip", "seed"] };
 
-/// The settings of a phase.
-pub(super) const PHASE: [&str; 5] = LOOP;
+/// `repeat` and `for`, whose settings hold for the phases in them.
+pub(super) const LOOP: Block = Block { name: "a loop", known: &["epochs", "optimizer", "lr", "clip", "fresh"] };
+
+/// A phase.
+pub(super) const PHASE: Block = Block { name: "a phase", ..LOOP };
 
 /// What holds in a block.
 #[derive(Clone, Default)]
@@ -66,17 +74,19 @@ impl<'p> Elab<'p, '_> {
         frame: &mut Frame<'p>,
         outer: &Settings,
         entries: &'p [PlanEntry],
-        known: &'static [&'static str],
+        block: Block,
     ) -> Eval<Settings> {
         let mut settings = Settings { depth: outer.depth + 1, ..outer.clone() };
         let mut result = Ok(());
         for entry in entries {
             let set = match &entry.kind {
-                PlanKind::Setting(name, value) if known.contains(&&*name.text) => {
+                PlanKind::Setting(name, value) if block.known.contains(&&*name.text) => {
                     self.setting(frame, name, value, &mut settings)
                 }
                 PlanKind::Setting(name, _) => {
-                    Err(self.blame(PlanMistake::NoSuchKey { span: name.span, name: name.text.clone(), known }))
+                    let (span, name, Block { name: block, known }) = (name.span, name.text.clone(), block);
+                    let of_train = TOP.known.contains(&&*name);
+                    Err(self.blame(PlanMistake::NoSuchKey { span, name, block, known, of_train }))
                 }
                 PlanKind::OptimizerFor(path, value) => self.optimizer_for(frame, path, value, &mut settings),
                 PlanKind::Phase(..) | PlanKind::Repeat(..) | PlanKind::For(..) => Ok(()),

@@ -102,7 +102,7 @@ impl<'p> Elab<'p, '_> {
                     for Round { local, value, shown, entries } in self.rounds(frame, entry)? {
                         frame.values[local.0 as usize] = Some(value);
                         to.rounds.push(shown);
-                        let inner = self.settings(frame, settings, entries, &settings::LOOP)?;
+                        let inner = self.settings(frame, settings, entries, settings::LOOP)?;
                         self.stages(frame, &inner, entries, to)?;
                         let _ = to.rounds.pop();
                     }
@@ -143,12 +143,14 @@ impl<'p> Elab<'p, '_> {
     /// `1..8`, both ends included.
     fn range(&mut self, frame: &mut Frame<'p>, rounds: &'p Expr) -> Eval<(i64, i64)> {
         const MOST: f64 = 100_000.0;
-        let Value::Range(start, end) = self.eval(frame, rounds)? else {
-            return Err(self.blame(PlanMistake::NotRounds { span: rounds.span }));
+        let (start, end) = match self.eval(frame, rounds)? {
+            Value::Range(start, end) => (start, end),
+            Value::Poison => return Err(Failed),
+            other => return Err(self.blame(PlanMistake::NotRounds { span: rounds.span, found: other.kind() })),
         };
         let (first, last) = (self.number(&start, rounds.span)?, self.number(&end, rounds.span)?);
         if first.fract() != 0.0 || last.fract() != 0.0 || first.abs().max(last.abs()) > MOST || last < first {
-            return Err(self.blame(PlanMistake::NotRounds { span: rounds.span }));
+            return Err(self.blame(PlanMistake::BadRounds { span: rounds.span, first, last, most: MOST }));
         }
         Ok((first as i64, last as i64))
     }
@@ -162,7 +164,7 @@ impl<'p> Elab<'p, '_> {
         (entries, span): (&'p [PlanEntry], Span),
         to: &mut Stages,
     ) -> Eval<()> {
-        let settings = self.settings(frame, outer, entries, &settings::PHASE)?;
+        let settings = self.settings(frame, outer, entries, settings::PHASE)?;
         let Some(epochs) = settings.epochs else {
             return Err(self.blame(PlanMistake::Missing { span, key: "epochs" }));
         };
