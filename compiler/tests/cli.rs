@@ -181,6 +181,22 @@ fn check_says_where_a_mistake_is() {
 }
 
 #[test]
+fn what_is_wrong_with_data_is_shown_at_the_argument() {
+    for (source, column, code, help) in [
+        ("digits(hold_out: -1)", 17, "E0906", "help: write a share, `hold_out: 10%`"),
+        ("digits(hold_out: 10%, seed: 0.5)", 32, "E0906", "help: write `seed: 1`"),
+        ("digits(window: 10)", 17, "E0906", "help: leave `window` out"),
+        ("csv(\"nowhere.csv\")", 14, "E0901", "help: "),
+    ] {
+        let text = format!("data d = {source}\nminimize 0\n");
+        let (_folder, path) = program(&text);
+        let text = stderr(&mut spnc(&["check", &path]));
+        assert!(text.contains(code) && text.contains(help), "{text}");
+        assert!(text.contains(&format!("program.spnet:1:{column}]")), "{text}");
+    }
+}
+
+#[test]
 fn every_stage_is_text() {
     for stage in ["ast", "hir", "model", "tir", "grad", "opt", "opt@cse", "lir", "clif", "asm"] {
         let quickstart = example("quickstart.spnet");

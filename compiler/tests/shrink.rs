@@ -27,7 +27,7 @@ impl World for Digits {
     }
 
     fn load(&mut self, file: &str, _: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
-        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), argument: None, help: None })
     }
 
     fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {

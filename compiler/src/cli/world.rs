@@ -80,7 +80,7 @@ fn field(info: &FieldInfo) -> Field {
 }
 
 fn in_words(error: DataError) -> Refusal {
-    Refusal { code: error.code(), title: error.to_string(), help: error.help }
+    Refusal { code: error.code(), title: error.to_string(), argument: error.argument, help: error.help }
 }
 
 fn request(spec: &DataSpec) -> Request {

@@ -6,8 +6,8 @@ use super::errors::{GroupMistake, PlanMistake};
 use super::value::{Label, ShapeAxis, TOP, Tensor, Value};
 use super::{Elab, Eval, Failed, Frame, Mode};
 use crate::diag::Span;
-use crate::model::{DType, DataArg, DataFacts, DataId, DataSet, DataSpec, Literal, Op, Size, Symbol};
-use crate::resolve::hir::{Data, DefId, DefKind, Expr, Name};
+use crate::model::{DType, DataArg, DataFacts, DataId, DataSet, DataSpec, Literal, Op, Refusal, Size, Symbol};
+use crate::resolve::hir::{Arg, Data, DefId, DefKind, Expr, Name};
 
 /// A data set that could be opened.
 pub(super) struct DataValue<'p> {
@@ -47,7 +47,10 @@ impl<'p> Elab<'p, '_> {
                 self.data.push(DataValue { def, name, spec, facts, written, memo, in_progress });
                 Ok(())
             }
-            Err(refusal) => Err(self.blame(PlanMistake::Refused { span: data.source.span, what: "data", refusal })),
+            Err(refusal) => {
+                let (span, what) = refused_at(data, &refusal);
+                Err(self.blame(PlanMistake::Refused { span, what, refusal }))
+            }
         }
     }
 
@@ -195,6 +198,21 @@ impl DataValue<'_> {
         known.extend(written.filter(|name| !self.facts.fields.iter().any(|field| field.name == *name)));
         known.extend(self.facts.constants.iter().map(|(name, _)| name.clone()));
         known
+    }
+}
+
+/// What a refusal is about: an argument, the file, else the source.
+fn refused_at(data: &Data, refusal: &Refusal) -> (Span, &'static str) {
+    let argument = refusal.argument.as_deref();
+    let named = |arg: &Arg| {
+        let name = arg.name.as_ref().filter(|name| Some(&*name.text) == argument)?;
+        Some(name.span.to(arg.value.span))
+    };
+    let file = || data.args.first().filter(|arg| arg.name.is_none() && argument == Some("file"));
+    match (data.args.iter().find_map(named), file()) {
+        (Some(span), _) => (span, "argument"),
+        (None, Some(file)) => (file.value.span, "data"),
+        (None, None) => (data.source.span, "data"),
     }
 }
 

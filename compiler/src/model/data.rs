@@ -64,6 +64,8 @@ pub struct Refusal {
     pub code: &'static str,
     /// One line.
     pub title: String,
+    /// The argument of a `data` declaration that it is about; the file goes by `file`.
+    pub argument: Option<String>,
     /// A way out.
     pub help: Option<String>,
 }

@@ -16,7 +16,12 @@ impl World for Fake {
             "synthetic" => vec![field("x", DType::F32, &[20]), field("y", DType::F32, &[])],
             other => {
                 let help = Some("write `digits()`".into());
-                return Err(Refusal { code: "E0901", title: format!("no data source is called `{other}`"), help });
+                return Err(Refusal {
+                    code: "E0901",
+                    title: format!("no data source is called `{other}`"),
+                    argument: None,
+                    help,
+                });
             }
         };
         Ok(DataFacts { fields, constants: vec![] })
@@ -26,7 +31,7 @@ impl World for Fake {
         match name {
             Some("w") => Ok(ArrayD::from_shape_fn(IxDyn(&[4, 3]), |at| (at[0] * 3 + at[1]) as f64 - 5.0)),
             Some("scalar") => Ok(ArrayD::from_elem(IxDyn(&[]), 2.0)),
-            _ => Err(Refusal { code: "E0904", title: "no such tensor".into(), help: None }),
+            _ => Err(Refusal { code: "E0904", title: "no such tensor".into(), argument: None, help: None }),
         }
     }
 
@@ -39,7 +44,7 @@ impl World for Fake {
         match file {
             "dense.safetensors" => Ok(vec![tensor("layers.0.weight", &[8, 3]), tensor("layers.0.bias", &[3])]),
             "extra.safetensors" => Ok(vec![tensor("w", &[8, 3]), tensor("b", &[3]), tensor("head.weight", &[10, 8])]),
-            _ => Err(Refusal { code: "E0901", title: format!("no file `{file}`"), help: None }),
+            _ => Err(Refusal { code: "E0901", title: format!("no file `{file}`"), argument: None, help: None }),
         }
     }
 }

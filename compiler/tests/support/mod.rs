@@ -86,17 +86,24 @@ impl World for Shapes {
             "synthetic" => table(2),
             "csv" if is_diabetes => table(10),
             "csv" => table(8),
-            other => return Err(Refusal { code: "E0901", title: format!("no shapes of `{other}` here"), help: None }),
+            other => {
+                return Err(Refusal {
+                    code: "E0901",
+                    title: format!("no shapes of `{other}` here"),
+                    argument: None,
+                    help: None,
+                });
+            }
         };
         Ok(DataFacts { fields, constants: vec![] })
     }
 
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
-        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), argument: None, help: None })
     }
 
     fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
-        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), argument: None, help: None })
     }
 }
 
@@ -197,6 +204,7 @@ impl World for Files {
         let data = data::open(&request, &folders).map_err(|error| Refusal {
             code: error.code(),
             title: error.to_string(),
+            argument: error.argument,
             help: None,
         })?;
         let dtype = |element| match element {
@@ -215,10 +223,10 @@ impl World for Files {
     }
 
     fn load(&mut self, file: &str, _name: Option<&str>) -> Result<ArrayD<f64>, Refusal> {
-        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), argument: None, help: None })
     }
 
     fn tensors(&mut self, file: &str) -> Result<Vec<(String, ArrayD<f64>)>, Refusal> {
-        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), help: None })
+        Err(Refusal { code: "E0901", title: format!("no `{file}` here"), argument: None, help: None })
     }
 }

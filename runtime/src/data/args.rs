@@ -34,6 +34,14 @@ impl Arg {
             Arg::List(numbers) => format!("`{numbers:?}`"),
         }
     }
+
+    /// The number between bounds that is nearest to it; what is no number is as far away as can be.
+    fn within(&self, least: f64, most: f64) -> f64 {
+        match self {
+            Arg::Number(x) if !x.is_nan() => x.max(least).min(most),
+            Arg::Number(_) | Arg::Text(_) | Arg::Bool(_) | Arg::List(_) => least,
+        }
+    }
 }
 
 /// The arguments of a request, each known to its source.
@@ -73,9 +81,10 @@ impl<'a> Args<'a> {
             let expected = format!("one of its arguments ({})", list(names.iter().copied()));
             let error =
                 DataError::new(Fault::Declaration, format!("`{}(…)`", self.source), expected, format!("`{name}`"));
+            let error = error.of_argument(name);
             match near_miss(name, names.iter().copied()) {
                 Some(near) => error.help(format!("write `{near}:`")),
-                None => error,
+                None => error.help(format!("leave `{name}` out")),
             }
         })
     }
@@ -91,7 +100,8 @@ impl<'a> Args<'a> {
 
     /// A mistake in the argument `name`.
     pub(crate) fn fault(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> DataError {
-        DataError::new(Fault::Declaration, format!("argument `{name}` of `{}`", self.source), expected, found)
+        let place = format!("argument `{name}` of `{}`", self.source);
+        DataError::new(Fault::Declaration, place, expected, found).of_argument(name)
     }
 
     /// The file or folder, which must be there.
@@ -109,7 +119,7 @@ impl<'a> Args<'a> {
             None => Ok(None),
             Some(Arg::Text(text)) => Ok(Some(text)),
             Some(other @ (Arg::Number(_) | Arg::Bool(_) | Arg::List(_))) => {
-                Err(self.fault(name, "a string", other.show()))
+                Err(self.fault(name, "a string", other.show()).help(format!("write it in quotes: `{name}: \"…\"`")))
             }
         }
     }
@@ -119,7 +129,7 @@ impl<'a> Args<'a> {
             None => Ok(None),
             Some(Arg::Bool(b)) => Ok(Some(*b)),
             Some(other @ (Arg::Number(_) | Arg::Text(_) | Arg::List(_))) => {
-                Err(self.fault(name, "`true` or `false`", other.show()))
+                Err(self.fault(name, "`true` or `false`", other.show()).help(format!("write `{name}: true`")))
             }
         }
     }
@@ -129,7 +139,10 @@ impl<'a> Args<'a> {
         match self.get(name) {
             None => Ok(None),
             Some(Arg::Number(x)) if (least..=most).contains(x) => Ok(Some(*x)),
-            Some(other) => Err(self.fault(name, format!("a number from {least} to {most}"), other.show())),
+            Some(other) => {
+                let error = self.fault(name, format!("a number from {least} to {most}"), other.show());
+                Err(error.help(format!("write `{name}: {}`", other.within(least, most))))
+            }
         }
     }
 
@@ -140,7 +153,10 @@ impl<'a> Args<'a> {
             Some(Arg::Number(x)) if x.fract() == 0.0 && (least as f64..=most as f64).contains(x) => {
                 Ok(Some(*x as usize))
             }
-            Some(other) => Err(self.fault(name, format!("a whole number from {least} to {most}"), other.show())),
+            Some(other) => {
+                let error = self.fault(name, format!("a whole number from {least} to {most}"), other.show());
+                Err(error.help(format!("write `{name}: {}`", other.within(least as f64, most as f64).round())))
+            }
         }
     }
 
@@ -160,7 +176,8 @@ impl<'a> Args<'a> {
             Some(other) => {
                 let (least, limit) = (ranks.start(), ranks.end());
                 let n = if least == limit { least.to_string() } else { format!("{least} to {limit}") };
-                Err(self.fault(name, format!("{n} sizes from 1 to {most}, as `[3, 32, 32]`"), other.show()))
+                let error = self.fault(name, format!("{n} sizes from 1 to {most}"), other.show());
+                Err(error.help(format!("write them in brackets: `{name}: {:?}`", vec![32; *least])))
             }
         }
     }
@@ -172,7 +189,8 @@ impl<'a> Args<'a> {
             Some(word) => Ok(Some(word)),
             None => {
                 let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                Err(self.fault(name, quoted.join(" or "), format!("the string \"{text}\"")))
+                let error = self.fault(name, quoted.join(" or "), format!("the string \"{text}\""));
+                Err(error.help(format!("write `{name}: {}`", quoted[0])))
             }
         }
     }

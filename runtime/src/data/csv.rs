@@ -171,7 +171,7 @@ fn find(args: &Args<'_>, table: &Table, arg: &str, name: &str) -> Result<usize, 
     names().position(|known| known == name).ok_or_else(|| {
         let place = format!("argument `{arg}` of `{}`", args.source());
         let expected = format!("a column of {} ({})", table.file, list(names()));
-        let error = DataError::new(Fault::Name, place, expected, format!("`{name}`"));
+        let error = DataError::new(Fault::Name, place, expected, format!("`{name}`")).of_argument(arg);
         match near_miss(name, names()) {
             Some(near) => error.help(format!("write `{arg}: \"{near}\"`")),
             None => error,

@@ -55,6 +55,8 @@ pub struct DataError {
     pub expected: String,
     /// What is there.
     pub found: String,
+    /// The argument of the `data` declaration that it is about.
+    pub argument: Option<String>,
     /// A way out.
     pub help: Option<String>,
 }
@@ -67,13 +69,21 @@ impl DataError {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> DataError {
-        DataError { fault, place: place.into(), expected: expected.into(), found: found.into(), help: None }
+        let (place, expected, found) = (place.into(), expected.into(), found.into());
+        DataError { fault, place, expected, found, argument: None, help: None }
     }
 
     /// The same with a way out.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> DataError {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same about an argument, unless it is known to be about another one.
+    #[must_use]
+    pub(crate) fn of_argument(mut self, name: &str) -> DataError {
+        let _ = self.argument.get_or_insert_with(|| name.to_owned());
         self
     }
 

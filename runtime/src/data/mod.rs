@@ -71,7 +71,8 @@ const SOURCES: &[(&str, Open)] = &[
 /// What is wrong with the declaration or its files.
 pub fn open(request: &Request, search: &[PathBuf]) -> Result<Dataset, DataError> {
     match SOURCES.iter().find(|(name, _)| *name == request.source) {
-        Some((_, open)) => open(request, search),
+        // What is not about another argument is about the files.
+        Some((_, open)) => open(request, search).map_err(|error| error.of_argument("file")),
         None => Err(unknown_source(&request.source)),
     }
 }

@@ -37,11 +37,13 @@ pub(crate) fn hold_out(args: &Args<'_>, data: Dataset) -> Result<Dataset, DataEr
 
 /// How many of `n` samples argument `name` asks for, as a share below 1 or a number above; some must be left. A 1 could be one sample or all.
 pub(crate) fn part(args: &Args<'_>, name: &'static str, n: usize) -> Result<usize, DataError> {
-    let Some(wanted) = args.number(name, 0.0, n.saturating_sub(1) as f64)? else { return Ok(0) };
+    let Some(wanted) = args.number(name, f64::NEG_INFINITY, f64::INFINITY)? else { return Ok(0) };
     let number = if wanted < 1.0 { (wanted * n as f64).round() } else { wanted };
-    if wanted == 1.0 || number.fract() != 0.0 || number as usize >= n {
-        let expected = "a share below 100 %, or a whole number of samples from 2";
-        return Err(args.fault(name, expected, wanted.to_string()));
+    if wanted == 1.0 || number.fract() != 0.0 || !(0.0..n as f64).contains(&number) {
+        let most = n.saturating_sub(1);
+        let expected = format!("a share below 100%, or a whole number of samples from 2 to {most}");
+        let error = args.fault(name, expected, wanted.to_string());
+        return Err(error.help(format!("write a share, `{name}: 10%`, or a number, `{name}: {}`", n.div_ceil(10))));
     }
     Ok(number as usize)
 }

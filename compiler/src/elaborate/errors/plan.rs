@@ -93,7 +93,7 @@ fn general_way_out(mistake: &PlanMistake) -> String {
 
 fn data(mistake: PlanMistake) -> Diagnostic {
     match mistake {
-        PlanMistake::Refused { span, what, refusal: Refusal { code, title, help } } => {
+        PlanMistake::Refused { span, what, refusal: Refusal { code, title, argument: _, help } } => {
             with_help(Diagnostic::new(code, title, span, format!("this {what} can't be used")), help)
         }
         PlanMistake::DataArgument { span, found } => {
