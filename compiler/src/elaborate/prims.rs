@@ -38,6 +38,7 @@ fn signature(prim: &str) -> Option<Signature> {
         "bernoulli" => fixed(&["p"]),
         "full_like" => fixed(&["x", "value"]),
         "full" => fixed(&["shape", "value"]),
+        "require" => fixed(&["x", "condition"]),
         "load" => with(&["file", "name"], 1),
         "chain" => fixed(&["n", "layer"]),
         "scan" => fixed(&["cell", "x", "over", "from"]),
@@ -102,6 +103,7 @@ impl Elab<'_, '_> {
             "float" => self.real_of(&args),
             "int" => self.integer_of(&args),
             "load" => self.load(&args),
+            "require" => self.require(&args),
             "chain" => self.chain(&args),
             "scan" => self.scan(&args),
             "conv2d" => self.conv2d(&args),
@@ -273,6 +275,21 @@ impl Elab<'_, '_> {
             args.fixed.iter().flatten().map(|arg| self.text(&arg.value, arg.span)).collect::<Eval<_>>()?;
         let name = texts.get(1).map(|name| &**name);
         self.literal(&texts[0], name, args.span).map(Value::Tensor)
+    }
+
+    /// `require(x, condition)`: x. What is not known when compiling can't be refused.
+    fn require(&mut self, args: &Args) -> Eval<Value> {
+        let (value, (condition, span)) = (args.at(0).0, args.at(1));
+        match condition {
+            Value::Bool(false) => {
+                let found = if let Value::Number(x) = value { x.to_string() } else { value.kind().to_string() };
+                // Of the library, the line that uses it is shown in any case.
+                let call = self.calls.last().map(|call| call.span).filter(|_| !self.library.contains(&span.file));
+                Err(self.blame(ShapeMistake::NotAllowed { span, found, call }))
+            }
+            Value::Bool(true) | Value::Tensor(_) => Ok(value.clone()),
+            other => Err(self.blame(ShapeMistake::NotACondition { span, found: other.kind().to_string() })),
+        }
     }
 
     fn chain(&mut self, args: &Args) -> Eval<Value> {

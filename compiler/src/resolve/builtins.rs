@@ -4,7 +4,7 @@ use super::hir::Builtin;
 
 /// The primitive functions.
 #[rustfmt::skip]
-pub const PRIMITIVES: [&str; 49] = [
+pub const PRIMITIVES: [&str; 50] = [
     // Elementwise.
     "exp", "log", "sqrt", "abs", "sign", "erf", "erfinv", "tanh", "sigmoid", "sin", "cos", "floor", "ceil", "where", "clamp", "float", "int",
     // Elementwise for two tensors, else reductions.
@@ -21,6 +21,8 @@ pub const PRIMITIVES: [&str; 49] = [
     "uniform", "normal", "bernoulli",
     // Numbers from files.
     "load",
+    // Conditions on arguments.
+    "require",
     // Layers in a row, and one layer over a sequence.
     "chain", "scan",
 ];

@@ -88,6 +88,8 @@ pub(in super::super) enum ShapeMistake {
     NotATuple { span: Span, found: Option<usize>, kind: &'static str, expected: usize },
     /// A number known when compiling is expected.
     NotANumber { span: Span, found: String },
+    /// A condition that an argument must meet, and doesn't.
+    NotAllowed { span: Span, found: String, call: Option<Span> },
     /// A scalar is expected.
     NotAScalar { span: Span, what: &'static str, found: String },
     /// A local that nothing has bound.
@@ -126,7 +128,8 @@ impl From<ShapeMistake> for Diagnostic {
             M::MissingArgument { .. } | M::TooManyArguments { .. } | M::NoSuchArgument { .. } => arguments(mistake),
             M::ArgumentTwice { .. } | M::NoSuchSize { .. } => arguments(mistake),
             M::NotFinite { .. } | M::BadSize { .. } | M::TooLarge { .. } | M::BatchLasts { .. } => numbers(mistake),
-            M::TooDeep { .. } | M::TooMuch { .. } | M::NotANumber { .. } | M::NotAScalar { .. } => numbers(mistake),
+            M::TooDeep { .. } | M::TooMuch { .. } | M::NotANumber { .. } => numbers(mistake),
+            M::NotAllowed { .. } | M::NotAScalar { .. } => numbers(mistake),
             M::NotATensor { .. } | M::AxisIsNotAValue { .. } | M::NotCallable { .. } => kinds(mistake),
             M::NotALayer { .. }
             | M::NotAString { .. }
@@ -183,6 +186,7 @@ fn general_way_out(mistake: &ShapeMistake) -> String {
         M::TooMuch { .. } => "bind the result of a call to a name instead of calling again".into(),
         M::TooDeep { .. } => "end the recursion: `if n == 0 { … } else { … }`".into(),
         M::NotANumber { .. } => "write a number, or the name of a `const`".into(),
+        M::NotAllowed { .. } => "give it a value for which the condition holds".into(),
         M::NotAScalar { .. } => "reduce it: `sum(x)`, `mean(x)`".into(),
         M::NotATensor { found, .. } => into_tensor(found).into(),
         M::AxisIsNotAValue { name, .. } => format!("bind it first: `{name} = …`"),
@@ -386,6 +390,14 @@ fn numbers(mistake: ShapeMistake) -> Diagnostic {
         ShapeMistake::NotANumber { span, found } => {
             let title = format!("expected a number that is known when compiling, found {found}");
             Diagnostic::new("E0315", title, span, format!("this is {found}"))
+        }
+        ShapeMistake::NotAllowed { span, found, call } => {
+            let title = format!("{found} is not allowed for this argument");
+            let diagnostic = Diagnostic::new("E0325", title, span, format!("must hold, but {found} is given"));
+            match call {
+                Some(call) => diagnostic.also(call, "in this use"),
+                None => diagnostic,
+            }
         }
         ShapeMistake::NotAScalar { span, what, found } => {
             let title = format!("{what} is one number, but this is {found}");
