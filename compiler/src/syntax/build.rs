@@ -282,8 +282,11 @@ impl Builder {
         }
         let label = "this value is neither named nor returned";
         let error = Diagnostic::new("E0106", "a value is dropped", self.span(&line), label);
-        self.errors
-            .push(error.help("name it, as in `x = …`, or delete the line; only the last line is the block's value"));
+        let help = match written_in(line) {
+            Some(state) => format!("choose the value that is written: `{state} <- if c {{ a }} else {{ {state} }}`"),
+            None => "name it, as in `x = …`, or delete the line; only the last line is the block's value".into(),
+        };
+        self.errors.push(error.help(help));
         None
     }
 
@@ -389,4 +392,10 @@ pub fn placeholder(span: Span) -> Expr {
 pub fn doc_text(comment: &str, slashes: &str) -> String {
     let lines = comment.lines().map(str::trim).filter_map(|line| line.strip_prefix(slashes));
     lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// What a value writes in one of its blocks, where it can't be written.
+fn written_in(value: Node) -> Option<String> {
+    let mut inside = value.into_inner().flatten();
+    inside.find(|node| node.as_rule() == Rule::update_target).map(|target| target.as_str().to_string())
 }

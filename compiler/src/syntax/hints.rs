@@ -61,7 +61,15 @@ pub struct Stuck<'a> {
 impl Stuck<'_> {
     /// What can be typed instead.
     pub fn way_out(&self) -> String {
-        let hints = [Stuck::foreign, Stuck::number, Stuck::misspelt, Stuck::sign, Stuck::separator, Stuck::name];
+        let hints = [
+            Stuck::foreign,
+            Stuck::number,
+            Stuck::misspelt,
+            Stuck::one_branch,
+            Stuck::sign,
+            Stuck::separator,
+            Stuck::name,
+        ];
         hints.iter().find_map(|hint| hint(self)).unwrap_or_else(|| self.plain())
     }
 
@@ -99,6 +107,13 @@ impl Stuck<'_> {
         let known = lines().any(|word| word == last) || !starts_value(self.rest);
         let (near, written) = found.or_else(|| near_miss(last, lines()).filter(|_| !known).map(|near| (near, last)))?;
         Some(format!("did you mean `{near}` instead of `{written}`?"))
+    }
+
+    /// An `if` without the other branch.
+    fn one_branch(&self) -> Option<String> {
+        let only = self.expected.phrases.iter().all(|phrase| phrase == "`else`");
+        (only && self.expects("`else`"))
+            .then(|| "an `if` has a value in either case: `s <- if c { a } else { s }`".into())
     }
 
     /// `=` and `:`, brackets that touch, stars, blocks on a line of their own.
