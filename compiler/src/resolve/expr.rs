@@ -16,7 +16,8 @@ impl Lower<'_, '_> {
         Box::new(self.expr(it))
     }
 
-    fn expr_as(&mut self, it: &ast::Expr, role: Role) -> Expr {
+    /// An expression where a name stands in some role.
+    pub(super) fn expr_as(&mut self, it: &ast::Expr, role: Role) -> Expr {
         let kind = match &it.kind {
             ast::ExprKind::Number(value, _) => ExprKind::Number(*value),
             ast::ExprKind::Str(text) => ExprKind::Str(text.clone()),

@@ -25,6 +25,8 @@ pub(super) enum Role {
     Callee,
     /// An argument of its own, which may mean an axis.
     Argument,
+    /// What a loop of a plan runs over.
+    Set,
     /// Anywhere else.
     Value,
 }
@@ -143,7 +145,7 @@ impl<'r, 'a> Lower<'r, 'a> {
         match role {
             Role::Callee => false,
             Role::Argument => is_capitalised(name) || matches!(self.place, Place::Fields(_)),
-            Role::Value => matches!(self.place, Place::Fields(_)),
+            Role::Set | Role::Value => matches!(self.place, Place::Fields(_)),
         }
     }
 
@@ -177,10 +179,23 @@ impl<'r, 'a> Lower<'r, 'a> {
         }
         match (role, &self.place) {
             (Role::Callee, _) => format!("define it: `fn {name}(x) = …`"),
+            (Role::Set, _) => self.sets_help(name),
             (Role::Argument | Role::Value, Place::Top | Place::Fields(_)) => format!("define it: `const {name} = …`"),
             (Role::Argument | Role::Value, Place::Fn | Place::Layer) => {
                 format!("bind it on a line above: `{name} = …`")
             }
+        }
+    }
+
+    /// The sets that there are, and how one is declared.
+    fn sets_help(&self, name: &str) -> String {
+        let items = &self.resolver.modules[self.module].file.items;
+        let groups: Vec<String> = items.iter().filter_map(group_of).map(|group| format!("`{group}`")).collect();
+        let model = items.iter().find_map(model_of);
+        let declare = format!("`group {name} = {}.**.w by whole`", model.unwrap_or("net"));
+        match groups.is_empty() {
+            true => format!("declare a group: {declare}"),
+            false => format!("the groups are {}; declare another one: {declare}", groups.join(", ")),
         }
     }
 
@@ -196,6 +211,14 @@ impl<'r, 'a> Lower<'r, 'a> {
             .chain(builtins::words().map(Symbol::from))
             .collect()
     }
+}
+
+fn group_of(item: &ast::Item) -> Option<&Symbol> {
+    if let ast::ItemKind::Group(name, _) = &item.kind { Some(&name.text) } else { None }
+}
+
+fn model_of(item: &ast::Item) -> Option<&str> {
+    if let ast::ItemKind::Model(name, _) = &item.kind { Some(&name.text) } else { None }
 }
 
 /// Names of axes start with a capital.

@@ -6,7 +6,7 @@ use super::errors::NameError;
 use super::hir::{
     Expr, ExprKind, Fire, Init, Interval, Local, LocalKind, Mapping, PlanEntry, PlanKind, Segment, Train,
 };
-use super::lookup::{Lower, hir_name};
+use super::lookup::{Lower, Role, hir_name};
 use crate::diag::Span;
 use crate::syntax::ast;
 
@@ -47,7 +47,7 @@ impl Lower<'_, '_> {
                 PlanKind::Repeat(local, rounds, entries)
             }
             ast::PlanKind::For(name, set, entries) => {
-                let set = self.expr(set);
+                let set = self.expr_as(set, Role::Set);
                 let (local, entries) = self.plan_loop(name, entries, inside);
                 PlanKind::For(local, set, entries)
             }
