@@ -256,6 +256,9 @@ fn the_summary_counts() {
 fn a_run_needs_a_plan_and_a_free_folder() {
     let (folder, path) = program("const half = 0.5\nminimize half\n");
     let _ = spnc(&["run", &path]).assert().code(1);
+    let text = stderr(&mut spnc(&["run", &path]));
+    assert!(text.contains("E0514") && text.contains("program.spnet:2:1") && text.contains("help: add"), "{text}");
+    let _ = spnc(&["explain", "E0514"]).assert().code(0);
     let used = folder.path().to_str().expect("a plain path");
     let _ = spnc(&["run", &example("quickstart.spnet"), "--out", used]).assert().code(1);
     let _ = spnc(&["run", "missing.spnet"]).assert().code(1);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use spnc_runtime::data::{Dataset, Split};
 
-use crate::diag::{self, Diagnostic, FileId, Sources};
+use crate::diag::{self, Diagnostic, FileId, Sources, Span};
 use crate::elaborate;
 use crate::lower::to_tir::cuts;
 use crate::model::{Model, Plan};
@@ -54,6 +54,13 @@ impl Front {
     /// The text of the program, once it has been read.
     pub fn text(&self) -> &str {
         self.sources.text(MAIN)
+    }
+
+    /// The last line of the program that is not empty, once it has been read.
+    pub fn end(&self) -> Span {
+        let text = self.text().trim_end();
+        let start = text.rfind('\n').map_or(0, |at| at + 1);
+        Span { file: MAIN, start: start as u32, end: text.len() as u32 }
     }
 
     /// The program's files by name: its own and the modules that it imports, the library aside.

@@ -33,6 +33,7 @@ use super::evaluator;
 use super::exit::Exit;
 use super::front::{Front, Stage};
 use super::output;
+use crate::diag::Diagnostic;
 use crate::exec::{BatchSizes, Built, Compiled};
 use crate::lower::interface;
 use crate::model::Model;
@@ -95,7 +96,7 @@ impl Job {
         if let (Some(plan), Some(batch)) = (&mut model.plan, setup.batch) {
             plan.batch = Some(batch);
         }
-        let plan = plan(&setup, &model, purpose)?;
+        let plan = plan(&setup, &front, &model, purpose)?;
         let data = front.take_data(&model)?;
         let built = Built::new(&model, &front.sources, &sizes(&plan, &data, purpose));
         Ok(Job { setup, front, model, plan, data, built, start, compile: 0.0 })
@@ -312,12 +313,12 @@ impl Job {
     }
 }
 
-fn plan(setup: &Setup, model: &Model, purpose: Purpose) -> Result<train::Plan, Exit> {
+fn plan(setup: &Setup, front: &Front, model: &Model, purpose: Purpose) -> Result<train::Plan, Exit> {
     let Some(plan) = &model.plan else {
         return match purpose {
             Purpose::Timing => Ok(train::Plan { batch: Some(1), ..train::Plan::default() }),
             Purpose::Training | Purpose::Evaluation | Purpose::Reports | Purpose::Prediction => {
-                Err(output::fail("the program has no `train { … }`, so there is nothing to run", None))
+                front.expect(Err(vec![no_plan(front)]))
             }
         };
     };
@@ -328,6 +329,13 @@ fn plan(setup: &Setup, model: &Model, purpose: Purpose) -> Result<train::Plan, E
         whole_batches: model.states.iter().any(|state| state.carried),
         stages: interface::stages(plan, setup.epochs),
     })
+}
+
+/// A program that doesn't say how it is trained; the place is its end, where that could stand.
+fn no_plan(front: &Front) -> Diagnostic {
+    let title = format!("`{}` has no `train {{ … }}`, so there is nothing to run", front.name());
+    let diagnostic = Diagnostic::new("E0514", title, front.end(), "expected `train { … }` after this");
+    diagnostic.help("add `train { epochs = 20, batch = 64, optimizer = sgd(lr: 0.1) }`")
 }
 
 fn sizes(plan: &train::Plan, data: &Dataset, purpose: Purpose) -> BatchSizes {
