@@ -116,6 +116,17 @@ fn eval_on_other_data_says_so() {
 }
 
 #[test]
+fn a_folder_of_data_that_is_not_there_is_no_reason_to_take_other_data() {
+    let folder = trained(&[]);
+    for args in [["eval", "run", "--data", "typo"], ["run", "points.spnet", "--data", "typo"]] {
+        let output = spnc(folder.path(), &args);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text.contains("'typo' for '--data <DIR>': there is no such folder"), "{text}");
+    }
+}
+
+#[test]
 fn a_changed_program_is_not_evaluated() {
     let folder = trained(&[]);
     std::fs::write(folder.path().join("run/points.spnet"), PROGRAM.replace("Out = 8", "Out = 9")).expect("written");

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
 /// A program on the command line.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Source {
@@ -12,7 +14,7 @@ pub struct Source {
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<Setting>,
     /// Look for data here, after the program's own folder and before `SPNET_DATA`.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     pub data: Vec<PathBuf>,
 }
 
@@ -36,6 +38,11 @@ impl FromStr for Setting {
             Some(_) | None => Err("expected NAME=VALUE".to_owned()),
         }
     }
+}
+
+/// A folder on the command line. It must be there: other data would be found in the places that are searched after it.
+pub fn folder() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| if path.is_dir() { Ok(path) } else { Err("there is no such folder") })
 }
 
 impl Source {

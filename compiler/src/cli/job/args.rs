@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{Every, Show};
+use crate::cli::source::folder;
 
 /// A run that was made before, and what it needs on this machine.
 #[derive(Debug, clap::Args)]
@@ -11,7 +12,7 @@ pub struct OfRun {
     /// The folder of the run.
     pub run: PathBuf,
     /// Look for data here first.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = folder())]
     pub data: Vec<PathBuf>,
     /// How many threads run the machine code [default: one for each processor]; the result is the same for any number.
     #[arg(long, value_name = "N")]
