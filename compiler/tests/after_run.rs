@@ -134,6 +134,25 @@ fn a_changed_program_is_not_evaluated() {
     assert!(fail(folder.path(), &["eval", "nowhere"]).contains("E0901"));
 }
 
+#[test]
+fn a_damaged_model_is_refused() {
+    let folder = trained(&[]);
+    let file = folder.path().join("run/model.safetensors");
+    let mut bytes = std::fs::read(&file).expect("written");
+    *bytes.last_mut().expect("not empty") ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let commands = [
+        &["eval", "run"][..],
+        &["shrink", "run"],
+        &["predict", "run", "--input", "points.csv", "--output", "out.npz"],
+        &["run", "points.spnet", "--init", "run"],
+    ];
+    for args in commands {
+        let text = fail(folder.path(), args);
+        assert!(text.contains("E0902") && text.contains("model.safetensors"), "{args:?}: {text}");
+    }
+}
+
 /// Predictions for the first `n` samples.
 fn predict(folder: &Path, n: usize) -> ArrayD<f64> {
     let mut points = points(600);

@@ -43,7 +43,7 @@ pub use error::{DataError, Fault};
 pub(crate) use error::{list, near_miss, quoted};
 pub use order::Bits;
 pub(crate) use order::shuffle;
-pub(crate) use tensors::parse_safetensors;
+pub(crate) use tensors::{NOTE, checksum, parse_safetensors};
 pub use tensors::{load, load_all, read_tensors};
 
 /// A reader of one source.

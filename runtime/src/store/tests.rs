@@ -210,6 +210,35 @@ proptest! {
     }
 }
 
+#[test]
+fn a_model_with_a_flipped_bit_is_refused_or_the_same() {
+    let base = tempfile::tempdir().expect("a directory");
+    let folder = saved(base.path());
+    let path = folder.join("model.safetensors");
+    let (whole, bytes) = (read(&folder).expect("as it was written").model, fs::read(&path).expect("just written"));
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        fs::write(&path, &flipped).expect("written");
+        match read(&folder) {
+            Ok(run) => assert_eq!(run.model, whole, "byte {at}"),
+            Err(error) => assert_eq!(error.fault, Fault::Damaged, "byte {at}: {error}"),
+        }
+    }
+    // The last one is of an element.
+    assert_eq!(read(&folder).expect_err("another number").fault, Fault::Damaged);
+}
+
+#[test]
+fn a_model_without_a_checksum_is_read() {
+    let base = tempfile::tempdir().expect("a directory");
+    let folder = saved(base.path());
+    let whole = read(&folder).expect("as it was written").model;
+    let named = whole.named().into_iter().map(|(name, tensor)| (name, tensor.clone())).collect();
+    fs::write(folder.join("model.safetensors"), write::safetensors(&named).expect("bytes")).expect("written");
+    assert_eq!(read(&folder).expect("as older versions wrote it").model, whole);
+}
+
 /// Whoever may read other files that the user makes may read this one; what was written on the way is gone.
 #[test]
 #[cfg(unix)]

@@ -11,6 +11,8 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 use ndarray_npy::{NpzWriter, WriteNpzError};
 
+use crate::data::{NOTE, checksum};
+
 /// Writes an npz file, in double precision.
 ///
 /// # Errors
@@ -30,7 +32,7 @@ fn npz_error(error: WriteNpzError) -> io::Error {
 }
 
 /// Writes a safetensors file: a tensor in single precision where that holds it exactly, else in double. `note` goes
-/// into its metadata as `spnc`.
+/// into its metadata, followed by a checksum of the tensors.
 ///
 /// # Errors
 ///
@@ -44,8 +46,10 @@ pub fn write_safetensors<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
     let dir = folder_of(path);
     let temporary = builder(0o666).prefix(HIDDEN).tempfile_in(dir)?.into_temp_path();
     let permissions = fs::metadata(&temporary)?.permissions();
-    let metadata = note.map(|note| HashMap::from([("spnc".to_owned(), note.to_owned())]));
-    ::safetensors::serialize_to_file(encoded(tensors), metadata, &temporary).map_err(io::Error::other)?;
+    let note: Vec<String> = note.map(str::to_owned).into_iter().chain([checksum(encoded(tensors))]).collect();
+    // One entry: several would stand in another order each time.
+    let metadata = HashMap::from([(NOTE.to_owned(), note.join(" "))]);
+    ::safetensors::serialize_to_file(encoded(tensors), Some(metadata), &temporary).map_err(io::Error::other)?;
     fs::set_permissions(&temporary, permissions)?;
     File::open(&temporary)?.sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;

@@ -15,6 +15,7 @@ use super::Values;
 use super::csv::{Header, Table};
 use super::error::{DataError, Fault, list, near_miss, quoted};
 use super::files::{self, Source};
+pub(crate) use safetensors::{NOTE, checksum};
 pub(crate) use source::{open_npy, open_npz};
 
 /// A tensor as a file holds it, row-major.

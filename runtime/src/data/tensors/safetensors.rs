@@ -1,10 +1,44 @@
-//! The safetensors format: a JSON header, then the elements.
+//! The safetensors format: a JSON header, then the elements. A file that we wrote carries a checksum of its tensors in the header.
 
-use ::safetensors::{Dtype, SafeTensors};
+use ::safetensors::{Dtype, SafeTensors, View};
+use sha2::{Digest, Sha256};
 
 use super::elements::{Kind, Order};
 use super::{Tensor, Tensors};
 use crate::data::error::{DataError, Fault};
+use crate::data::hex;
+
+/// The entry of the metadata that is ours.
+pub(crate) const NOTE: &str = "spnc";
+
+/// What stands before the checksum at the end of the note.
+const SUM: &str = "sha256:";
+
+/// The end of a note: the SHA-256 of the names, element types, shapes and bytes of all tensors, in the order of their names.
+pub(crate) fn checksum<'a, V: View>(tensors: impl Iterator<Item = (&'a str, V)>) -> String {
+    let mut tensors: Vec<(&str, V)> = tensors.collect();
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut hasher = Sha256::new();
+    for (name, tensor) in tensors {
+        hasher.update(format!("{name} {:?} {:?}\n", tensor.dtype(), tensor.shape()));
+        hasher.update(tensor.data());
+    }
+    format!("{SUM}{}", hex(&hasher.finalize()))
+}
+
+/// Refuses tensors that are not those which the note was written for; files of others have no note.
+fn check_sum(place: &str, bytes: &[u8], file: &SafeTensors<'_>) -> Result<(), DataError> {
+    let metadata = SafeTensors::read_metadata(bytes).ok().and_then(|(_, head)| head.metadata().clone());
+    let note = metadata.and_then(|metadata| metadata.get(NOTE).cloned()).unwrap_or_default();
+    match note.rfind(SUM) {
+        Some(at) if note[at..] != checksum(file.iter()) => {
+            let found = "others: the file was changed or damaged after that";
+            let error = DataError::new(Fault::Damaged, place, "the tensors that were written into it", found);
+            Err(error.help("take a whole copy of the file, or make the run again"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
 
 /// Reads every tensor of a file, in the order of their names.
 pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Tensors, DataError> {
@@ -12,6 +46,7 @@ pub(super) fn parse(place: &str, bytes: &[u8]) -> Result<Tensors, DataError> {
         let error = DataError::new(Fault::Damaged, place, "a safetensors file", format!("a damaged one ({error})"));
         error.help("take a whole copy of the file")
     })?;
+    check_sum(place, bytes, &file)?;
     let mut views: Vec<_> = file.iter().collect();
     views.sort_unstable_by_key(|(name, _)| *name);
     let mut tensors = Tensors::new();
