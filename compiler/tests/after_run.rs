@@ -270,3 +270,37 @@ fn where_states_are_carried_each_sample_begins_at_their_start() {
         assert_eq!(predict(n), many.slice_axis(Axis(0), Slice::from(..n)), "{n}");
     }
 }
+
+/// A language model in which half of the hidden units get nothing.
+const CARRIED: &str = "\
+use std.layers.{CarriedLstm, Dense, Embedding}
+use std.sparse.GroupMask
+data words = synthetic(tokens: 600, vocabulary: 20, window: 5)
+layer Language(token: i32[B, T]) -> [B, T, 20] {
+    embed = Embedding[Rows = 20, Out = 8]
+    lstm = CarriedLstm[Hidden = 8]
+    out = Dense[Out = 20]
+    words: [T, B, Out: 20] = transpose(token, T, B) |> embed |> lstm |> out
+    transpose(words, B, T, Out)
+}
+model net = Language
+group units = join(net.lstm.w by Hidden, net.lstm.step.u by Hidden, net.lstm.step.b by Hidden)
+sparsify units with GroupMask
+minimize cross_entropy(net(words.token), words.target)
+train {
+    batch = 12
+    optimizer = sgd(lr: 0.1)
+    fire keep(0.5)
+    phase { epochs = 1 }
+}
+";
+
+#[test]
+fn units_whose_state_is_carried_stay_and_shrink_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("words.spnet"), CARRIED).expect("written");
+    let _ = succeed(folder.path(), &["run", "words.spnet", "--out", "run", "-q", "--evaluator", "interpreter"]);
+    let text = fail(folder.path(), &["shrink", "run"]);
+    assert!(text.contains("Hidden: 4 of 8 positions could go, but `net.lstm."), "{text}");
+    assert!(text.contains("carried from batch to batch") && text.contains("`live` counts fewer"), "{text}");
+}

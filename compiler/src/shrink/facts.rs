@@ -94,6 +94,13 @@ impl<'a> Facts<'a> {
         self.cone.iter().copied().find(|expr| self.node(*expr).op == Op::State(id))
     }
 
+    /// The states that the network reads and carries from batch to batch.
+    pub fn carried(&self) -> impl Iterator<Item = (ExprId, &'a Symbol)> {
+        let state = |id: ExprId| if let Op::State(state) = self.node(id).op { Some(state) } else { None };
+        let states = self.cone.iter().filter_map(move |id| Some((*id, &self.model.states[state(*id)?.0 as usize])));
+        states.filter(|(_, state)| state.carried).map(|(id, state)| (id, &state.path))
+    }
+
     /// The application of an instance that shows most of what it does: the first of those with the fewest constant inputs, since what is made
     /// of a constant (a carry's start) has been simplified.
     pub fn application(&self, path: &str) -> Option<&'a Application> {

@@ -102,16 +102,22 @@ fn path(model: &Model, id: ParamId) -> &Symbol {
     &model.params[id.0 as usize].path
 }
 
-/// The other parameters whose positions along an axis are the same ones: they are alive there.
+/// What has the same positions along an axis and is alive there: a state that is carried from batch to batch, or another parameter.
 fn shared(facts: &Facts<'_>, kept: &Kept, expr: ExprId, axis: usize) -> String {
     let mask = &kept.of(expr)[axis];
     let dead: &Vec<bool> = &mask.iter().zip(&facts.alive[&expr][axis]).map(|(kept, alive)| *kept && !*alive).collect();
+    let is_needed =
+        |own: &[bool], alive: &[bool]| own == mask && alive.iter().zip(dead).any(|(alive, dead)| *alive && *dead);
+    let needs =
+        |other: ExprId| kept.of(other).iter().zip(&facts.alive[&other]).any(|(own, alive)| is_needed(own, alive));
+    if let Some(path) = facts.carried().find_map(|(id, path)| needs(id).then_some(path)) {
+        return format!(
+            "`{path}` is carried from batch to batch and counts as data, so its units stay; `live` counts fewer"
+        );
+    }
     let mut others: BTreeMap<&str, ()> = BTreeMap::new();
     for (other, id) in facts.params.iter().filter(|(other, _)| **other != expr && facts.alive.contains_key(other)) {
-        let alive = &facts.alive[other];
-        let is_needed =
-            |axis: usize, own: &Vec<bool>| own == mask && alive[axis].iter().zip(dead).any(|(a, b)| *a && *b);
-        if kept.of(*other).iter().enumerate().any(|(axis, own)| is_needed(axis, own)) {
+        if needs(*other) {
             let _ = others.insert(path(facts.model, *id), ());
         }
     }

@@ -187,6 +187,9 @@ fn is_smaller(smaller: &Smaller) -> bool {
 }
 
 fn nothing(report: &Report, smaller: &Smaller) -> Exit {
+    if let Some(dense) = smaller.dense.first() {
+        return output::fail(&format!("no zeros of this network can go: {}", table::reason(dense)), None);
+    }
     let zeros: usize = smaller.left.iter().map(|left| left.zeros).sum();
     let message = if zeros == 0 {
         "nothing in this network is zero, so there is nothing to take away".to_owned()

@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use super::certificate::Certificate;
 use crate::cli::format::{count, number, share};
-use crate::shrink::Left;
+use crate::shrink::{Dense, Left};
 
 /// The certificate, for people.
 pub fn text(certificate: &Certificate) -> String {
@@ -54,14 +54,17 @@ fn sizes(sizes: &[usize]) -> String {
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
 }
 
+/// Where positions stay that could go, and why.
+pub fn reason(dense: &Dense) -> String {
+    let Dense { tensor, axis, positions, of, why } = dense;
+    format!("{tensor} along {axis}: {positions} of {of} positions could go, but {why}")
+}
+
 /// What stays dense, and why.
 fn stays(certificate: &Certificate) -> String {
     let mut text = String::new();
     for dense in &certificate.dense {
-        text += &format!(
-            "stays      {} along {}: {} of {} positions could go, but {}\n",
-            dense.tensor, dense.axis, dense.positions, dense.of, dense.why
-        );
+        text += &format!("stays      {}\n", reason(dense));
     }
     let zeros: usize = certificate.left.iter().map(|left| left.zeros).sum();
     if zeros > 0 {
