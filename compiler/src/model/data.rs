@@ -65,7 +65,7 @@ pub struct Refusal {
     /// One line.
     pub title: String,
     /// The argument of a `data` declaration that it is about; the file goes by `file`.
-    pub argument: Option<String>,
+    pub argument: Option<Box<str>>,
     /// A way out.
     pub help: Option<String>,
 }

@@ -56,7 +56,7 @@ pub struct DataError {
     /// What is there.
     pub found: String,
     /// The argument of the `data` declaration that it is about.
-    pub argument: Option<String>,
+    pub argument: Option<Box<str>>,
     /// A way out.
     pub help: Option<String>,
 }
@@ -83,7 +83,7 @@ impl DataError {
     /// The same about an argument, unless it is known to be about another one.
     #[must_use]
     pub(crate) fn of_argument(mut self, name: &str) -> DataError {
-        let _ = self.argument.get_or_insert_with(|| name.to_owned());
+        let _ = self.argument.get_or_insert_with(|| name.into());
         self
     }
 
