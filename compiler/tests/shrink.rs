@@ -416,6 +416,33 @@ fn a_run_becomes_a_smaller_run() {
     let _ = succeed(path, &["eval", "on"]);
 }
 
+/// The size of the shares was known from a parameter that goes.
+#[test]
+fn shares_of_branches_keep_the_names_of_their_axes() {
+    let program = program("    branches = Branches\n    fc = Dense[Out = 10]\n", "image |> flatten |> branches |> fc");
+    let branches = "layer Branches(x: [B, I]) -> [B, 6] {
+    param s: [N: 3] = 4 * positions(3)
+    compete = Competition
+    share: [N] = reshape(compete(reshape(s, [1, 3])), [3])
+    a = Dense[Out = 6]
+    b = Dense[Out = 6]
+    c = Dense[Out = 6]
+    element(share, N, 0) * a(x) + element(share, N, 1) * b(x) + element(share, N, 2) * c(x)
+}
+
+layer Net";
+    let text = format!("use std.sparse.Competition\n{}", program.replace("layer Net", branches));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    std::fs::write(path.join("branches.spnet"), text).expect("written");
+    let _ = succeed(path, &["run", "branches.spnet", "--epochs", "0", "--out", "run", "-q"]);
+    let text = succeed(path, &["shrink", "run", "--json"]);
+    let certificate: Value = serde_json::from_str(&text).expect("JSON");
+    assert!(certificate["largest_difference"].as_f64().expect("a number") < 1e-4, "{certificate}");
+    let program = std::fs::read_to_string(path.join("run-small/branches.spnet")).expect("written");
+    assert!(program.contains("    param share: [N: 3] = 1\n"), "{program}");
+}
+
 #[test]
 fn what_cannot_be_shrunk_is_said() {
     let folder = trained();

@@ -8,7 +8,7 @@ use super::layers::{Layers, Origin, Unable, instance};
 use super::texts::names;
 use crate::diag::{FileId, Span};
 use crate::model::{ExprId, Size, Symbol};
-use crate::syntax::ast::{Body, Input, InputType, Layer, Stmt, StmtKind};
+use crate::syntax::ast::{Axis, Body, ExprKind, Input, InputType, Layer, Stmt, StmtKind, TensorType};
 
 /// A layer with other lines.
 pub struct Edit {
@@ -45,12 +45,13 @@ impl Layers<'_> {
             let masks = self.kept.of(*expr).clone();
             let _ = self.tensors.insert(format!("{new_path}.{name}"), Origin::Value(*expr, masks));
         }
-        let types = own.iter().map(|(expr, name)| (name.clone(), self.type_text(path, *expr))).collect();
         let inst = instance(self.facts, path);
         let file = inst.declared.file;
         let slice = |span: Span| self.texts.slice(span);
         let layer = self.texts.layer(file, &inst.layer);
         let layer = layer.ok_or_else(|| Unable::new(path, "its declaration is not to be found"))?;
+        let known = sizes_of_signature(layer, &slice);
+        let types = own.iter().map(|(expr, name)| (name.clone(), self.sizes_text(path, *expr, &known))).collect();
         let rewritten = rewrite(layer, &types, &slice)
             .ok_or_else(|| Unable::new(path, "its parameters are computed inside of an expression"))?;
         dropped.extend(rewritten.dropped.iter().map(|name| format!("{path}.{name}").into()));
@@ -73,18 +74,19 @@ impl Layers<'_> {
         self.texts.need_for(file, &text);
     }
 
-    /// The type of a parameter: sizes by the names that the layer has for them, else as numbers.
-    fn type_text(&self, path: &str, expr: ExprId) -> String {
+    /// The sizes of a parameter: by the names that the signature has for them, else as numbers.
+    fn sizes_text(&self, path: &str, expr: ExprId, known: &BTreeSet<String>) -> Vec<String> {
         let inst = instance(self.facts, path);
         let (before, after) = (self.facts.shape(expr), self.kept.shape(expr));
         let axis = |axis: usize| {
-            let mut named = inst.sizes.iter().filter(|(_, size)| *size == Size::Known(before[axis]));
+            let sizes = inst.sizes.iter().filter(|(name, _)| known.contains(&**name));
+            let mut named = sizes.filter(|(_, size)| *size == Size::Known(before[axis]));
             match (named.next(), named.next()) {
                 (Some((name, _)), None) => name.to_string(),
                 _ => after[axis].to_string(),
             }
         };
-        format!("[{}]", (0..before.len()).map(axis).collect::<Vec<_>>().join(", "))
+        (0..before.len()).map(axis).collect()
     }
 }
 
@@ -97,18 +99,25 @@ struct Rewritten {
     kept: BTreeSet<String>,
 }
 
-/// A layer with these bindings as parameters, without the lines that its value does not need.
-fn rewrite<'t>(layer: &Layer, types: &BTreeMap<String, String>, slice: &dyn Fn(Span) -> &'t str) -> Option<Rewritten> {
+/// A layer with these bindings as parameters of these sizes, without the lines that its value does not need.
+fn rewrite<'t>(
+    layer: &Layer,
+    types: &BTreeMap<String, Vec<String>>,
+    slice: &dyn Fn(Span) -> &'t str,
+) -> Option<Rewritten> {
     let Body::Block(block) = &layer.body else { return None };
     let bound = |stmt: &Stmt| bound(stmt).into_iter().map(str::to_owned).collect::<Vec<String>>();
     let is_param = |stmt: &Stmt| matches!(&stmt.kind, StmtKind::Bind(name, ..) if types.contains_key(&*name.text));
     if !types.keys().all(|name| block.stmts.iter().any(|stmt| is_param(stmt) && bound(stmt).contains(name))) {
         return None;
     }
+    let known = sizes_of_signature(layer, slice);
     let line = |stmt: &Stmt| match &stmt.kind {
         StmtKind::Bind(name, ty, _) if types.contains_key(&*name.text) => {
-            let ty = ty.as_ref().map_or_else(|| types[&*name.text].clone(), |ty| slice(ty.span).to_owned());
-            format!("param {}: {ty} = 1", name.text)
+            let sizes = &types[&*name.text];
+            let annotated = ty.as_ref().filter(|ty| ty.axes.len() == sizes.len());
+            let axes = annotated.map_or_else(|| sizes.clone(), |ty| with_sizes(ty, sizes, &known, slice));
+            format!("param {}: [{}] = 1", name.text, axes.join(", "))
         }
         _ => slice(stmt.span).trim_end().to_owned(),
     };
@@ -135,6 +144,34 @@ fn rewrite<'t>(layer: &Layer, types: &BTreeMap<String, String>, slice: &dyn Fn(S
     let dropped = dropped.filter(|name| !types.contains_key(name)).collect();
     let kept = lines.filter(|(_, kept)| **kept).flat_map(|(stmt, _)| bound(stmt)).collect();
     Some(Rewritten { text: format!("{head} {{\n{body}    {value}\n}}"), dropped, settings, kept })
+}
+
+/// The names of sizes that a layer knows before its first line.
+fn sizes_of_signature<'t>(layer: &Layer, slice: &dyn Fn(Span) -> &'t str) -> BTreeSet<String> {
+    let inputs = layer.inputs.iter().filter_map(|input| match &input.ty {
+        Some(InputType::Tensor(ty)) => Some(names(slice(ty.span))),
+        Some(InputType::Axis(_)) | None => None,
+    });
+    layer.sizes.iter().map(|(name, _)| name.text.to_string()).chain(inputs.flatten()).collect()
+}
+
+/// The axes of an annotation; one whose size the signature does not know keeps its name and is given its size.
+fn with_sizes<'t>(
+    ty: &TensorType,
+    sizes: &[String],
+    known: &BTreeSet<String>,
+    slice: &dyn Fn(Span) -> &'t str,
+) -> Vec<String> {
+    let is_known = |size: Span| names(slice(size)).iter().all(|name| known.contains(name));
+    let axis = |(axis, left): (&Axis, &String)| match axis {
+        Axis::Size(size) if is_known(size.span) => slice(size.span).to_owned(),
+        Axis::Size(size) if matches!(size.kind, ExprKind::Name(..)) => format!("{}: {left}", slice(size.span)),
+        Axis::Named(name, size) if is_known(size.span) => format!("{}: {}", name.text, slice(size.span)),
+        Axis::Named(name, _) => format!("{}: {left}", name.text),
+        Axis::Rest(name) => format!("...{}", name.text),
+        Axis::Size(_) => left.clone(),
+    };
+    ty.axes.iter().zip(sizes).map(axis).collect()
 }
 
 /// The names that a line binds.
