@@ -299,7 +299,7 @@ train {
 fn units_whose_state_is_carried_stay_and_shrink_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("words.spnet"), CARRIED).expect("written");
-    let _ = succeed(folder.path(), &["run", "words.spnet", "--out", "run", "-q", "--evaluator", "interpreter"]);
+    let _ = succeed(folder.path(), &["run", "words.spnet", "--out", "run", "-q"]);
     let text = fail(folder.path(), &["shrink", "run"]);
     assert!(text.contains("Hidden: 4 of 8 positions could go, but `net.lstm."), "{text}");
     assert!(text.contains("carried from batch to batch") && text.contains("`live` counts fewer"), "{text}");

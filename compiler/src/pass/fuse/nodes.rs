@@ -303,9 +303,8 @@ impl Choice<'_> {
             return Ok(self.call(value, Kind::Routine, &product::routine_operands(self.func, value)));
         }
         if let Op::Contract(..) = &def.op {
-            let product = product::of(self.func, value);
-            return product
-                .map_or_else(|| self.dot(value), |p| Ok(self.call(value, Kind::Product(p), &[p.a.base, p.b.base])));
+            let Some(product) = product::of(self.func, value) else { return self.dot(value) };
+            return Ok(self.call(value, Kind::Product(product), &[product.a.base, product.b.base]));
         }
         let mut node = empty(value, Kind::Map, &def.ty);
         let map = node.maps[0].clone();

@@ -83,7 +83,10 @@ pub fn view(func: &Func, value: Value) -> View {
     }
     let strides = index::strides(&map, &func.ty(below).shape, space.len());
     let strides = axes.into_iter().map(|axis| axis.map_or(0, |axis| strides[axis])).collect();
-    View { base: base(func, below), start: index::start(&map, &func.ty(below).shape), strides }
+    // A reshape that the axes cannot follow still has its elements where those of the value below it are.
+    let inner = base(func, below);
+    let (base, first) = if inner == value { (inner, 0) } else { run(func, inner) };
+    View { base, start: first + index::start(&map, &func.ty(below).shape), strides }
 }
 
 fn is_view(op: &Op) -> bool {
