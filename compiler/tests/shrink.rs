@@ -419,8 +419,14 @@ fn a_run_becomes_a_smaller_run() {
 /// The size of the shares was known from a parameter that goes.
 #[test]
 fn shares_of_branches_keep_the_names_of_their_axes() {
-    let program = program("    branches = Branches\n    fc = Dense[Out = 10]\n", "image |> flatten |> branches |> fc");
-    let branches = "layer Branches(x: [B, I]) -> [B, 6] {
+    let layers = "    first = Dense[Out = 6]\n    gate = Gate\n    branches = Branches\n    fc = Dense[Out = 10]\n";
+    let program = program(layers, "image |> flatten |> first |> gate |> branches |> fc");
+    let branches = "layer Gate(x: [B, F]) -> [B, F] {
+    param open: [F] = float(positions(F) > 0)
+    open * x
+}
+
+layer Branches(x: [B, I]) -> [B, 6] {
     param s: [N: 3] = 4 * positions(3)
     compete = Competition
     share: [N] = reshape(compete(reshape(s, [1, 3])), [3])
