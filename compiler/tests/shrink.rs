@@ -416,14 +416,16 @@ fn a_run_becomes_a_smaller_run() {
     let _ = succeed(path, &["eval", "on"]);
 }
 
-/// The size of the shares was known from a parameter that goes.
+/// Branches without a share go with their layers. Where a layer is only that, the size of its shares was known from a parameter that goes.
 #[test]
-fn shares_of_branches_keep_the_names_of_their_axes() {
-    let layers = "    first = Dense[Out = 6]\n    gate = Gate\n    branches = Branches\n    fc = Dense[Out = 10]\n";
-    let program = program(layers, "image |> flatten |> first |> gate |> branches |> fc");
-    let branches = "layer Gate(x: [B, F]) -> [B, F] {
-    param open: [F] = float(positions(F) > 0)
-    open * x
+fn branches_that_lost_go() {
+    let layers = "    first = Dense[Out = 6]\n    gain = Gain\n    branches = Branches\n    fc = Dense[Out = 10]\n";
+    let program = program(layers, "image |> flatten |> first |> gain |> branches |> fc");
+    let branches = "layer Gain(x: [B, F]) -> [B, F] {
+    param s: [N: 3] = 4 * positions(3)
+    compete = Competition
+    share: [N] = reshape(compete(reshape(s, [1, 3])), [3])
+    sum(share, N) * x
 }
 
 layer Branches(x: [B, I]) -> [B, 6] {
@@ -447,6 +449,8 @@ layer Net";
     assert!(certificate["largest_difference"].as_f64().expect("a number") < 1e-4, "{certificate}");
     let program = std::fs::read_to_string(path.join("run-small/branches.spnet")).expect("written");
     assert!(program.contains("    param share: [N: 3] = 1\n"), "{program}");
+    assert!(program.contains("    param share: [3] = 0\n"), "{program}");
+    assert!(program.contains("    c = Dense[Out = 6]\n") && !program.contains("    a = Dense"), "{program}");
 }
 
 #[test]

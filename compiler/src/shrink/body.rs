@@ -191,14 +191,17 @@ impl<'l, 'a> Body<'l, 'a> {
         Ok(form)
     }
 
-    /// The name of a parameter of this layer.
+    /// The name of a parameter of this layer, or of what is left of its parameterisations.
     pub fn own_param(&mut self, id: ExprId) -> Result<String, Unable> {
-        let param = self.facts().params[&id];
-        let path = &self.facts().model.params[param.0 as usize].path;
-        let name = path.strip_prefix(&format!("{}.", self.path)).filter(|name| !name.contains('.'));
-        let name = name.ok_or_else(|| self.unable("it reads a parameter of another layer"))?.to_owned();
         let masks = self.kept().of(id).clone();
-        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), Origin::Param(param, masks));
+        let (path, origin) = match self.facts().params.get(&id) {
+            Some(param) => (&self.facts().model.params[param.0 as usize].path, Origin::Param(*param, masks)),
+            None => (&self.facts().baked[&id], Origin::Value(id, masks)),
+        };
+        let is_own = |name: &&str| matches!(origin, Origin::Value(..)) || !name.contains('.');
+        let name = path.strip_prefix(&format!("{}.", self.path)).filter(is_own);
+        let name = name.ok_or_else(|| self.unable("it reads a parameter of another layer"))?.replace('.', "_");
+        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
         let line = format!("param {name}: {} = 0", self.shape(id));
         if !self.params.contains(&line) {
             self.params.push(line);
@@ -305,7 +308,7 @@ fn named_axes(ty: &str, names: &[String]) -> String {
 fn calls<'a>(facts: &Facts<'a>, path: &Symbol) -> BTreeMap<ExprId, &'a Application> {
     let children = facts.children(path);
     let applications = facts.model.applications.iter().filter(|application| children.contains(&application.path));
-    let own = applications.filter(|application| facts.is_used(application) && !is_identity(application));
+    let own = applications.filter(|application| facts.computes(application) && !is_identity(application));
     own.flat_map(|application| application.results.iter().map(move |result| (*result, application))).collect()
 }
 

@@ -124,6 +124,12 @@ impl<'a> Facts<'a> {
         application.results.iter().any(|result| self.alive.contains_key(result))
     }
 
+    /// Whether an application computes what an output needs and what does not become a parameter.
+    pub fn computes(&self, application: &Application) -> bool {
+        let stays = |result: &ExprId| self.alive.contains_key(result) && !self.baked.contains_key(result);
+        application.results.iter().any(stays)
+    }
+
     /// The instances right below one, in order.
     pub fn children(&self, path: &str) -> Vec<Symbol> {
         let below: Vec<&Symbol> =

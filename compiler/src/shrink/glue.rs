@@ -77,7 +77,7 @@ pub fn sources(facts: &Facts<'_>, id: ExprId) -> Vec<ExprId> {
 
 /// An expression that is no application.
 pub fn form(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
-    if body.facts().params.contains_key(&id) {
+    if body.facts().params.contains_key(&id) || body.facts().baked.contains_key(&id) {
         return body.own_param(id).map(Form::Atom);
     }
     if let Some(number) = number(body.facts(), id) {

@@ -123,15 +123,19 @@ pub fn shrink(trained: &Trained<'_>, rigid: &BTreeSet<Symbol>) -> Result<Smaller
 }
 
 /// Layers that are applied as they are: those that have tensors of their own and no instances inside, or one that is applied several times, or
-/// parameterisations.
+/// parameterisations only.
 fn leaves(facts: &Facts<'_>) -> BTreeSet<Symbol> {
     let owners =
         facts.model.params.iter().map(|param| &param.path).chain(facts.model.states.iter().map(|state| &state.path));
     let owners: BTreeSet<&str> = owners.filter_map(|path| Some(path.rsplit_once('.')?.0)).collect();
     let paths = facts.model.instances.iter().map(|instance| &instance.path);
     let recurs = |path: &Symbol| facts.children(path).iter().any(|child| facts.applications(child) > 1);
-    let is_whole =
-        |path: &Symbol| facts.children(path).is_empty() || recurs(path) || !facts.baked_below(path).is_empty();
+    let computes = |path: &Symbol| {
+        let mut own = facts.model.applications.iter().filter(|application| application.path == *path);
+        own.any(|application| facts.computes(application))
+    };
+    let is_over = |path: &Symbol| !facts.baked_below(path).is_empty() && !facts.children(path).iter().any(computes);
+    let is_whole = |path: &Symbol| facts.children(path).is_empty() || recurs(path) || is_over(path);
     let is_leaf = |path: &&Symbol| owners.contains(&***path) && is_whole(path);
     paths.filter(is_leaf).cloned().collect()
 }
