@@ -447,6 +447,10 @@ layer Net";
     let text = succeed(path, &["shrink", "run", "--json"]);
     let certificate: Value = serde_json::from_str(&text).expect("JSON");
     assert!(certificate["largest_difference"].as_f64().expect("a number") < 1e-4, "{certificate}");
+    let left = certificate["left"].as_array().expect("by tensor");
+    let gone =
+        left.iter().filter(|left| left["after"] == serde_json::json!([0, 0])).map(|left| left["tensor"].as_str());
+    assert_eq!(gone.flatten().collect::<Vec<_>>(), ["net.branches.a.w", "net.branches.b.w"]);
     let program = std::fs::read_to_string(path.join("run-small/branches.spnet")).expect("written");
     assert!(program.contains("    param share: [N: 3] = 1\n"), "{program}");
     assert!(program.contains("    param share: [3] = 0\n"), "{program}");

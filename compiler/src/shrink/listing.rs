@@ -1,6 +1,6 @@
 //! What became of each parameter, and what stays dense for which reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct Left {
     pub tensor: String,
     /// Its sizes there.
     pub before: Vec<usize>,
-    /// The sizes that are left.
+    /// The sizes that are left; zeros if all of it is gone.
     pub after: Vec<usize>,
     /// How many of the numbers that are left are zero: scattered, so that no slice of the tensor can go. Of matrices and more: that
     /// a bias is zero says nothing.
@@ -39,32 +39,43 @@ pub struct Dense {
     pub why: String,
 }
 
-/// What is left of each parameter that the network reads.
-pub fn left(facts: &Facts<'_>, kept: &Kept, value: &dyn Fn(&str) -> Option<Tensor>) -> Vec<Left> {
+/// What is left of each parameter that the network reads; `held` are those that the smaller program has.
+pub fn left(
+    facts: &Facts<'_>,
+    kept: &Kept,
+    held: &BTreeSet<ExprId>,
+    value: &dyn Fn(&str) -> Option<Tensor>,
+) -> Vec<Left> {
     let model = facts.model;
+    let sizes_left = |expr| match held.contains(&expr) {
+        true => kept.shape(expr),
+        false => vec![0; facts.shape(expr).len()],
+    };
     let read = (0..model.params.len() as u32).map(ParamId).filter_map(|id| Some((id, facts.param(id)?)));
     let row = |(id, expr)| {
         let whole = value(&effective_name(model, id)).expect("a run has a value for every parameter");
         let part = super::part(&whole, kept.of(expr));
-        let zeros = if part.ndim() > 1 { part.iter().filter(|x| **x == 0.0).count() } else { 0 };
-        Left { tensor: path(model, id).to_string(), before: facts.shape(expr), after: kept.shape(expr), zeros }
+        let zeros =
+            if part.ndim() > 1 && held.contains(&expr) { part.iter().filter(|x| **x == 0.0).count() } else { 0 };
+        Left { tensor: path(model, id).to_string(), before: facts.shape(expr), after: sizes_left(expr), zeros }
     };
     let values = facts.baked.iter().filter(|(expr, _)| facts.alive.contains_key(expr));
     let value_row = |(expr, path): (&ExprId, &Symbol)| Left {
         tensor: path.to_string(),
         before: facts.shape(*expr),
-        after: kept.shape(*expr),
+        after: sizes_left(*expr),
         zeros: 0,
     };
     read.map(row).chain(values.map(value_row)).collect()
 }
 
-/// Where positions stay although nothing of them is alive.
-pub fn dense(facts: &Facts<'_>, kept: &Kept) -> Vec<Dense> {
+/// Where positions stay although nothing of them is alive, of parameters that the smaller program has.
+pub fn dense(facts: &Facts<'_>, kept: &Kept, held: &BTreeSet<ExprId>) -> Vec<Dense> {
     let model = facts.model;
     let mut found = vec![];
     for id in (0..model.params.len() as u32).map(ParamId) {
-        let Some(expr) = facts.param(id).filter(|expr| facts.shape(*expr).len() > 1) else { continue };
+        let expr = facts.param(id).filter(|expr| facts.shape(*expr).len() > 1 && held.contains(expr));
+        let Some(expr) = expr else { continue };
         for (axis, mask) in kept.of(expr).iter().enumerate() {
             let positions = count(mask) - count(&facts.alive[&expr][axis]);
             if positions > 0 {
@@ -81,7 +92,12 @@ pub fn dense(facts: &Facts<'_>, kept: &Kept) -> Vec<Dense> {
             }
         }
     }
-    found.extend(facts.fixed.iter().map(|fixed| same(facts, kept, fixed)));
+    // The steps of a recurrence are values of their own with one thing to say.
+    for own in facts.fixed.iter().map(|fixed| same(facts, kept, fixed)) {
+        if !found.contains(&own) {
+            found.push(own);
+        }
+    }
     found
 }
 

@@ -106,8 +106,9 @@ pub fn shrink(trained: &Trained<'_>, rigid: &BTreeSet<Symbol>) -> Result<Smaller
         };
         match program::write(&mut layers, trained) {
             Ok(text) => {
-                let left = listing::left(&facts, &kept, value);
-                let dense = listing::dense(&facts, &kept);
+                let held = held(&facts, &layers.tensors);
+                let left = listing::left(&facts, &kept, &held, value);
+                let dense = listing::dense(&facts, &kept, &held);
                 let tensors = layers.tensors.iter().map(|(path, origin)| (path.clone(), tensor(&facts, origin, value)));
                 let (tensors, idle, origins) = (tensors.collect(), layers.idle.clone(), layers.origins.clone());
                 return Ok(Smaller { text, tensors, left, dense, idle, origins, whole });
@@ -161,6 +162,16 @@ fn takers(facts: &Facts<'_>, leaves: &BTreeSet<Symbol>) -> Vec<(Symbol, ExprId, 
         }
     }
     takers
+}
+
+/// The parameters, and what becomes one, that are tensors of the smaller program.
+fn held(facts: &Facts<'_>, tensors: &IndexMap<String, Origin>) -> BTreeSet<ExprId> {
+    let expr = |origin: &Origin| match origin {
+        Origin::Param(id, _) => facts.param(*id),
+        Origin::Value(id, _) => Some(*id),
+        Origin::State(..) | Origin::Numbers(_) => None,
+    };
+    tensors.values().filter_map(expr).collect()
 }
 
 /// The numbers of a tensor of the smaller program.

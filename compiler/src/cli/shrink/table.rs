@@ -51,6 +51,9 @@ fn tensors(left: &[Left]) -> Table {
 }
 
 fn sizes(sizes: &[usize]) -> String {
+    if sizes.contains(&0) {
+        return "gone".to_owned();
+    }
     sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" × ")
 }
 
