@@ -43,7 +43,9 @@ pub(crate) fn part(args: &Args<'_>, name: &'static str, n: usize) -> Result<usiz
         let most = n.saturating_sub(1);
         let expected = format!("a share below 100%, or a whole number of samples from 2 to {most}");
         let error = args.fault(name, expected, wanted.to_string());
-        return Err(error.help(format!("write a share, `{name}: 10%`, or a number, `{name}: {}`", n.div_ceil(10))));
+        return Err(
+            error.help(format!("write a share, `{name}: 10%`, or a number, `{name}: {}`", n.div_ceil(10).max(2)))
+        );
     }
     Ok(number as usize)
 }
