@@ -457,6 +457,25 @@ layer Net";
     assert!(program.contains("    c = Dense[Out = 6]\n") && !program.contains("    a = Dense"), "{program}");
 }
 
+/// The number in its start goes with no other size.
+#[test]
+fn a_layer_that_fits_one_size_keeps_it() {
+    let gate = "layer Gate(x: [B, F]) -> [B, F] {
+    param open: [F] = float(positions(6) > 0)
+    open * x
+}
+
+layer Net";
+    let layers = "    first = Dense[Out = 6]\n    gate = Gate\n    fc = Dense[Out = 10]\n";
+    let text = program(layers, "image |> flatten |> first |> gate |> fc").replace("layer Net", gate);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    std::fs::write(path.join("gate.spnet"), text).expect("written");
+    let _ = succeed(path, &["run", "gate.spnet", "--epochs", "0", "--out", "run", "-q"]);
+    let (is_done, _, stderr) = spnc(path, &["shrink", "run"]);
+    assert!(!is_done && stderr.contains("1 of 6 positions could go, but its layer fits no other size"), "{stderr}");
+}
+
 #[test]
 fn what_cannot_be_shrunk_is_said() {
     let folder = trained();

@@ -129,6 +129,10 @@ fn written(args: &Args, job: &Job, numbers: &Numbers) -> Result<(Scratch, Smalle
             Err(mistakes) => {
                 rigid.extend(smaller.whole.iter().cloned());
                 if rigid.len() == n {
+                    // A text that is taken over may say sizes as numbers.
+                    rigid.extend(smaller.origins.values().cloned());
+                }
+                if rigid.len() == n {
                     output::note(&mistakes);
                 }
             }
