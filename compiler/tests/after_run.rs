@@ -298,7 +298,13 @@ train {
 fn units_whose_state_is_carried_stay_and_shrink_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("words.spnet"), CARRIED).expect("written");
-    let _ = succeed(folder.path(), &["run", "words.spnet", "--out", "run", "-q"]);
+    let objective = |run: &str, evaluator: &str| {
+        let _ = succeed(folder.path(), &["run", "words.spnet", "--out", run, "-q", "--evaluator", evaluator]);
+        let history = std::fs::read_to_string(folder.path().join(run).join("history.jsonl")).expect("written");
+        json(history.lines().last().expect("an epoch"))["objective"].as_f64().expect("a number")
+    };
+    let (machine, exact) = (objective("run", "jit"), objective("exact", "interpreter"));
+    assert!((machine - exact).abs() < 1e-5, "{machine}, {exact}");
     let text = fail(folder.path(), &["shrink", "run"]);
     assert!(text.contains("Hidden: 4 of 8 positions could go, but `net.lstm."), "{text}");
     assert!(text.contains("carried from batch to batch") && text.contains("`live` counts fewer"), "{text}");
