@@ -52,7 +52,7 @@ impl Layers<'_> {
         let layer = layer.ok_or_else(|| Unable::new(path, "its declaration is not to be found"))?;
         let known = sizes_of_signature(layer, &slice);
         let types = own.iter().map(|(expr, name)| (name.clone(), self.sizes_text(path, *expr, &known))).collect();
-        let rewritten = rewrite(layer, &types, &slice)
+        let rewritten = rewrite(layer, &types, &known, &slice)
             .ok_or_else(|| Unable::new(path, "its parameters are computed inside of an expression"))?;
         dropped.extend(rewritten.dropped.iter().map(|name| format!("{path}.{name}").into()));
         let text = renamed.iter().fold(rewritten.text, |text, (from, to)| with_name(&text, from, to));
@@ -99,10 +99,11 @@ struct Rewritten {
     kept: BTreeSet<String>,
 }
 
-/// A layer with these bindings as parameters of these sizes, without the lines that its value does not need.
+/// A layer with these bindings as parameters of these sizes, of which the signature knows some by name, without the lines that its value does not need.
 fn rewrite<'t>(
     layer: &Layer,
     types: &BTreeMap<String, Vec<String>>,
+    known: &BTreeSet<String>,
     slice: &dyn Fn(Span) -> &'t str,
 ) -> Option<Rewritten> {
     let Body::Block(block) = &layer.body else { return None };
@@ -111,12 +112,11 @@ fn rewrite<'t>(
     if !types.keys().all(|name| block.stmts.iter().any(|stmt| is_param(stmt) && bound(stmt).contains(name))) {
         return None;
     }
-    let known = sizes_of_signature(layer, slice);
     let line = |stmt: &Stmt| match &stmt.kind {
         StmtKind::Bind(name, ty, _) if types.contains_key(&*name.text) => {
             let sizes = &types[&*name.text];
             let annotated = ty.as_ref().filter(|ty| ty.axes.len() == sizes.len());
-            let axes = annotated.map_or_else(|| sizes.clone(), |ty| with_sizes(ty, sizes, &known, slice));
+            let axes = annotated.map_or_else(|| sizes.clone(), |ty| with_sizes(ty, sizes, known, slice));
             format!("param {}: [{}] = 1", name.text, axes.join(", "))
         }
         _ => slice(stmt.span).trim_end().to_owned(),
