@@ -464,7 +464,7 @@ pub struct Decl {
 /// What an unnamed declaration says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeclKind {
-    /// `sparsify neurons with GroupThreshold as mask`.
+    /// `sparsify neurons with Own as mask`.
     Sparsify {
         /// A group, or a path.
         target: Expr,

@@ -56,7 +56,7 @@ pub enum ItemKind {
     Model(Name, Expr),
     /// `group neurons = net.fc1.w by In`.
     Group(Name, Expr),
-    /// `sparsify neurons with GroupThreshold as mask`.
+    /// `sparsify neurons with Own as mask`.
     Sparsify(Sparsify),
     /// `proximal neurons with prox_l21(1e-4)`: target and operator.
     Proximal(Expr, Expr),
@@ -254,7 +254,7 @@ pub struct Data {
     pub fields: Vec<(Name, Expr)>,
 }
 
-/// `sparsify weights with Reweighted then MagnitudeMask as mask`.
+/// `sparsify weights with Weigh then Cut as mask`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sparsify {
     /// What is made sparse.
