@@ -1,6 +1,6 @@
 //! Steps that are narrowed to what is alive compute what whole steps do.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

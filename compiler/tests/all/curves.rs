@@ -1,6 +1,6 @@
 //! The loss curve of each example is the same, but for rounding, with wide vectors and without, in the forms that fit its zeros and as a whole.
 
-mod support;
+use crate::support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,6 @@
 //! Programs to models: every example elaborates to a model that verifies, and small programs give the models that are expected.
 
-mod common;
-#[path = "elaborate/layers.rs"]
 mod layers;
-#[path = "elaborate/primitives.rs"]
 mod primitives;
 
 use std::fs;
@@ -14,7 +11,7 @@ use spnc::model::{Model, verify};
 use spnc::tir::interp::{self, Tensor};
 use spnc::{elaborate, lower, resolve, syntax};
 
-use common::Fake;
+use crate::common::Fake;
 
 fn try_elaborate(name: &str, text: &str) -> Result<(Model, Sources), (Vec<Diagnostic>, Sources)> {
     let mut sources = Sources::default();
@@ -547,5 +544,5 @@ fn a_plan_prints_its_stages_and_what_events_write() {
     let (model, _) = elaborated("planned", PLANNED);
     let printed = spnc::model::print(&model);
     let plan = printed.split_once("\nplan\n").expect("there is a plan").1;
-    expect_test::expect_file!["golden/model/planned.plan"].assert_eq(plan);
+    expect_test::expect_file!["../../golden/model/planned.plan"].assert_eq(plan);
 }

@@ -2,10 +2,8 @@
 //!
 //! The tables lie in `../shared/data`, or where `SPNET_DATA` says; without them these tests say so and do nothing.
 
-mod support;
-
-use support::Evaluator::{Interpreter, Jit, Whole};
-use support::{Evaluator, Trained, data_folder, example, train_text};
+use crate::support::Evaluator::{Interpreter, Jit, Whole};
+use crate::support::{Evaluator, Trained, data_folder, example, train_text};
 
 /// "The Elements of Statistical Learning", table 3.3: intercept, then the eight predictors.
 const PROSTATE_LASSO: [f64; 9] = [2.468, 0.533, 0.169, 0.0, 0.002, 0.094, 0.0, 0.0, 0.0];

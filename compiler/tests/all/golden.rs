@@ -1,6 +1,6 @@
 //! Golden files: an input, and beside it what a stage makes of it.
 //!
-//! `golden/<stage>/<name>.tir` opens with a comment that says what it shows. `UPDATE_EXPECT=1 cargo test -p spnc --test golden`
+//! `golden/<stage>/<name>.tir` opens with a comment that says what it shows. `UPDATE_EXPECT=1 cargo test -p spnc golden`
 //! writes the expectations anew. An input can state its structure instead of leaving it to the text: `// count: contract 2`
 //! demands that the output has two definitions `contract`.
 

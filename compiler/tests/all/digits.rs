@@ -1,10 +1,8 @@
 //! Training works: the examples on the built-in digits learn, and neurons of theirs become exactly zero.
 
-mod support;
-
+use crate::support::Evaluator::Jit;
+use crate::support::{Trained, example, train_text};
 use ndarray::Axis;
-use support::Evaluator::Jit;
-use support::{Trained, example, train_text};
 
 #[test]
 fn quickstart_learns_while_neurons_vanish() {

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::made_up::{Copy, Data};
-use crate::{name_of, spnc};
+use super::made_up::{Copy, Data};
+use super::{name_of, spnc};
 
 /// A smaller form of the programs whose names begin so.
 struct Reduced {

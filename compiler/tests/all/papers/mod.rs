@@ -3,20 +3,17 @@
 //! Data are made up where the files are not at hand. The networks for large images, and the wide ones for small images, are trained at reduced
 //! size.
 
-#[path = "papers/gradients.rs"]
 mod gradients;
-#[path = "papers/made_up.rs"]
 mod made_up;
-#[path = "papers/pages.rs"]
 mod pages;
-mod support;
 
 use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
-
 use made_up::{Copy, Data};
+
+use crate::support;
 
 /// What is published of a network, as it is printed: numbers end in K, M or G, and hold to their last digit.
 struct Published {

@@ -1,15 +1,13 @@
 //! The library is text like any other: every example compiles with it, and a renamed copy of any of its files compiles to the same code.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::{Compiled, compile, compile_with};
 use spnc::diag::FileId;
 use spnc::lower::to_tir;
 use spnc::resolve::{LIBRARY, PRELUDE};
 use spnc::syntax::{self, ast::ItemKind};
-use support::{Compiled, compile, compile_with};
 
 /// Uses what no example does.
 const REST: &str = "

@@ -134,7 +134,7 @@ minimize net(images())
 
 /// Weights of a recurrent layer, as waves: a copy of the layer in which every parameter starts so.
 fn with_waves(layer: &str) -> String {
-    let text = include_str!("../../../stdlib/layers.spnet");
+    let text = include_str!("../../../../stdlib/layers.spnet");
     let start = text.find(&format!("layer {layer}[")).expect("the library has the layer");
     let end = start + text[start..].find("\n}\n").expect("it ends") + 3;
     let text = text[start..end].replace(&format!("layer {layer}["), &format!("layer Waves{layer}["));

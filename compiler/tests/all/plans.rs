@@ -1,11 +1,9 @@
 //! What plans, events and phases do, against the arithmetic written out: interpreted and compiled.
 
-mod support;
-
 use std::collections::BTreeMap;
 
-use support::Evaluator::{Interpreter, Jit};
-use support::{Evaluator, Trained, train_text};
+use crate::support::Evaluator::{Interpreter, Jit};
+use crate::support::{Evaluator, Trained, train_text};
 
 /// Runs `check` on a program trained by both evaluators, and makes sure that they agree.
 #[track_caller]

@@ -1,7 +1,7 @@
 """Reference values and gradients of convolutions, pooling, normalisation, recurrences, tables and resizing, by JAX in
 double precision. Writes `layers.json` beside itself: cases for `main.rs`, each with the text that asks the library.
 
-    python compiler/tests/oracles/layers.py
+    python compiler/tests/all/oracles/layers.py
 """
 
 import json

@@ -1,7 +1,6 @@
 //! Steps on compressed matrices compute what whole steps do.
 
-#[path = "../support/mod.rs"]
-mod support;
+use crate::support;
 
 mod blocks;
 mod fixed;

@@ -4,8 +4,7 @@
 //! Some files lie here, beside the scripts that wrote them; others in `../shared/oracles`, or where `SPNET_ORACLES` says. Without
 //! those the test says so and leaves them out.
 
-#[path = "../support/mod.rs"]
-mod support;
+use crate::support;
 
 mod program;
 
@@ -13,13 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::{env, fs};
 
+use crate::support::Compiled;
 use ndarray::ArrayD;
 use program::{Array, Case, Question, question};
 use spnc::codegen::{self, Options};
 use spnc::exec::optimised;
 use spnc::lower::{to_lir, to_tir};
 use spnc::tir::{Func, Type, Value, interp};
-use support::Compiled;
 
 /// The value of each input by name, for a function of a question.
 type Inputs<'a> = &'a dyn Fn(&str) -> Option<ArrayD<f64>>;
@@ -128,7 +127,7 @@ fn compare(found: &ArrayD<f64>, expected: &Array, tolerance: f64) -> Option<Stri
 
 /// The cases beside this file, and the shared ones if they are there.
 fn cases() -> Vec<Case> {
-    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oracles");
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/all/oracles");
     let shared = folder();
     if shared.is_none() {
         println!("partly skipped: no ../shared/oracles, and SPNET_ORACLES names no folder");

@@ -1,7 +1,7 @@
 //! Random networks, one step in every way that there is: the interpreter, machine code with and without wide vectors, as a whole and in the form
 //! that fits the zeros.
 
-mod support;
+use crate::support;
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;

@@ -1,9 +1,7 @@
 //! Every program of `golden/bad` holds one mistake: its diagnostics are those in the `.stderr` beside it.
 //!
 //! The name of a program starts with the code it must give. A line `// set: NAME=VALUE` stands for `--set`; modules
-//! are looked up in the same folder. `UPDATE_EXPECT=1 cargo test -p spnc --test bad` writes the `.stderr` files anew.
-
-mod common;
+//! are looked up in the same folder. `UPDATE_EXPECT=1 cargo test -p spnc bad` writes the `.stderr` files anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +11,7 @@ use expect_test::expect_file;
 use spnc::diag::{Diagnostic, Sources, render};
 use spnc::{elaborate, resolve, syntax};
 
-use common::Fake;
+use crate::common::Fake;
 
 /// Codes that [`diagnostics`] goes far enough to give. Programs with later ones are left to later stages.
 const STAGES: [&str; 5] = ["e01", "e02", "e03", "e04", "e05"];

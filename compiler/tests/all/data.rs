@@ -1,9 +1,7 @@
 //! Data as programs see it: what the braces compute, the numbers of a data set, streams of text, windows of series.
 
-mod support;
-
-use support::Evaluator::{Interpreter, Jit};
-use support::{Trained, compile, train_text};
+use crate::support::Evaluator::{Interpreter, Jit};
+use crate::support::{Trained, compile, train_text};
 
 /// Fields with draws, and parameters that gather what the objective sees of them: each moves by its factor in every step.
 const DRAWS: &str = "\

@@ -150,7 +150,7 @@ fn what_has_no_reason_to_be_zero_has_no_pattern() {
 /// What is learned does not depend on the form.
 #[test]
 fn a_competition_learns_the_same_in_either_form() {
-    let [whole, live] = trained(include_str!("../programs/competing.spnet"));
+    let [whole, live] = trained(include_str!("../../programs/competing.spnet"));
     let has_elements =
         |form: &Form| matches!(form, Form::Compressed(of) if of.iter().any(|of| !of.elements.is_empty()));
     assert!(live.form.iter().any(has_elements), "{:?}", live.form);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 
-mod support;
+use crate::support;
 
 #[test]
 fn every_derivative_of_every_example_agrees() {

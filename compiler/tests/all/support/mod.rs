@@ -1,7 +1,5 @@
 //! What tests of whole programs share: from text to an elaborated model, and from a model to trained parameters.
 
-#![allow(dead_code, reason = "each test crate uses its part of this module")]
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;

@@ -1,0 +1,33 @@
+//! All tests of the compiler by what it offers to others, in one program: the compiler is linked once, and whatever takes long runs beside the rest.
+
+mod after_run;
+mod bad;
+mod bench;
+mod boundaries;
+mod cli;
+mod common;
+mod compressed;
+mod curves;
+mod data;
+mod digits;
+mod elaborate;
+mod forms;
+mod front;
+mod golden;
+mod gradcheck;
+mod gradient;
+mod identities;
+mod lasso;
+mod library;
+mod lir;
+mod live;
+mod networks;
+mod oracles;
+mod papers;
+mod plans;
+mod readme;
+mod resume;
+mod shrink;
+mod support;
+mod tir;
+mod unrolled;
