@@ -3,6 +3,8 @@
 //! Tensors are dense and row-major. Indices are `i32`, bools are masks of 32 bits; both are passed as pointers to
 //! `f32`, which has the same size.
 
+use std::ops::Range;
+
 use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
@@ -116,8 +118,20 @@ impl Body for Gather {
     unsafe fn run<V: Vector>(s: &TableShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.gather_extent());
         if s.width == 1 {
+            let whole = whole_tables(args.first, args.last, s.indices);
             // SAFETY: the caller's promise.
-            unsafe { gather_numbers(s, args) };
+            if let Some(indices) = unsafe { shared_indices(s, args) }.filter(|_| !whole.is_empty()) {
+                let edges = [args.first..whole.start * s.indices, whole.end * s.indices..args.last];
+                // SAFETY: the caller's promise; these tables are in the range.
+                unsafe { gather_alike(s, args, indices, whole) };
+                for Range { start: first, end: last } in edges {
+                    // SAFETY: the caller's promise: these are parts of the range.
+                    unsafe { gather_numbers(s, Args { first, last, ..args }) };
+                }
+            } else {
+                // SAFETY: the caller's promise.
+                unsafe { gather_numbers(s, args) };
+            }
             return;
         }
         for position in args.first..args.last {
@@ -176,7 +190,16 @@ impl Body for Scatter {
         to.fill(0.0);
         let tables = args.first / s.rows.max(1)..args.last.div_ceil(s.rows.max(1));
         if s.width == 1 {
+            // SAFETY: the caller's promise.
+            let indices = unsafe { shared_indices(s, args) };
+            let indices = indices.filter(|indices| indices.iter().all(|index| row(*index, s.rows).is_some()));
+            let whole = whole_tables(args.first, args.last, s.rows);
             for table in tables {
+                if let Some(indices) = indices.filter(|_| whole.contains(&table)) {
+                    // SAFETY: the caller's promise; all indices are rows, and the table is in the range.
+                    unsafe { scatter_alike(s, args, indices, table, to) };
+                    continue;
+                }
                 // SAFETY: the caller's promise; the rows of this range are `to`.
                 unsafe { scatter_numbers(s, args, table, to) };
             }
@@ -227,6 +250,66 @@ unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f3
         }
         if let Some(to) = place {
             *to = sum;
+        }
+    }
+}
+
+/// The tables whose rows, so many each, all lie between two positions.
+fn whole_tables(first: usize, last: usize, rows: usize) -> Range<usize> {
+    let rows = rows.max(1);
+    first.div_ceil(rows)..last / rows
+}
+
+/// The indices that all tables share, if there are several.
+///
+/// # Safety
+///
+/// As for [`Routine`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn shared_indices<'a>(s: &TableShape, args: Args) -> Option<&'a [i32]> {
+    let is_any = s.shared && s.batch > 1 && s.rows > 0;
+    // SAFETY: there are so many indices.
+    is_any.then(|| unsafe { std::slice::from_raw_parts(args.b.cast::<i32>(), s.indices) })
+}
+
+/// [`Gather`] of the same numbers of whole tables: channels of all pixels of an image.
+///
+/// # Safety
+///
+/// As for [`Routine`]; the tables, which have rows, lie in the range.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn gather_alike(s: &TableShape, args: Args, indices: &[i32], tables: Range<usize>) {
+    for table in tables {
+        // SAFETY: a table, and its part of the result, which nobody else writes. Numbers are only moved, as bits.
+        unsafe {
+            let numbers = args.a.cast::<u32>().add(table * s.rows);
+            let to = args.to.cast::<u32>().add(table * s.indices);
+            for (at, index) in indices.iter().enumerate() {
+                let row = row(*index, s.rows);
+                // Read in any case: what is chosen then needs no jump.
+                let number = *numbers.add(row.unwrap_or(0));
+                *to.add(at) = if row.is_some() { number } else { 0 };
+            }
+        }
+    }
+}
+
+/// [`Scatter`] of the numbers of a table that lies in the range, whose rows are `to`.
+///
+/// # Safety
+///
+/// As for [`Routine`]; each index is a row, and the table lies in the range.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn scatter_alike(s: &TableShape, args: Args, indices: &[i32], table: usize, to: &mut [f32]) {
+    let to = to[table * s.rows - args.first..][..s.rows].as_mut_ptr();
+    // SAFETY: the values of the table; each index is one of its rows.
+    unsafe {
+        let values = args.a.add(table * s.indices);
+        for (at, index) in indices.iter().enumerate() {
+            *to.add(*index as usize) += *values.add(at);
         }
     }
 }

@@ -24,9 +24,11 @@ fn bits(index: &[i32]) -> Vec<f32> {
 }
 
 fn tables() -> impl Strategy<Value = (TableShape, Vec<i32>)> {
-    let sizes = (1usize..4, 1usize..12, 0usize..20, prop_oneof![Just(1usize), 2usize..40], any::<bool>());
-    sizes.prop_flat_map(|(batch, rows, indices, width, shared)| {
-        let index = prop::collection::vec(-2..rows as i32 + 2, if shared { indices } else { batch * indices });
+    let sizes = (1usize..4, 1usize..12, 0usize..20, prop_oneof![Just(1usize), 2usize..40], any::<[bool; 2]>());
+    sizes.prop_flat_map(|(batch, rows, indices, width, [shared, all_inside])| {
+        let beyond = if all_inside { 0 } else { 2 };
+        let index = -beyond..rows as i32 + beyond;
+        let index = prop::collection::vec(index, if shared { indices } else { batch * indices });
         index.prop_map(move |index| (TableShape { batch, rows, indices, width, shared }, index))
     })
 }
