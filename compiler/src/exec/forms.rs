@@ -239,7 +239,9 @@ impl Forms {
     /// Chooses a form for the steps `ahead`, with at least and at most so many live positions of each class, and for patterns as they were seen; whether
     /// it is another one than before. What is saved has to be worth the code that is generated.
     pub fn choose(&mut self, counts: &[(usize, usize)], seen: &[Seen], ahead: u64) -> bool {
-        let forms: Vec<Form> = [self.narrowed_form(counts), self.compressed_form(seen)].into_iter().flatten().collect();
+        let narrowed = [false, true].into_iter().filter_map(|apart| self.narrowed_form(counts, apart));
+        let mut forms: Vec<Form> = narrowed.chain(self.compressed_form(seen)).collect();
+        forms.dedup();
         let price = GENERATED * self.n_defs as f64 / ahead as f64;
         if self.compared.as_ref() == Some(&forms) || self.work < price {
             return false;
@@ -298,13 +300,19 @@ impl Forms {
         looking + REMADE * (looking + making.sum::<f64>())
     }
 
-    fn narrowed_form(&self, counts: &[(usize, usize)]) -> Option<Form> {
-        let wanted = rooms(&self.narrowing.as_ref()?.classes, counts);
+    /// The narrowed form for so many live positions, with or without branches that are cut by themselves.
+    fn narrowed_form(&self, counts: &[(usize, usize)], apart: bool) -> Option<Form> {
+        let (classes, sizes) = (&self.narrowing.as_ref()?.classes, self.sizes());
+        let wanted = rooms(classes, counts, apart);
+        let is_alike = |now: &[usize]| {
+            let cut = |rooms: &[usize], class: usize| rooms[class] < sizes[class];
+            (0..classes.len()).all(|class| !classes[class].is_branch || cut(now, class) == cut(&wanted, class))
+        };
         let rooms = match &self.form {
-            Form::Narrowed(now) if is_near(now, &wanted, counts) => now.clone(),
+            Form::Narrowed(now) if is_alike(now) && is_near(now, &wanted, counts) => now.clone(),
             Form::Narrowed(_) | Form::Whole | Form::Compressed(_) => wanted,
         };
-        (rooms != self.sizes()).then_some(Form::Narrowed(rooms))
+        (rooms != sizes).then_some(Form::Narrowed(rooms))
     }
 
     fn compressed_form(&self, seen: &[Seen]) -> Option<Form> {
@@ -342,8 +350,15 @@ fn used(matrix: &CompressedMatrix) -> Use {
     Use { pattern: matrix.pattern, non_zeros: matrix.non_zeros, zeros }
 }
 
-fn rooms(classes: &[Class], counts: &[(usize, usize)]) -> Vec<usize> {
-    classes.iter().zip(counts).map(|(class, counts)| room(class.size, *counts)).collect()
+/// Room for the live positions of each class. A branch has room of its own, if any may, where that is clearly less than what it is inside of.
+fn rooms(classes: &[Class], counts: &[(usize, usize)], apart: bool) -> Vec<usize> {
+    let own = |class: usize| room(classes[class].size, counts[class]);
+    let of = |class: usize| {
+        let Class { size, is_branch, within, .. } = classes[class];
+        let around = within.map_or(size, own);
+        if is_branch && !(apart && 4 * own(class) <= 3 * around) { size } else { own(class) }
+    };
+    (0..classes.len()).map(of).collect()
 }
 
 /// Room for `most` of `size` positions, and some more if their number varies, in whole vectors.

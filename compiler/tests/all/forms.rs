@@ -70,8 +70,16 @@ fn products(func: &Func) -> usize {
     func.defs.iter().filter(|def| is_product(&def.op)).map(|def| def.ty.len()).sum()
 }
 
+/// Room from live positions and sizes.
+type Rooms = dyn Fn(&[usize], &[usize]) -> Vec<usize>;
+
 /// Narrows the step of a program as much as its start allows, and compares. Returns the live positions and the sizes of its classes.
 fn check(declarations: &str) -> Vec<(usize, usize)> {
+    check_rooms(declarations, &|counts, _| counts.to_vec()).0
+}
+
+/// The same with the room that `rooms` makes of live positions and sizes. Returns also how many elements products and convolutions compute.
+fn check_rooms(declarations: &str, rooms: &Rooms) -> (Vec<(usize, usize)>, usize) {
     let compiled = support::compile(&program(declarations)).unwrap_or_else(|errors| panic!("{errors}"));
     let sizes = BatchSizes { train: vec![BATCH], evaluate: vec![] };
     let built = Built::new(&compiled.model, &compiled.sources, &sizes);
@@ -82,15 +90,16 @@ fn check(declarations: &str) -> Vec<(usize, usize)> {
     let counting = forms.counts().expect("it has dead positions");
     let counts = interp::run(&counting, &given).expect("all inputs are there");
     let counts: Vec<usize> = counts.values().map(|count| count[[]] as usize).collect();
-    forms.set(Form::Narrowed(counts.iter().map(|count| (*count).max(1)).collect()));
+    let room = rooms(&counts, &forms.sizes()).into_iter().map(|room| room.max(1)).collect();
+    forms.set(Form::Narrowed(room));
     let narrowed = forms.special().expect("it is narrowed").func().clone();
     let computed = [&narrowed, &step.func].map(products);
-    assert!(computed[0] < computed[1], "{computed:?}");
+    assert!(computed[0] < computed[1], "{computed:?} elements, {counts:?} of {:?} live", forms.sizes());
     let expected = interp::run(&step.func, &given).expect("all inputs are there");
     assert_close(&interp::run(&narrowed, &given).expect("all inputs are there"), &expected, 1e-9);
     let compiled = exec::run_compiled(&narrowed, &given, Options::default()).expect("code for this machine");
     assert_close(&compiled, &expected, 2e-4);
-    counts.into_iter().zip(forms.sizes()).collect()
+    (counts.into_iter().zip(forms.sizes()).collect(), computed[0])
 }
 
 #[test]
@@ -189,6 +198,72 @@ group filters = net.{norm1, norm2}.live by each
 sparsify filters with StructuredMask",
     );
     assert!(classes.iter().any(|(live, size)| *size == 16 && live < size), "{classes:?}");
+}
+
+/// Of eight channels that are added to others, two are alive: all of the branch is computed on these two, forward and backward, whether the
+/// channels that they are added to are all alive or but six of them.
+#[test]
+fn branches_with_few_live_channels_are_computed_by_themselves() {
+    let text = |stem: usize| {
+        format!(
+            "/// The first of the groups are alive.
+layer First[K, G, M](w: [G, M]) -> [G, M] {{
+    state mask: [G] = float(positions(G) < K)
+    w * mask
+}}
+layer Net(image: [B, H, W]) -> [B, 10] {{
+    conv1 = LinearConv2d[Out = 8]
+    norm1 = BatchNorm
+    conv2 = LinearConv2d[Out = 16]
+    norm2 = BatchNorm
+    conv3 = LinearConv2d[Out = 8]
+    norm3 = BatchNorm
+    conv4 = LinearConv2d[Out = 8]
+    norm4 = BatchNorm
+    fc = Dense[Out = 10]
+    low = reshape(image, [B, 1, H, W]) |> conv1 |> norm1 |> relu
+    mid = relu(norm3(conv3(relu(norm2(conv2(low))))) + low)
+    high = relu(norm4(conv4(mid)) + mid)
+    high |> global_pool |> fc
+}}
+group stem = net.norm1.live by each
+group branches = net.{{norm3, norm4}}.live by each
+sparsify stem with First[K = {stem}]
+sparsify branches with First[K = 2]"
+        )
+    };
+    for stem in [8, 6] {
+        let (classes, apart) = check_rooms(&text(stem), &|counts, _| counts.to_vec());
+        assert!(classes.contains(&(2, 8)), "the branches: {classes:?}");
+        assert_eq!(classes.contains(&(6, 8)), stem == 6, "what they are added to: {classes:?}");
+        if stem == 6 {
+            let like_stream = |counts: &[usize], sizes: &[usize]| {
+                let room = |(count, size): (&usize, &usize)| if *count == 2 { *size } else { *count };
+                counts.iter().zip(sizes).map(room).collect()
+            };
+            let (_, joined) = check_rooms(&text(stem), &like_stream);
+            assert!(apart < joined, "{apart} and {joined} elements");
+        }
+    }
+}
+
+/// All live units are negative, so that the largest of each sample is one of the dead ones.
+#[test]
+fn zeros_that_are_the_largest_are_not_left_out() {
+    let classes = check(
+        "layer Net(image: [B, H, W]) -> [B, 10] {
+    fc1 = Dense[Out = 24]
+    fc2 = Dense[Out = 20]
+    fc3 = Dense[Out = 10]
+    state live1: [Hidden: 24] = float(positions(24) < 6)
+    state live2: [Units: 20] = float(positions(20) < 6)
+    low: [B, Hidden] = relu(fc1(flatten(image))) * live1
+    high: [B, Units] = (-1 - abs(fc2(low))) * live2
+    largest = max(high, Units) with gradient of mean(high, Units)
+    fc3(high) + reshape(largest, [B, 1])
+}",
+    );
+    assert_eq!(classes, [(6, 24)], "the units whose largest is asked for stay");
 }
 
 /// Without anything that makes zeros there is nothing to look for.

@@ -57,17 +57,34 @@ impl Facts {
         self.non_zero[index][axis].and(&self.needed[index][axis])
     }
 
+    /// The positions along an axis where an operand is both non-zero and needed by this definition.
+    pub fn used(&self, func: &Func, value: Value, at: usize, axis: usize) -> Mask {
+        let operand = func.def(value).op.operands()[at];
+        let label = self.labels[value.0 as usize].operands[at][axis];
+        self.non_zero[operand.0 as usize][axis].and(&self.need(func, value, at, label))
+    }
+
     /// Where an operand is non-zero along the axis with a label; everywhere if it has no such axis.
     fn along(&self, value: Value, labels: &[Option<u8>], label: Option<u8>) -> Mask {
         let axis = labels.iter().position(|l| l.is_some() && *l == label);
         axis.map_or(Mask::All, |axis| self.non_zero[value.0 as usize][axis].clone())
     }
 
-    /// A known vector with zeros is what masks are made of.
+    /// A known vector with zeros is what masks are made of; one that only has the zeros of another is zero where that is.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "of all others the value itself says the most")]
     fn vector(&self, func: &Func, value: Value, has_zeros: &[bool]) -> Option<Vec<Mask>> {
         let index = value.0 as usize;
-        let is_mask = self.known[index] && has_zeros[index] && func.ty(value).rank() == 1;
-        is_mask.then(|| vec![Mask::Vector(value)])
+        if !self.known[index] || !has_zeros[index] || func.ty(value).rank() != 1 {
+            return None;
+        }
+        let of = |value: &Value| &self.non_zero[value.0 as usize][0];
+        let mask = match &func.def(value).op {
+            Op::Binary(Binary::Mul | Binary::MulZ | Binary::And, a, b) => of(a).and(of(b)),
+            Op::Convert(a) | Op::Unary(Unary::Neg | Unary::Abs | Unary::Sign, a) => of(a).clone(),
+            Op::Binary(Binary::Ne, a, b) if matches!(func.def(*b).op, Op::Const(0.0)) => of(a).clone(),
+            _ => Mask::All,
+        };
+        Some(vec![if mask == Mask::All { Mask::Vector(value) } else { mask }])
     }
 
     fn non_zero_of(&self, func: &Func, value: Value) -> Vec<Mask> {

@@ -14,13 +14,20 @@
 //! An op that mixes an axis up (a padding of channels, a concatenation, a reshape that makes one axis of several) works on the whole of it: what is cut
 //! is put back before it and taken again behind it.
 //!
+//! A sum of two values is alive where either of them is, and so is what it is added to next: where a network adds branches, all of them would be
+//! cut like the stream that they go into. Such sums are [`seams`]: a branch with fewer live positions can be a class of its own inside of the stream's
+//! ([`Class::within`]), computed by itself, and put among zeros where it is added. Whether that is worth going through memory once more is for those to
+//! say who choose capacities.
+//!
 //! Only values along which samples run are cut ("sampled" values): they are most of the work. Weights, their gradients and their updates keep
 //! their sizes.
 
+mod axes;
 pub(super) mod facts;
 mod labels;
 mod mask;
 mod mixed;
+mod seams;
 mod work;
 mod write;
 
@@ -38,10 +45,21 @@ use crate::tir::{Func, Op, Value};
 pub struct Narrowing {
     func: Func,
     facts: Facts,
-    /// The class of an axis of a sampled value, if it has one.
-    class_of: BTreeMap<(Value, usize), usize>,
-    /// Axes that are cut alike.
+    /// The classes of axes of sampled values.
+    axes: BTreeMap<(Value, usize), Classes>,
+    /// The classes that a definition computes in along the axes with a label.
+    labels: BTreeMap<(Value, u8), Classes>,
+    /// Axes that are cut alike; those inside of others come last.
     pub classes: Vec<Class>,
+}
+
+/// The classes that something can be cut by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Classes {
+    /// A branch's own.
+    branch: Option<usize>,
+    /// That of everything that sums tie together.
+    stream: Option<usize>,
 }
 
 /// Axes that are cut alike.
@@ -49,6 +67,11 @@ pub struct Narrowing {
 pub struct Class {
     /// How many positions they have.
     pub size: usize,
+    /// Whether it is what a branch computes, and can be cut by itself. Without room of its own it is cut like the class it is inside of, if there is
+    /// one: an axis that is alive everywhere has none.
+    pub is_branch: bool,
+    /// The class that it is inside of.
+    pub within: Option<usize>,
     /// Outside of these positions, no value is both non-zero and needed.
     live: Mask,
 }
@@ -57,9 +80,8 @@ impl Narrowing {
     /// Analyses an optimised function.
     pub fn of(func: &Func, inputs: &Inputs<'_>) -> Narrowing {
         let facts = Facts::of(func, inputs);
-        let axes = Axes::joined(func, &facts);
-        let (class_of, classes) = axes.classes(func, &facts);
-        Narrowing { func: func.clone(), facts, class_of, classes }
+        let axes::Found { axes, labels, classes } = axes::find(func, &facts);
+        Narrowing { func: func.clone(), facts, axes, labels, classes }
     }
 
     /// What was found of values along their axes, in words: outside of which positions they are zero, and outside of which nobody needs them.
@@ -82,106 +104,9 @@ impl Narrowing {
         write::counts(self)
     }
 
-    /// The function with room for so many positions of each class. A class with as many as it has positions is left whole.
+    /// The function with room for so many positions of each class. A class with as many as it has positions is left whole; one that has as many
+    /// as the class that it is inside of is cut like that.
     pub fn narrowed(&self, capacities: &[usize]) -> Func {
         write::narrowed(self, capacities)
-    }
-}
-
-/// Axes of sampled values, joined where an op demands equal positions: a forest of trees.
-struct Axes {
-    /// The first axis of each value among all axes.
-    start: Vec<usize>,
-    parent: Vec<usize>,
-    /// Outside of which positions nothing is live.
-    live: Vec<Mask>,
-}
-
-impl Axes {
-    fn joined(func: &Func, facts: &Facts) -> Axes {
-        let mut start = vec![];
-        let mut count = 0;
-        for def in &func.defs {
-            start.push(count);
-            count += def.ty.rank();
-        }
-        let mut axes = Axes { start, parent: (0..count).collect(), live: vec![Mask::none(); count] };
-        for value in func.values() {
-            axes.join_around(func, facts, value);
-        }
-        axes
-    }
-
-    /// Joins what the definition of `value` ties together.
-    fn join_around(&mut self, func: &Func, facts: &Facts, value: Value) {
-        let labels = &facts.labels[value.0 as usize];
-        let operands = func.def(value).op.operands();
-        let around = operands.iter().zip(&labels.operands).chain([(&value, &labels.result)]);
-        let sampled: Vec<(&Value, &Vec<Option<u8>>)> = around.filter(|(v, _)| facts.sampled[v.0 as usize]).collect();
-        let mut by_label: BTreeMap<u8, usize> = BTreeMap::new();
-        for (of, labels) in sampled {
-            for (axis, label) in labels.iter().enumerate() {
-                let at = self.start[of.0 as usize] + axis;
-                self.enlarge(at, &facts.live(*of, axis));
-                if let Some(label) = label {
-                    let other = *by_label.entry(*label).or_insert(at);
-                    self.join(at, other);
-                }
-            }
-        }
-        self.keep_result(facts, value, &by_label);
-    }
-
-    /// What comes of sampled values and is not sampled itself is put back among zeros.
-    fn keep_result(&mut self, facts: &Facts, value: Value, by_label: &BTreeMap<u8, usize>) {
-        if facts.sampled[value.0 as usize] {
-            return;
-        }
-        for (axis, label) in facts.labels[value.0 as usize].result.iter().enumerate() {
-            if let Some(at) = label.and_then(|label| by_label.get(&label)) {
-                self.enlarge(*at, &facts.live(value, axis));
-            }
-        }
-    }
-
-    fn root(&self, axis: usize) -> usize {
-        let mut root = axis;
-        while self.parent[root] != root {
-            root = self.parent[root];
-        }
-        root
-    }
-
-    fn enlarge(&mut self, axis: usize, live: &Mask) {
-        let root = self.root(axis);
-        self.live[root] = self.live[root].or(live);
-    }
-
-    fn join(&mut self, a: usize, b: usize) {
-        let [a, b] = [self.root(a), self.root(b)];
-        if a != b {
-            self.parent[a] = b;
-            let live = std::mem::replace(&mut self.live[a], Mask::none());
-            self.live[b] = self.live[b].or(&live);
-        }
-    }
-
-    /// The classes that can have dead positions, and the axes in them.
-    fn classes(&self, func: &Func, facts: &Facts) -> (BTreeMap<(Value, usize), usize>, Vec<Class>) {
-        let (mut class_of, mut classes, mut by_root) = (BTreeMap::new(), vec![], BTreeMap::new());
-        for value in func.values().filter(|value| facts.sampled[value.0 as usize]) {
-            for (axis, size) in func.ty(value).shape.iter().enumerate() {
-                let root = self.root(self.start[value.0 as usize] + axis);
-                if self.live[root] == Mask::All || self.live[root].is_none() {
-                    continue;
-                }
-                let class = *by_root.entry(root).or_insert_with(|| {
-                    classes.push(Class { size: *size, live: self.live[root].clone() });
-                    classes.len() - 1
-                });
-                let _ = class_of.insert((value, axis), class);
-            }
-        }
-        (class_of, classes)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mask::{Mask, Move};
-use super::{Class, Narrowing};
+use super::{Class, Classes, Narrowing};
 use crate::pass::rewrite::elementwise;
 use crate::scalar::Binary;
 use crate::tir::build::{Build, Builder};
@@ -23,7 +23,8 @@ pub fn counts(of: &Narrowing) -> Func {
 
 /// See [`Narrowing::narrowed`].
 pub fn narrowed(of: &Narrowing, capacities: &[usize]) -> Func {
-    let cut = of.classes.iter().zip(capacities).enumerate().filter(|(_, (class, capacity))| **capacity < class.size);
+    let around = |class: &Class| class.within.map_or(class.size, |within| capacities[within]);
+    let cut = of.classes.iter().zip(capacities).enumerate().filter(|(_, (class, capacity))| **capacity < around(class));
     let room: BTreeMap<usize, usize> = cut.map(|(index, (_, capacity))| (index, *capacity)).collect();
     let mut writer = Writer::new(of, ".narrow", room);
     writer.write_known();
@@ -163,21 +164,18 @@ impl<'a> Writer<'a> {
     /// A definition that depends on the data, on cut operands.
     fn write(&mut self, value: Value) {
         let (def, labels) = (self.of.func.def(value), &self.of.facts.labels[value.0 as usize]);
-        let by_label = self.cuts_by_label(value);
-        let cuts = |labels: &[Option<u8>]| -> Cuts {
-            labels.iter().map(|label| label.and_then(|label| by_label.get(&label).copied())).collect()
-        };
         let mut op = def.op.clone();
         for (operand, labels) in op.operands_mut().into_iter().zip(&labels.operands) {
-            *operand = self.operand(*operand, labels, &cuts(labels));
+            let cuts = labels.iter().map(|label| self.cut_by(value, *label)).collect();
+            *operand = self.operand(*operand, &cuts);
         }
-        let own = if def.op.operands().is_empty() { vec![None; def.ty.rank()] } else { cuts(&labels.result) };
+        let own = labels.result.iter().map(|label| self.cut_by(value, *label)).collect();
         let ty = self.cut_type(&def.ty, &own);
         if let Op::Conv { groups, .. } = &mut op
             && *groups > 1
-            && let Some(class) = labels.operands[0].last().copied().flatten().and_then(|label| by_label.get(&label))
+            && let Some(class) = labels.operands[0].last().and_then(|label| self.cut_by(value, *label))
         {
-            *groups = self.room[class];
+            *groups = self.room[&class];
         }
         let new = self.func.push(op, ty, def.origin.clone());
         let new = if self.of.facts.sampled[value.0 as usize] {
@@ -190,24 +188,20 @@ impl<'a> Writer<'a> {
         let _ = self.new.insert(value, new);
     }
 
-    /// The classes of the labels of a definition, as far as they are cut.
-    fn cuts_by_label(&self, value: Value) -> BTreeMap<u8, usize> {
-        let labels = &self.of.facts.labels[value.0 as usize];
-        let operands = self.of.func.def(value).op.operands();
-        let around = operands.iter().zip(&labels.operands).chain([(&value, &labels.result)]);
-        let mut by_label = BTreeMap::new();
-        for (of, labels) in around {
-            for (label, cut) in labels.iter().zip(self.own_cuts(*of)) {
-                by_label.extend(label.zip(cut));
-            }
-        }
-        by_label
+    /// How a definition is cut along the axes with a label in the new function.
+    fn cut_by(&self, value: Value, label: Option<u8>) -> Option<usize> {
+        self.class(*self.of.labels.get(&(value, label?))?)
     }
 
     /// How a value is cut in the new function.
     fn own_cuts(&self, value: Value) -> Cuts {
-        let class = |axis| self.of.class_of.get(&(value, axis)).copied().filter(|class| self.room.contains_key(class));
-        (0..self.of.func.ty(value).rank()).map(class).collect()
+        let axes = 0..self.of.func.ty(value).rank();
+        axes.map(|axis| self.of.axes.get(&(value, axis)).and_then(|classes| self.class(*classes))).collect()
+    }
+
+    /// The class that cuts: a branch's own comes first.
+    fn class(&self, Classes { branch, stream }: Classes) -> Option<usize> {
+        [branch, stream].into_iter().flatten().find(|class| self.room.contains_key(class))
     }
 
     fn cut_type(&self, ty: &Type, cuts: &Cuts) -> Type {
@@ -215,14 +209,28 @@ impl<'a> Writer<'a> {
         Type::new(ty.dtype, ty.shape.iter().zip(cuts).map(size).collect::<Vec<_>>())
     }
 
-    /// An old value as an op with these labels takes it: whole along the axes that are mixed up.
-    fn operand(&mut self, value: Value, labels: &[Option<u8>], cuts: &Cuts) -> Value {
+    /// An old value, cut like this.
+    fn operand(&mut self, value: Value, cuts: &Cuts) -> Value {
         if !self.of.facts.sampled[value.0 as usize] {
             return self.cut(value, cuts);
         }
-        let own = self.own_cuts(value).into_iter().zip(labels);
-        let mixed: Cuts = own.map(|(cut, label)| cut.filter(|_| label.is_none())).collect();
-        self.put(self.new[&value], &mixed)
+        if let Some(taken) = self.taken.get(&(value, cuts.clone())) {
+            return *taken;
+        }
+        let own = self.own_cuts(value);
+        let put_back = own.iter().zip(cuts).map(|(own, cut)| own.filter(|_| cut.is_none())).collect();
+        let is_there = own.iter().zip(cuts).map(|(own, cut)| own.and(*cut)).collect();
+        let mut new = self.put(self.new[&value], &put_back);
+        for (axis, pair) in own.iter().zip(cuts).enumerate() {
+            if let (Some(from), Some(to)) = pair
+                && from != to
+            {
+                new = self.move_over(new, axis, *from, *to);
+            }
+        }
+        let taken = self.take(new, cuts, &is_there);
+        let _ = self.taken.insert((value, cuts.clone()), taken);
+        taken
     }
 
     /// An old value that is whole, cut like this.
@@ -285,11 +293,30 @@ impl<'a> Writer<'a> {
         })
     }
 
+    /// A value that is cut by one class, cut by another one along the same axis: zero where the first one has no place.
+    fn move_over(&mut self, value: Value, axis: usize, from: usize, to: usize) -> Value {
+        let (of, into) = (self.lists[&from], self.lists[&to]);
+        let (room, size) = (self.room[&from], self.of.classes[from].size);
+        let mut build = self.build();
+        let ty = Type::new(DType::F32, vec![room]);
+        let (number, one) = (build.push(Op::Iota(0), ty.clone()), build.constant(1.0, ty));
+        let number = build.add(number, one);
+        let places = build.scatter(0, number, of, size);
+        let places = build.gather(0, places, into);
+        let one = build.constant_like(1.0, places);
+        let places = build.binary(Binary::Sub, places, one);
+        let places = build.convert(places, DType::I32);
+        let index = self.repeated(places, axis, value);
+        self.build().gather(axis, value, index)
+    }
+
     /// The list of a class, once for each position of the axes before.
     fn index(&mut self, class: usize, axis: usize, value: Value) -> Value {
-        let list = self.lists[&class];
-        let room = self.room[&class];
-        let shape = [&self.func.ty(value).shape[..axis], &[room]].concat();
+        self.repeated(self.lists[&class], axis, value)
+    }
+
+    fn repeated(&mut self, list: Value, axis: usize, value: Value) -> Value {
+        let shape = [&self.func.ty(value).shape[..axis], &self.func.ty(list).shape].concat();
         self.build().broadcast(list, vec![axis], shape)
     }
 
