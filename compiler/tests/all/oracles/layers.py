@@ -1,5 +1,5 @@
 """Reference values and gradients of convolutions, pooling, normalisation, recurrences, tables and resizing, by JAX in
-double precision. Writes `layers.json` beside itself: cases for `main.rs`, each with the text that asks the library.
+double precision. Writes `layers.json` beside itself: cases for `mod.rs`, each with the text that asks the library.
 
     python compiler/tests/all/oracles/layers.py
 """
