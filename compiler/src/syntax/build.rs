@@ -5,12 +5,12 @@
 use std::iter::Peekable;
 
 use pest::iterators::{Pair, Pairs};
+use spnc_grammar::Rule;
 
 use super::ast::{
     Axis, Block, Body, Budget, Data, Expr, Fn, Init, Input, InputType, Interval, Item, ItemKind, Layer, Name,
     PlanEntry, PlanKind, Sparsify, Start, Stmt, StmtKind, Target, TensorType, Use, UseName,
 };
-use super::grammar::Rule;
 use crate::diag::{Diagnostic, FileId, Span};
 
 /// A pair of the grammar.

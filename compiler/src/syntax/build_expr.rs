@@ -1,9 +1,10 @@
 //! Grammar pairs to AST: expressions.
 
+use spnc_grammar::Rule;
+
 use super::ast::{Arg, BinaryOp, Block, By, Expr, ExprKind, Name, Over, Segment, UnaryOp};
 use super::build::{Builder, Children, Node, placeholder};
 use super::depth::{MAX_TREE, too_deep};
-use super::grammar::Rule;
 use super::precedence::{Infix, Piece, Prefix, tree};
 use crate::diag::{Diagnostic, Span};
 

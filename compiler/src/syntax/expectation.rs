@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use pest::error::{Error, ErrorVariant};
-
-use super::grammar::Rule;
+use spnc_grammar::Rule;
 
 /// What would have been right.
 pub struct Expected {

@@ -4,9 +4,9 @@
 //! the rules; `hints` makes a way out of what stands around the place.
 
 use pest::error::{Error, InputLocation};
+use spnc_grammar::Rule;
 
 use super::expectation::Expected;
-use super::grammar::Rule;
 use super::hints::{Stuck, declaration_hint};
 use super::token::{closing, found, is_open_string, unclosed, word};
 use crate::diag::{Diagnostic, FileId, Span};

@@ -34,15 +34,6 @@ mod token;
 pub use parse::{decode, parse, parse_expr};
 pub use print::print;
 
-/// The parser that pest makes of the grammar.
-///
-/// The derive macro makes the type of the rules too, which is public because pest wants it so.
-mod grammar {
-    #[derive(pest_derive::Parser)]
-    #[grammar = "../grammar/spnet.pest"]
-    pub struct Grammar;
-}
-
 #[cfg(test)]
 #[expect(clippy::wildcard_enum_match_arm, reason = "only the operators matter to a test of precedence")]
 mod tests;

@@ -1,11 +1,11 @@
 //! From declaration to declaration, and on after a mistake.
 
 use pest::Parser;
+use spnc_grammar::{Grammar, Rule};
 
 use super::ast::{Expr, File};
 use super::build::{Builder, Children, doc_text};
 use super::depth::check_depth;
-use super::grammar::{Grammar, Rule};
 use super::message;
 use super::token::word;
 use crate::diag::{Diagnostic, FileId, Span};

@@ -193,6 +193,7 @@ impl Lane for Cos {
     }
 }
 
+#[inline(never)] // as `routine::built`
 fn unary<F: Lane>(isa: Isa) -> UnaryRoutine {
     match isa {
         Isa::Portable => unary_portable::<F>,

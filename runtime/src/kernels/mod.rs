@@ -16,8 +16,6 @@ pub mod quantile;
 mod routine;
 pub mod rows;
 pub mod sparse;
-#[cfg(test)]
-mod testing;
 pub mod turn;
 mod vector;
 

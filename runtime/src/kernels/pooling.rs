@@ -357,6 +357,3 @@ unsafe fn pixel_mut<'a>(start: *mut f32, index: usize, channels: usize) -> &'a m
     // SAFETY: the caller's promise.
     unsafe { std::slice::from_raw_parts_mut(start.add(index * channels), channels) }
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,6 +44,7 @@ pub(super) trait Body {
 }
 
 /// The routine that does this on an instruction set.
+#[inline(never)] // else whoever asks for a routine, in whatever crate, compiles the bodies of all of them once more
 pub(super) fn built<B: Body>(isa: Isa) -> Routine<B::Shape> {
     match isa {
         Isa::Portable => portable::<B>,

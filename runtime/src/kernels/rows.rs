@@ -407,6 +407,3 @@ impl Body for CumSum {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -75,33 +75,3 @@ unsafe fn each(s: &TurnShape, args: Args, rows: [usize; 2], columns: [usize; 2])
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::kernels::testing::{Call, Tensor, same_bits};
-
-    proptest! {
-        #[test]
-        fn rows_become_columns(
-            rows in 0usize..70,
-            columns in 1usize..70,
-            margin in 0usize..20,
-            cuts in 1i32..1000,
-        ) {
-            let shape = TurnShape { rows, columns };
-            let a = Tensor::random(0, margin, rows * columns);
-            let turned = |at: usize| a.content()[at % rows * columns + at / rows];
-            let expected: Vec<f32> = (0..rows * columns).map(turned).collect();
-            let to = Tensor::new(margin, &vec![f32::NAN; rows * columns]);
-            let call = Call { a, b: Tensor::new(0, &[]), to, work: Tensor::new(0, &[]) };
-            for (isa, cuts) in Isa::available().into_iter().flat_map(|isa| [(isa, 0), (isa, cuts)]) {
-                let mut call = call.clone();
-                call.run(turn(isa), &shape, shape.extent(), cuts);
-                prop_assert!(same_bits(call.to.content(), &expected), "{isa:?} {:?}", call.to.content());
-            }
-        }
-    }
-}

@@ -221,6 +221,3 @@ impl Body for Combine {
         unsafe { weight::combine(s, args) };
     }
 }
-
-#[cfg(test)]
-mod tests;

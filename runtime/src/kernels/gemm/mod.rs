@@ -419,6 +419,3 @@ struct Columns {
     /// Where they are copied to meanwhile, if they are.
     copy: Option<*mut f32>,
 }
-
-#[cfg(test)]
-mod tests;

@@ -174,6 +174,3 @@ impl Pattern {
         if ORDERED { 1 } else { last - first }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,8 @@
 //! What the tests of routines over whole tensors have in common: they run a routine in pieces, over tensors that start
 //! anywhere and have margins that must not be touched.
 
-use super::Routine;
-use crate::random::{fill_uniform, uniform};
+use spnc_runtime::kernels::Routine;
+use spnc_runtime::random::{fill_uniform, uniform};
 
 /// Numbers with a margin on either side.
 #[derive(Clone)]

@@ -1,9 +1,10 @@
 //! Both routines on every instruction set of this machine against sums in `f64`.
 
 use proptest::prelude::*;
+use spnc_runtime::kernels::sparse::{SparseShape, product, sampled};
+use spnc_runtime::kernels::{Isa, Routine};
 
-use super::*;
-use crate::kernels::testing::{Call, Tensor, same_bits};
+use crate::support::{Call, Tensor, same_bits};
 
 /// A compressed matrix.
 #[derive(Clone, Debug)]

@@ -1,13 +1,21 @@
 //! Every role on every instruction set of this machine against sums in `f64`, over all kinds of shapes.
 
 use proptest::prelude::*;
+use spnc_runtime::kernels::Isa;
+use spnc_runtime::kernels::conv::{ConvShape, Phase, Role, routine};
 
-use super::*;
-use crate::kernels::testing::{Call, Tensor, same_bits};
+use crate::support::{Call, Tensor, same_bits};
 
 const ROLES: [Role; 3] = [Role::Forward, Role::ByInput, Role::ByWeight];
 
-impl ConvShape {
+/// What convolutions mean.
+trait Meaning {
+    fn lens(&self) -> [usize; 3];
+    fn tapped(&self, dim: usize, window: usize, tap: usize) -> Option<usize>;
+    fn each_product(&self, visit: impl FnMut(usize, usize, usize));
+}
+
+impl Meaning for ConvShape {
     /// How many numbers `x`, `w` and `y` have.
     fn lens(&self) -> [usize; 3] {
         let x = self.batch * self.height * self.width * self.in_channels;
@@ -22,7 +30,7 @@ impl ConvShape {
 
     /// Calls `visit` with the places in `x`, `w` and `y` of each product.
     fn each_product(&self, mut visit: impl FnMut(usize, usize, usize)) {
-        let [cin, cout] = self.per_group();
+        let [cin, cout] = [self.in_channels / self.groups, self.out_channels / self.groups];
         let axes =
             [self.batch, self.out_height, self.out_width, self.kernel[0], self.kernel[1], cin, self.out_channels];
         for flat in 0..axes.iter().product() {

@@ -1,13 +1,20 @@
 //! Every pooling on every instruction set of this machine against loops over all windows.
 
 use proptest::prelude::*;
+use spnc_runtime::kernels::Isa;
+use spnc_runtime::kernels::pooling::{PoolShape, Pooling, routine};
 
-use super::*;
-use crate::kernels::testing::{Call, Tensor, same_bits};
+use crate::support::{Call, Tensor, same_bits};
 
 const POOLINGS: [Pooling; 4] = [Pooling::Sum, Pooling::Max, Pooling::Unpool, Pooling::UnpoolMax];
 
-impl PoolShape {
+/// What poolings mean.
+trait Meaning {
+    fn seen(&self, y: usize) -> Vec<usize>;
+    fn lens(&self) -> [usize; 2];
+}
+
+impl Meaning for PoolShape {
     /// The places in `x` that the window of an element of `y` sees, in order.
     fn seen(&self, y: usize) -> Vec<usize> {
         let (channel, ow) = (y % self.channels, y / self.channels % self.out_width);

@@ -1,9 +1,10 @@
 //! Every routine on every instruction set of this machine against its definition.
 
 use proptest::prelude::*;
+use spnc_runtime::kernels::rows::{SumShape, TableShape, TopShape, cumsum, gather, scatter, top_k};
+use spnc_runtime::kernels::{Isa, Routine};
 
-use super::*;
-use crate::kernels::testing::{Call, Tensor, same_bits};
+use crate::support::{Call, Tensor, same_bits};
 
 fn call(margin: usize, a: &[f32], b: &[f32], to: usize) -> Call {
     let [a, b] = [a, b].map(|content| Tensor::new(margin, content));
