@@ -45,7 +45,7 @@ impl Inference {
         let uses = uses(&compression, &positions);
         let compressed = compression.compressed(&uses);
         let given = with_elements(&compression, &compressed, &positions, given);
-        let mut code = Callable::keeping(&optimise(compressed.func), options)?;
+        let mut code = Callable::given(&optimise(compressed.func), &|name| given.contains_key(name), options)?;
         code.give(&|name| given.get(name).cloned());
         let shape = |of: &Use| (compression.patterns[of.pattern].shape, of.non_zeros);
         Ok(Inference { code, compressed: uses.iter().map(shape).collect() })

@@ -9,7 +9,7 @@ use crate::codegen::{self, Executable, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
 use crate::tir::interp::Tensor;
-use crate::tir::{DType, Func, Type};
+use crate::tir::{DType, Func};
 
 /// A function, compiled by itself.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Callable {
     func: Func,
     module: lir::Module,
     code: Executable,
+    /// Whether what depends on given inputs alone is computed.
+    is_ready: bool,
 }
 
 impl Callable {
@@ -26,37 +28,31 @@ impl Callable {
     ///
     /// When code cannot be generated for this machine.
     pub fn new(func: &Func, options: Options) -> Result<Callable, codegen::Error> {
-        Callable::with(func, &[], options)
+        Callable::given(func, &|_| false, options)
     }
 
-    /// The same, with inputs that stay in memory from call to call.
+    /// The same, with inputs that seldom change from call to call: what depends on them alone is computed when they do.
     ///
     /// # Errors
     ///
     /// When code cannot be generated for this machine.
-    pub fn keeping(func: &Func, options: Options) -> Result<Callable, codegen::Error> {
-        let inputs: Vec<_> = func.params().map(|(name, _, ty)| (Arc::clone(name), ty.clone())).collect();
-        Callable::with(func, &inputs, options)
-    }
-
-    fn with(func: &Func, lasting: &[(Arc<str>, Type)], options: Options) -> Result<Callable, codegen::Error> {
-        let module = to_lir::lower(std::slice::from_ref(func), lasting);
+    pub fn given(func: &Func, is_given: &dyn Fn(&str) -> bool, options: Options) -> Result<Callable, codegen::Error> {
+        let given = func.params().filter(|(name, ..)| is_given(name));
+        let given: Vec<_> = given.map(|(name, _, ty)| (Arc::clone(name), ty.clone())).collect();
+        let module = to_lir::lower_given(func, &given);
         let code = codegen::compile(&module, options)?;
-        Ok(Callable { func: func.clone(), module, code })
+        Ok(Callable { func: func.clone(), module, code, is_ready: false })
     }
 
-    /// Computes once more from the inputs that stayed in memory.
-    ///
-    /// # Panics
-    ///
-    /// If the function was compiled without them.
+    /// Computes once more from the inputs that are in memory.
     pub fn again(&mut self) {
-        assert!(self.module.lasting(&self.inputs_of_one()).is_some(), "its inputs stay in memory");
+        if !self.is_ready
+            && let Some(once) = self.code.func(&to_lir::once::name(&self.func.name))
+        {
+            self.code.run(once);
+        }
+        self.is_ready = true;
         self.code.run(self.code.func(&self.func.name).expect("it was compiled"));
-    }
-
-    fn inputs_of_one(&self) -> Arc<str> {
-        self.func.params().next().map_or_else(|| "".into(), |(name, ..)| Arc::clone(name))
     }
 
     /// Writes the inputs for which `inputs` has a tensor, by name.
@@ -65,13 +61,15 @@ impl Callable {
     ///
     /// If one has another shape.
     pub fn give(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) {
-        let Callable { func, module, code } = self;
+        let Callable { func, module, code, is_ready } = self;
         let scheduled = module.func(&func.name).expect("it was lowered");
         for (name, value, _) in func.params() {
-            if let Some(buffer) = module.input(scheduled, name).or_else(|| module.lasting(name))
+            let lasting = module.lasting(name);
+            if let Some(buffer) = lasting.or_else(|| module.input(scheduled, name))
                 && let Some(tensor) = inputs(name)
             {
                 write(code, buffer, func.ty(value).dtype, &tensor);
+                *is_ready &= lasting.is_none();
             }
         }
     }
@@ -83,8 +81,8 @@ impl Callable {
     /// If an input has another shape.
     pub fn call(&mut self, inputs: &dyn Fn(&str) -> Option<Tensor>) -> IndexMap<Arc<str>, Tensor> {
         self.give(inputs);
-        let Callable { func, module, code } = self;
-        code.run(code.func(&func.name).expect("it was compiled"));
+        self.again();
+        let Callable { func, module, code, .. } = self;
         let scheduled = module.func(&func.name).expect("it was lowered");
         let numbers = func.results.iter().filter(|(_, value)| func.ty(*value).dtype == DType::F32);
         let read = |(name, value): &(Arc<str>, _)| {

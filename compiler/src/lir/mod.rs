@@ -17,7 +17,8 @@
 //! Every element takes four bytes: `f32`, `i32`, or a bool as a mask (all ones or all zeros). A buffer is a run of
 //! elements at a byte offset of the arena that is a multiple of 64. Lasting tensors come first and belong to all
 //! functions; then inputs, which functions may share, and the outputs of each, which overlap with nothing; then scratch, which overlaps with the
-//! scratch of other functions and, where lifetimes allow, of the same function. Scratch holds nothing between calls.
+//! scratch of other functions and, where lifetimes allow, of the same function. Scratch holds nothing between calls; what one
+//! function computes for another to read is kept, which overlaps with nothing either.
 //! A function's inputs keep their values while it runs; lasting tensors are read and written in place.
 //!
 //! # Steps, calls, slices
@@ -59,6 +60,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+mod access;
 pub mod interp;
 pub mod parse;
 pub mod print;
@@ -124,6 +126,8 @@ pub enum Role {
     Output,
     /// An intermediate of one function.
     Scratch,
+    /// What one function leaves for others to read.
+    Kept,
 }
 
 /// A run of elements in the arena.

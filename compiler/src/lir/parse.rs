@@ -149,7 +149,7 @@ impl Reader {
 
     fn buffer(&mut self) -> Read<Buffer> {
         let _id = self.index("@")?;
-        let roles = [Role::Lasting, Role::Input, Role::Output, Role::Scratch];
+        let roles = [Role::Lasting, Role::Input, Role::Output, Role::Scratch, Role::Kept];
         let role = self.read("a role", |word| roles.into_iter().find(|role| role.name() == word))?;
         let name = self.string()?.into();
         let dtype = self.dtype()?;

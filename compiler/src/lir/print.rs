@@ -168,6 +168,7 @@ impl Role {
             Role::Input => "input",
             Role::Output => "output",
             Role::Scratch => "scratch",
+            Role::Kept => "kept",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Checks LIR. What holds for every valid module:
 //!
 //! - **Arena.** Every buffer has elements, begins at a multiple of 64 bytes and lies inside the arena. Lasting tensors
-//!   come first and overlap with nothing; inputs and outputs overlap with nothing. Scratch buffers of one function overlap only
+//!   come first and overlap with nothing; inputs, outputs and what is kept overlap with nothing. What is kept is written by one function. Scratch buffers of one function overlap only
 //!   if no step needs both.
 //! - **Steps.** Every call has positions to do and none of them beyond [`Step::slices`](super::Step::slices). In a step of several calls,
 //!   what one slice writes no other slice touches. Every call has a label, which may be empty.
@@ -15,6 +15,7 @@
 //!   reached with the same strides everywhere along rows, within a phase with the same strides altogether, and
 //!   no two points of a phase reach the same element. Chunks along lanes are multiples of 16.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::{
@@ -33,6 +34,7 @@ pub fn verify(module: &Module) -> Result<(), Vec<String>> {
         errors.extend(found.into_iter().map(|error| format!("k{index}: {error}")));
     }
     if errors.is_empty() {
+        check_kept(module, &mut errors);
         for func in &module.funcs {
             let mut found = vec![];
             check_func(module, func, &mut found);
@@ -76,6 +78,21 @@ fn check_arena(module: &Module, errors: &mut Vec<String>) {
     require(errors, fixed.windows(2).all(|pair| !overlap(&pair[0], &pair[1])), || "tensors with a name overlap".into());
     let low = module.buffers.iter().find(|b| b.role == Role::Scratch && b.offset < end);
     require(errors, low.is_none(), || "scratch overlaps with a tensor that has a name".into());
+}
+
+/// What is kept is there for all functions once one of them was called.
+fn check_kept(module: &Module, errors: &mut Vec<String>) {
+    let kept = |id: &BufferId| module.buffer(*id).role == Role::Kept;
+    let written = |func: &Func| -> BTreeSet<BufferId> {
+        let calls = func.steps.iter().flat_map(|step| &step.calls);
+        calls.flat_map(|call| call.written(module)).filter(kept).collect()
+    };
+    let mut writers: BTreeMap<BufferId, usize> = BTreeMap::new();
+    module.funcs.iter().flat_map(written).for_each(|id| *writers.entry(id).or_default() += 1);
+    for id in (0..module.buffers.len()).map(|index| BufferId(index as u32)).filter(kept) {
+        let count = writers.get(&id).copied().unwrap_or(0);
+        require(errors, count == 1, || format!("{id} is kept and written by {count} functions"));
+    }
 }
 
 fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
@@ -189,16 +206,12 @@ fn check_run(module: &Module, run: &Run, errors: &mut Vec<String>) {
             }
         }
     }
-    for (index, stored) in run.args.iter().enumerate().filter(|(index, _)| is_stored(kernel, *index)) {
+    for (index, stored) in run.args.iter().enumerate().filter(|(index, _)| kernel.is_stored(*index)) {
         let clash = run.args.iter().enumerate().any(|(other, place)| {
             other != index && overlap(&bytes(module, place.buffer), &bytes(module, stored.buffer))
         });
         require(errors, !clash, || format!("p{index} is stored to and overlaps with another"));
     }
-}
-
-fn is_stored(kernel: &Kernel, param: usize) -> bool {
-    kernel.phases.iter().flat_map(|phase| &phase.stores).any(|store| store.param.0 as usize == param)
 }
 
 /// All loads and stores of a phase.
@@ -268,7 +281,7 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
                 let sizes = [&kernel.rows[..], &phase.inner].concat();
                 let span = |(param, strides): (ParamId, &[usize])| {
                     let index = param.0 as usize;
-                    span(run.args[index], &sizes, strides, cut, is_stored(kernel, index))
+                    span(run.args[index], &sizes, strides, cut, kernel.is_stored(index))
                 };
                 accesses(phase).into_iter().map(span).collect::<Vec<_>>()
             };
@@ -330,7 +343,7 @@ fn check_stored(kernel: &Kernel, phase: &Phase, sizes: &[usize], errors: &mut Ve
     for store in &phase.stores {
         require(errors, distinct(sizes, &store.strides), || format!("{} has an element twice", store.param));
     }
-    for (param, strides) in accesses(phase).into_iter().filter(|(param, _)| is_stored(kernel, param.0 as usize)) {
+    for (param, strides) in accesses(phase).into_iter().filter(|(param, _)| kernel.is_stored(param.0 as usize)) {
         let here = phase.stores.iter().filter(|store| store.param == param);
         require(errors, here.into_iter().all(|s| s.strides == strides), || format!("{param} is reached in two ways"));
         let all = kernel.phases.iter().flat_map(|phase| &phase.stores).filter(|store| store.param == param);

@@ -67,7 +67,8 @@ impl Network {
     /// Compiles the network of a program.
     pub fn new(job: &Job, batch: usize) -> Result<Network, Exit> {
         let func = exec::optimised(to_tir::network_at(&job.model, &job.front.sources, batch));
-        let code = Callable::keeping(&func, job.evaluator().options());
+        let is_field = |name: &str| job.built.interface.field_names.iter().any(|field| &**field == name);
+        let code = Callable::given(&func, &|name| !is_field(name), job.evaluator().options());
         let code = code.map_err(|error| output::fail(&error.to_string(), None))?;
         Ok(Network { func, code })
     }

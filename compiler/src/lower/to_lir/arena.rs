@@ -1,6 +1,6 @@
 //! Where buffers stand in the arena.
 //!
-//! Lasting tensors, inputs and outputs each have a place of their own. Scratch comes behind them, function by function over the
+//! Lasting tensors, inputs, outputs and what is kept each have a place of their own. Scratch comes behind them, function by function over the
 //! same range, and within a function two buffers share memory if no step needs both.
 
 use std::collections::BTreeMap;

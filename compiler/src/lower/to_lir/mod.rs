@@ -15,6 +15,7 @@ mod collapse;
 mod join;
 mod label;
 mod nest;
+pub mod once;
 mod reuse;
 mod slices;
 mod task;
@@ -29,6 +30,23 @@ mod tests;
 ///
 /// If a derivative is left; in debug builds, if what comes out breaks an invariant of the IR.
 pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
+    finish(schedule(funcs, lasting))
+}
+
+/// Lowers a function that is called often with the same `lasting` tensors, none of which it updates. What depends on them alone is
+/// in a function of its own, [`once::name`], to be called before the other one whenever they have changed; there is none where nothing does.
+///
+/// # Panics
+///
+/// As [`lower`].
+pub fn lower_given(func: &tir::Func, lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
+    let mut module = schedule(std::slice::from_ref(func), lasting);
+    once::split(&mut module);
+    finish(module)
+}
+
+/// The functions, a call in each step, without places for buffers.
+fn schedule(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
     let mut program = Program { module: lir::Module::default(), known: HashMap::new(), inputs: HashMap::new() };
     for (name, ty) in lasting {
         let _ = program.buffer(name, Role::Lasting, ty);
@@ -38,13 +56,22 @@ pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Mod
         let lowered = FuncLowering::new(&mut program, fuse::plan(func, &names)).lower();
         program.module.funcs.push(lowered);
     }
-    arena::plan(&mut program.module);
-    if cfg!(debug_assertions)
-        && let Err(errors) = lir::verify(&program.module)
-    {
-        panic!("lowering broke the IR: {errors:?}\n{}", lir::print(&program.module));
-    }
     program.module
+}
+
+/// Joins steps and plans the memory.
+fn finish(mut module: lir::Module) -> lir::Module {
+    for index in 0..module.funcs.len() {
+        let steps = std::mem::take(&mut module.funcs[index].steps);
+        module.funcs[index].steps = join::run(&module, steps);
+    }
+    arena::plan(&mut module);
+    if cfg!(debug_assertions)
+        && let Err(errors) = lir::verify(&module)
+    {
+        panic!("lowering broke the IR: {errors:?}\n{}", lir::print(&module));
+    }
+    module
 }
 
 /// The element type in memory.
@@ -129,8 +156,7 @@ impl<'a> FuncLowering<'a> {
             self.push(call, label);
         }
         let name = std::mem::take(&mut self.plan.func.name);
-        let steps = join::run(&self.program.module, self.steps);
-        lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps }
+        lir::Func { name, inputs: self.inputs, outputs: self.outputs, steps: self.steps }
     }
 
     fn push(&mut self, call: Call, label: Arc<str>) {

@@ -1,5 +1,10 @@
 //! Networks whose weights are given.
 
+use std::num::NonZero;
+
+use spnc::exec::Callable;
+use spnc::tir;
+
 use super::*;
 
 /// A network whose weights are given computes what it computes when they are inputs: what depends on weights alone is computed once, and
@@ -20,6 +25,42 @@ fn a_sparse_network_infers_what_it_is() {
                 let found = network.call(&|name| input(name).filter(|_| name.starts_with("digits.")));
                 assert_close(&found, &expected, 1e-4);
             }
+        }
+    }
+}
+
+/// What a convolution makes of given weights alone is computed once: also after other images, and anew with other weights.
+#[test]
+fn given_weights_are_packed_when_they_change() {
+    let text = "func net {
+  %0 = param image : f32[2, 9, 9, 3]
+  %1 = param w1 : f32[3, 3, 3, 16]
+  %2 = param w2 : f32[3, 3, 16, 24]
+  %3 = param w3 : f32[3, 3, 12, 24]
+  %4 = conv %0, %1, window [3, 3] stride [1, 1] pad [1, 1] [1, 1], groups 1 : f32[2, 9, 9, 16]
+  %5 = conv %4, %2, window [3, 3] stride [2, 2] pad [1, 1] [1, 1], groups 1 : f32[2, 5, 5, 24]
+  %6 = conv %5, %3, window [3, 3] stride [1, 1] pad [1, 1] [1, 1], groups 2 : f32[2, 5, 5, 24]
+  return out = %6
+}
+";
+    let func = tir::parse::func(text).expect("a function");
+    let draw = |name: &str, ty: &tir::Type, seed: i32| {
+        let mut numbers = vec![0.0; ty.len()];
+        fill_uniform(seed, 0, name.bytes().map(u64::from).sum(), 0, &mut numbers);
+        let numbers = numbers.into_iter().map(|x| f64::from(x) - 0.5).collect();
+        ArrayD::from_shape_vec(ty.shape.as_slice(), numbers).expect("as many as there are")
+    };
+    let is_weight = |name: &str| name != "image";
+    for threads in [1, 2].map(|count| NonZero::new(count).expect("a thread")) {
+        let options = Options { threads, ..Options::default() };
+        let mut code = Callable::given(&func, &is_weight, options).expect("code for this machine");
+        for [images, weights] in [[1, 2], [3, 2], [3, 4]] {
+            let drawn = |name: &str, ty: &tir::Type| draw(name, ty, if is_weight(name) { weights } else { images });
+            let inputs: Values = func.params().map(|(name, _, ty)| (name.clone(), drawn(name, ty))).collect();
+            let expected = interp::run(&func, &|name| inputs.get(name).cloned()).expect("all inputs are there");
+            let is_new = |name: &str| images == 1 || !is_weight(name) || weights == 4;
+            let found = code.call(&|name| inputs.get(name).filter(|_| is_new(name)).cloned());
+            assert_close(&found, &expected, 1e-5);
         }
     }
 }

@@ -103,6 +103,12 @@ impl ConvShape {
         }
     }
 
+    /// Which of its two factors the packing phase reads.
+    pub fn packs(&self, role: Role) -> [bool; 2] {
+        let weights = role != Role::ByWeight && Slide::new(self, role).packed_extent() > 0;
+        [role != Role::ByInput && self.copy_len() > 0, weights]
+    }
+
     /// Multiplications, each with an addition, that the windows ask for, also of zeros around the image.
     pub fn products(&self) -> usize {
         self.batch * self.out_height * self.out_width * self.weights()

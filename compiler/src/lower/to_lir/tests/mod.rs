@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::lower;
+use super::{lower, lower_given, once};
 use crate::lir::{self, interp::Arena};
 use crate::tir::{self, Func, Type, arbitrary, interp::Tensor};
 
@@ -308,8 +308,81 @@ fn operands_of_products_are_looked_at_through_views() {
     assert_eq!(steps(&module), (0, 1));
 }
 
+/// Runs the function with `lasting` tensors for several inputs: what is not kept is forgotten between calls.
+fn run_given(func: &Func, lasting: &Inputs, calls: &[Inputs]) -> Vec<BTreeMap<Arc<str>, Vec<f64>>> {
+    let types = func.params().filter(|(name, ..)| lasting.contains_key(*name));
+    let types: Vec<_> = types.map(|(name, _, ty)| (Arc::clone(name), ty.clone())).collect();
+    let module = lower_given(func, &types);
+    let text = lir::print(&module);
+    assert_eq!(lir::verify(&module), Ok(()), "{text}");
+    assert_eq!(lir::parse(&text).as_ref(), Ok(&module), "{text}");
+    let mut arena = Arena::new(&module);
+    for (name, tensor) in lasting {
+        arena.write(&module, module.lasting(name).expect("it was given"), tensor.iter().copied());
+    }
+    if let Some(once) = module.func(&once::name(&func.name)) {
+        arena.run(&module, once);
+    }
+    let rest = module.func(&func.name).expect("it was lowered");
+    let mut call = |inputs: &Inputs| {
+        for (index, buffer) in module.buffers.iter().enumerate() {
+            if !matches!(buffer.role, lir::Role::Lasting | lir::Role::Kept) {
+                arena.write(&module, lir::BufferId(index as u32), vec![f64::NAN; buffer.len]);
+            }
+        }
+        for (name, tensor) in inputs {
+            if let Some(id) = module.input(rest, name) {
+                arena.write(&module, id, tensor.iter().copied());
+            }
+        }
+        arena.run(&module, rest);
+        let place = |name: &str| module.output(rest, name).expect("a result's buffer");
+        func.results.iter().map(|(name, _)| (Arc::clone(name), arena.read(&module, place(name)))).collect()
+    };
+    calls.iter().map(&mut call).collect()
+}
+
+#[test]
+fn what_depends_on_lasting_tensors_alone_is_computed_once() {
+    let text = "func f {
+        %0 = param w : f32[40, 40]
+        %1 = param x : f32[40, 40]
+        %2 = transpose %0, [1, 0] : f32[40, 40]
+        %3 = reduce_sum %2, [0] : f32[40]
+        %4 = broadcast %3, [1] : f32[40, 40]
+        %5 = add %4, %1 : f32[40, 40]
+        return y = %5
+    }
+";
+    let func = tir::parse::func(text).expect("a function");
+    let given = vec![("w".into(), Type::f32([40, 40]))];
+    let module = lower_given(&func, &given);
+    let counts: Vec<(&str, usize)> = module.funcs.iter().map(|func| (&*func.name, func.steps.len())).collect();
+    assert_eq!(counts.len(), 2, "{}", lir::print(&module));
+    let kept = module.buffers.iter().filter(|buffer| buffer.role == lir::Role::Kept);
+    assert_eq!(kept.map(|buffer| buffer.len).collect::<Vec<_>>(), [40], "the sums alone: {}", lir::print(&module));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn lasting_tensors_are_looked_at_once(recipe in prop::collection::vec(any::<u32>(), 0..120), which in any::<u32>()) {
+        let func = arbitrary::func(&recipe);
+        let all = [arbitrary::inputs(&func, 1), arbitrary::inputs(&func, 2)];
+        let is_updated = |name: &str| func.result(name).is_some();
+        let is_given = |name: &str| {
+            let place = func.params().position(|(param, ..)| **param == *name);
+            place.is_some_and(|place| which >> (place % 32) & 1 == 1) && !is_updated(name)
+        };
+        let lasting: Inputs = all[0].iter().filter(|(name, _)| is_given(name)).map(|(n, t)| (n.clone(), t.clone())).collect();
+        let calls = all.map(|mut inputs| {
+            inputs.extend(lasting.iter().map(|(name, tensor)| (name.clone(), tensor.clone())));
+            inputs
+        });
+        let apart: Vec<_> = calls.iter().map(|inputs| run(&func, inputs)).collect();
+        prop_assert_eq!(format!("{:?}", run_given(&func, &lasting, &calls)), format!("{apart:?}"));
+    }
 
     #[test]
     fn lowered_functions_agree_with_the_interpreter(recipe in prop::collection::vec(any::<u32>(), 0..120), seed in 0_u32..100) {
