@@ -411,19 +411,21 @@ impl Program for Compiled {
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
-    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
+    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
         self.settle();
         self.machine.effective.run(&mut self.machine.code, self.host.seed, START, 1);
-        let values = self.machine.effective.outputs.iter();
-        values
-            .map(|(name, buffer, shape)| (outside_name(name), widen(self.machine.code.floats(*buffer), shape)))
-            .collect()
+        for (name, buffer, shape) in &self.machine.shown {
+            show(outside_name(name), widen(self.machine.code.floats(*buffer), shape));
+        }
     }
 
-    fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
+    fn live_flops(&self) -> Option<u64> {
+        let (code, shown) = (&self.machine.code, &self.machine.shown);
+        let shown = |name: &str| shown.iter().find(|(known, ..)| **known == *name);
+        let effective = |name: &str| shown(name).map(|(_, buffer, shape)| widen(code.floats(*buffer), shape));
         let infos = &self.host.interface.description.tensors;
         let tensor = |name: &str| infos.iter().position(|t| t.name == name).map(|index| self.read(index));
-        self.host.live_flops(effective, &tensor)
+        self.host.live_flops(&|name| effective(name).or_else(|| tensor(name)))
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {

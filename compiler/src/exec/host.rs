@@ -1,7 +1,5 @@
 //! What both evaluators leave to the interpreter: start values, and the end of an evaluation.
 
-use std::collections::BTreeMap;
-
 use ndarray::ArrayD;
 
 use super::{Built, Network};
@@ -102,13 +100,9 @@ impl Host {
         (0..self.interface.description.reports.len()).map(|i| scalar(i).expect("every report is a result")).collect()
     }
 
-    /// As [`spnc_runtime::program::Program::live_flops`]; `tensor` gives lasting tensors by name.
-    pub fn live_flops(&self, effective: &[(String, Tensor)], tensor: &dyn Fn(&str) -> Option<Tensor>) -> Option<u64> {
-        let effective: BTreeMap<&str, &Tensor> = effective.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        let value = |name: &str| match name.strip_prefix("effective.") {
-            Some(path) => effective.get(path).map(|value| (*value).clone()),
-            None => tensor(name).or_else(|| self.literal(name)),
-        };
+    /// As [`spnc_runtime::program::Program::live_flops`]; `tensor` gives results of `effective` and lasting tensors by name.
+    pub fn live_flops(&self, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Option<u64> {
+        let value = |name: &str| tensor(name).or_else(|| self.literal(name));
         Some(2 * self.network.as_ref()?.live(&value)?.multiply_adds)
     }
 
@@ -127,8 +121,8 @@ pub fn write(plan: &mut Plan, name: &str, values: impl Iterator<Item = f64>) {
 }
 
 /// The name of a result of `effective` to the runtime: an effective tensor goes by the path of its parameter.
-pub fn outside_name(name: &str) -> String {
-    name.strip_prefix("effective.").unwrap_or(name).to_owned()
+pub fn outside_name(name: &str) -> &str {
+    name.strip_prefix("effective.").unwrap_or(name)
 }
 
 fn literal(literals: &[(std::sync::Arc<str>, Tensor)], name: &str) -> Option<Tensor> {

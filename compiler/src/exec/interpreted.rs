@@ -112,17 +112,17 @@ impl Program for Interpreted {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
+    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
         let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
         prepare(&mut self.effective, &self.host, &self.tensors, clock);
         self.effective.run();
-        self.effective.results().map(|(name, value)| (outside_name(name), value.to_owned())).collect()
+        self.effective.results().for_each(|(name, value)| show(outside_name(name), value.to_owned()));
     }
 
-    fn live_flops(&self, effective: &[(String, ArrayD<f64>)]) -> Option<u64> {
+    fn live_flops(&self) -> Option<u64> {
         let infos = &self.host.interface.description.tensors;
         let tensor = |name: &str| infos.iter().position(|t| t.name == name).map(|i| self.tensors[i].clone());
-        self.host.live_flops(effective, &tensor)
+        self.host.live_flops(&|name| self.effective.result(name).map(|value| value.to_owned()).or_else(|| tensor(name)))
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {

@@ -12,7 +12,7 @@ use crate::codegen::{self, Executable, Options};
 use crate::lir::{self, BufferId};
 use crate::lower::to_lir;
 use crate::pass::compress::Pattern;
-use crate::tir::{DType, Func, Type};
+use crate::tir::{DType, Func, Type, Value};
 
 /// A step of training in all its forms.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) struct Machine {
     pub evaluate: BTreeMap<usize, Call>,
     pub events: Vec<Call>,
     pub effective: Call,
+    /// Where the results of `effective` are, by name, with their shapes: those that are lasting tensors as they are need not be computed.
+    pub shown: Vec<(Arc<str>, BufferId, Vec<usize>)>,
 }
 
 /// A function, with its inputs and outputs looked up.
@@ -92,13 +94,21 @@ impl Machine {
             };
             ((step.variant, step.batch), train)
         });
+        let effective = call(&computed(&built.effective, &|name| module.lasting(name).is_some()));
+        let shown = |(name, value): &(Arc<str>, Value)| {
+            let output = effective.outputs.iter().find(|(known, ..)| known == name).map(|(_, buffer, _)| *buffer);
+            let buffer =
+                output.unwrap_or_else(|| find(kept(&built.effective, *value).expect("all others are computed")));
+            (Arc::clone(name), buffer, built.effective.ty(*value).shape.clone())
+        };
         Ok(Machine {
+            shown: built.effective.results.iter().map(shown).collect(),
             tensors: built.interface.description.tensors.iter().map(|t| find(&t.name)).collect(),
             literals: built.interface.literals.iter().map(|(name, _)| find(name)).collect(),
             train: train.collect(),
             evaluate: built.evaluate.iter().map(|(n, func)| (*n, call(func))).collect(),
             events: built.events.iter().map(call).collect(),
-            effective: call(&built.effective),
+            effective,
             code,
         })
     }
@@ -175,9 +185,24 @@ fn lowered<'a>(built: &'a Built, further: impl Iterator<Item = &'a Func>, stored
     let lasting: Vec<(Arc<str>, Type)> = whole.chain(stored.iter().cloned()).collect();
     let steps = built.train.iter().map(|step| &step.func);
     let evaluations = built.evaluate.iter().map(|(_, func)| func);
-    let funcs: Vec<Func> =
-        steps.chain(evaluations).chain(&built.events).chain([&built.effective]).chain(further).cloned().collect();
+    let effective = computed(&built.effective, &|name| lasting.iter().any(|(known, _)| **known == *name));
+    let funcs = steps.chain(evaluations).chain(&built.events).cloned().chain([effective]);
+    let funcs: Vec<Func> = funcs.chain(further.cloned()).collect();
     to_lir::lower(&funcs, &lasting)
+}
+
+/// A function without the results that are lasting tensors as they are.
+fn computed(func: &Func, is_lasting: &dyn Fn(&str) -> bool) -> Func {
+    let mut func = func.clone();
+    let is_kept = |value| kept(&func, value).is_some_and(is_lasting);
+    let results = func.results.iter().filter(|(_, value)| !is_kept(*value)).cloned().collect();
+    func.results = results;
+    func
+}
+
+/// The input that a value is.
+fn kept(func: &Func, value: Value) -> Option<&str> {
+    func.params().find(|(_, param, _)| *param == value).map(|(name, ..)| &**name)
 }
 
 impl Train {

@@ -36,8 +36,11 @@ impl Model {
             };
             let _ = part.insert(info.name.clone(), program.read(index));
         }
-        let effective = program.effective().into_iter();
-        model.effective = effective.filter(|(name, _)| model.free.contains_key(name)).collect();
+        program.effective(&mut |name, value| {
+            if model.free.contains_key(name) {
+                let _ = model.effective.insert(name.to_owned(), value);
+            }
+        });
         model
     }
 

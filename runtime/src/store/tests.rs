@@ -58,8 +58,9 @@ impl Program for Holder {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
-        vec![("net.w".into(), array![1.5, 0.0].into_dyn()), ("mask.density".into(), ArrayD::zeros(vec![]))]
+    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
+        show("net.w", array![1.5, 0.0].into_dyn());
+        show("mask.density", ArrayD::zeros(vec![]));
     }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {

@@ -12,7 +12,7 @@ use super::{
     TrainError, error, tally,
 };
 use crate::data::{Bits, Dataset, Split, shuffle};
-use crate::program::{Clock, Entry, Program, Role};
+use crate::program::{Clock, Entry, Numbers, Program, Role};
 
 /// The fewest steps from one look for another form to the next, which takes about as long as some of them: epochs that are shorter do not all begin
 /// with it.
@@ -29,7 +29,7 @@ pub(super) struct Trainer<'a> {
     /// The lasting tensors and the position when this epoch began, or went on.
     pub(super) mark: Mark,
     /// The start values of tensors that begin anew while a run goes on.
-    pub(super) starts: Vec<(usize, ArrayD<f64>)>,
+    pub(super) starts: Vec<(usize, Start)>,
     plan: &'a Plan,
     now: &'a dyn Fn() -> f64,
     stop: &'a AtomicBool,
@@ -276,25 +276,27 @@ impl<'a> Trainer<'a> {
     /// Gives the tensors of a role their start values.
     pub(super) fn restart(&mut self, role: Role) {
         for (index, start) in &self.starts {
-            if self.program.description().tensors[*index].role == role {
-                self.program.write(*index, start);
+            let info = &self.program.description().tensors[*index];
+            if info.role == role {
+                let value = start.tensor(&info.shape);
+                self.program.write(*index, &value);
             }
         }
     }
 
     /// Counts the zeros of the effective parameters, and what they leave to do; an error if one is not finite.
     fn count(&mut self, phase: &Phase) -> Result<(Tally, Option<u64>), TrainError> {
-        let effective = self.program.effective();
         let infos = self.program.description().tensors.iter();
-        let params: BTreeSet<&str> =
-            infos.filter(|info| info.role == Role::Param).map(|info| info.name.as_str()).collect();
-        let of_params = || effective.iter().filter(|(name, _)| params.contains(name.as_str())).map(|(_, value)| value);
-        if !of_params().flatten().all(|x| x.is_finite()) {
-            return Err(self.find_non_finite(phase));
-        }
-        let zeros = of_params().fold(Tally::default(), |total, value| total + tally(value.view()));
-        let flops = self.program.live_flops(&effective);
-        Ok((zeros, flops))
+        let params: BTreeSet<String> =
+            infos.filter(|info| info.role == Role::Param).map(|info| info.name.clone()).collect();
+        let (mut zeros, mut is_finite) = (Tally::default(), true);
+        self.program.effective(&mut |name, value| {
+            if params.contains(name) {
+                zeros = zeros + tally(value.view());
+                is_finite &= value.iter().all(|x| x.is_finite());
+            }
+        });
+        if is_finite { Ok((zeros, self.program.live_flops())) } else { Err(self.find_non_finite(phase)) }
     }
 
     fn record(
@@ -315,11 +317,38 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// What a tensor begins with: the states of optimizers are as large as all parameters, and nearly always begin with one number everywhere.
+pub(super) enum Start {
+    Everywhere(f64),
+    Numbers(Numbers),
+}
+
+impl Start {
+    fn of(program: &dyn Program, tensor: usize) -> Start {
+        let value = program.read(tensor);
+        match value.first() {
+            Some(first) if value.iter().all(|x| x.to_bits() == first.to_bits()) => Start::Everywhere(*first),
+            Some(_) | None => {
+                let mut numbers = Numbers::Single(vec![]);
+                program.copy(tensor, &mut numbers);
+                Start::Numbers(numbers)
+            }
+        }
+    }
+
+    fn tensor(&self, shape: &[usize]) -> ArrayD<f64> {
+        match self {
+            Start::Everywhere(number) => ArrayD::from_elem(shape, *number),
+            Start::Numbers(numbers) => numbers.tensor(shape),
+        }
+    }
+}
+
 /// The values of the tensors that may begin anew.
-fn restarted(program: &dyn Program) -> Vec<(usize, ArrayD<f64>)> {
+fn restarted(program: &dyn Program) -> Vec<(usize, Start)> {
     let tensors = program.description().tensors.iter().enumerate();
     let restarts = |role| matches!(role, Role::OptimizerState | Role::Carried);
-    tensors.filter(|(_, info)| restarts(info.role)).map(|(index, _)| (index, program.read(index))).collect()
+    tensors.filter(|(_, info)| restarts(info.role)).map(|(index, _)| (index, Start::of(program, index))).collect()
 }
 
 /// The uses of random bits that epochs have for themselves: this one and those above it.

@@ -81,8 +81,9 @@ impl Program for Ledger {
         self.weight = value.sum();
     }
 
-    fn effective(&mut self) -> Vec<(String, ArrayD<f64>)> {
-        vec![("w".into(), self.read(0)), ("mask.density".into(), ArrayD::from_elem(vec![], 0.0))]
+    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
+        show("w", self.read(0));
+        show("mask.density", ArrayD::from_elem(vec![], 0.0));
     }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {

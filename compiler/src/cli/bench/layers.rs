@@ -62,10 +62,15 @@ fn timed(steps: &mut Steps<'_>) -> Vec<Cost> {
 /// The share of non-zeros of the weights of each instance that has some, by path: of its own matrices and filters, as the network
 /// sees them.
 pub fn densities(model: &Model, program: &mut dyn Program) -> BTreeMap<Arc<str>, f64> {
-    let effective: BTreeMap<_, _> = program.effective().into_iter().collect();
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    program.effective(&mut |name, value| {
+        if value.ndim() >= 2 {
+            let _ = tallies.insert(name.to_owned(), tally(value.view()));
+        }
+    });
     let weights = |instance: &Instance| {
-        let own = instance.params.iter().map(|id| &effective[&*model.params[id.0 as usize].path]);
-        own.filter(|value| value.ndim() >= 2).fold(Tally::default(), |all, value| all + tally(value.view()))
+        let own = instance.params.iter().filter_map(|id| tallies.get(&*model.params[id.0 as usize].path));
+        own.fold(Tally::default(), |all, own| all + *own)
     };
     let all = model.instances.iter().map(|instance| (instance.path.clone(), weights(instance)));
     all.filter(|(_, weights)| weights.total > 0).map(|(path, weights)| (path, weights.density())).collect()
