@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{Bits, DataError, Fault};
+use crate::kernels::prefetch::prefetch;
 use crate::program::{Element, FieldInfo, FieldMut};
 
 /// A part of a data set.
@@ -346,6 +347,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// How many samples before a copy its memory is asked for.
+const AHEAD: usize = 2;
+
 /// Which samples to copy.
 struct Take<'a> {
     column: &'a Column,
@@ -357,8 +361,13 @@ impl Take<'_> {
     fn copy<S: Copy, D>(&self, from: &[S], to: &mut [D], convert: impl Fn(S) -> D) {
         let width = self.column.width;
         assert_eq!(to.len(), self.rows.len() * width, "the batch field has another size than the samples");
+        let of = |row: usize| &from[self.column.range(self.split.place(row))];
         for (place, &row) in self.rows.iter().enumerate() {
-            let sample = &from[self.column.range(self.split.place(row))];
+            // Shuffled samples are where the machine does not expect them.
+            if let Some(&soon) = self.rows.get(place + AHEAD) {
+                prefetch(of(soon));
+            }
+            let sample = of(row);
             for (to, &from) in to[place * width..(place + 1) * width].iter_mut().zip(sample) {
                 *to = convert(from);
             }

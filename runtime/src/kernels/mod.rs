@@ -12,6 +12,7 @@ mod math;
 mod math64;
 pub mod peak;
 pub mod pooling;
+pub mod prefetch;
 pub mod quantile;
 mod routine;
 pub mod rows;

@@ -170,10 +170,24 @@ unsafe fn gather_numbers(s: &TableShape, args: Args) {
             let indices = std::slice::from_raw_parts(args.b.cast::<i32>().add(s.index_of(position)), count);
             (numbers, indices, std::slice::from_raw_parts_mut(args.to.cast::<u32>().add(position), count))
         };
-        for (to, index) in to.iter_mut().zip(indices) {
-            *to = row(*index, s.rows).map_or(0, |row| numbers[row]);
-        }
+        pick(numbers, indices, to);
         position += count;
+    }
+}
+
+/// The numbers of a table that indices name, as bits; zero for one that names none.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads without a jump")]
+fn pick(numbers: &[u32], indices: &[i32], to: &mut [u32]) {
+    if numbers.is_empty() {
+        return to.fill(0);
+    }
+    for (to, index) in to.iter_mut().zip(indices) {
+        let row = row(*index, numbers.len());
+        // Read in any case: what is chosen then needs no jump.
+        // SAFETY: a number of the table, which has one.
+        let number = unsafe { *numbers.get_unchecked(row.unwrap_or(0)) };
+        *to = if row.is_some() { number } else { 0 };
     }
 }
 
@@ -192,7 +206,10 @@ impl Body for Scatter {
         if s.width == 1 {
             // SAFETY: the caller's promise.
             let indices = unsafe { shared_indices(s, args) };
-            let indices = indices.filter(|indices| indices.iter().all(|index| row(*index, s.rows).is_some()));
+            let is_row = |index: &i32| row(*index, s.rows).is_some();
+            // Without runs of equal ones, numbers are added in the same order as by `scatter_numbers`.
+            let is_plain = |i: &&[i32]| i.iter().all(is_row) && i.windows(2).all(|pair| pair[0] != pair[1]);
+            let indices = indices.filter(is_plain);
             let whole = whole_tables(args.first, args.last, s.rows);
             for table in tables {
                 if let Some(indices) = indices.filter(|_| whole.contains(&table)) {
@@ -235,23 +252,40 @@ unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f3
     };
     // Rows before the range wrap around, to places beyond it.
     let base = (table * s.rows).wrapping_sub(args.first);
-    let mut pairs = indices.iter().zip(values);
-    let mut next = pairs.next();
-    while let Some((&index, &value)) = next {
-        let place = row(index, s.rows).and_then(|row| to.get_mut(base.wrapping_add(row)));
-        let mut sum = place.as_ref().map_or(0.0, |to| **to) + value;
-        // A loop that does nothing else: additions wait for one another, and those to the next row need not.
-        loop {
-            next = pairs.next();
-            match next {
-                Some((same, value)) if *same == index => sum += value,
-                _ => break,
-            }
+    let mut at = 0;
+    while let Some(&index) = indices.get(at) {
+        let count = count_equal(&indices[at..]);
+        if let Some(to) = row(index, s.rows).and_then(|row| to.get_mut(base.wrapping_add(row))) {
+            *to += sum(&values[at..at + count]);
         }
-        if let Some(to) = place {
-            *to = sum;
-        }
+        at += count;
     }
+}
+
+/// How many indices at the beginning are equal.
+#[inline(always)]
+fn count_equal(indices: &[i32]) -> usize {
+    let &[first, ref others @ ..] = indices else { return 0 };
+    if others.first() != Some(&first) {
+        return 1;
+    }
+    let (eights, _) = indices.as_chunks::<8>();
+    let is_whole = |eight: &&[i32; 8]| eight.iter().fold(true, |all, index| all & (*index == first));
+    let whole = 8 * eights.iter().take_while(is_whole).count();
+    whole + indices[whole..].iter().take_while(|index| **index == first).count()
+}
+
+/// The sum of numbers, those of every eighth place by themselves: additions wait for one another.
+#[inline(always)]
+fn sum(values: &[f32]) -> f32 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let rest = rest.iter().fold(0.0, |sum, value| sum + value);
+    if eights.is_empty() {
+        return rest;
+    }
+    let add = |sums: [f32; 8], eight: &[f32; 8]| std::array::from_fn(|lane| sums[lane] + eight[lane]);
+    let [a, b, c, d, e, f, g, h] = eights.iter().fold([0.0; 8], add);
+    (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
 }
 
 /// The tables whose rows, so many each, all lie between two positions.
@@ -283,16 +317,12 @@ unsafe fn shared_indices<'a>(s: &TableShape, args: Args) -> Option<&'a [i32]> {
 unsafe fn gather_alike(s: &TableShape, args: Args, indices: &[i32], tables: Range<usize>) {
     for table in tables {
         // SAFETY: a table, and its part of the result, which nobody else writes. Numbers are only moved, as bits.
-        unsafe {
-            let numbers = args.a.cast::<u32>().add(table * s.rows);
+        let (numbers, to) = unsafe {
+            let numbers = std::slice::from_raw_parts(args.a.cast::<u32>().add(table * s.rows), s.rows);
             let to = args.to.cast::<u32>().add(table * s.indices);
-            for (at, index) in indices.iter().enumerate() {
-                let row = row(*index, s.rows);
-                // Read in any case: what is chosen then needs no jump.
-                let number = *numbers.add(row.unwrap_or(0));
-                *to.add(at) = if row.is_some() { number } else { 0 };
-            }
-        }
+            (numbers, std::slice::from_raw_parts_mut(to, s.indices))
+        };
+        pick(numbers, indices, to);
     }
 }
 
