@@ -20,6 +20,11 @@ impl Call {
         places.into_iter().map(|place| place.buffer).collect()
     }
 
+    /// The buffers that it needs.
+    pub fn needed(&self, module: &Module) -> Vec<BufferId> {
+        [self.read(module), self.written(module)].concat()
+    }
+
     /// The buffers that it writes to.
     pub fn written(&self, module: &Module) -> Vec<BufferId> {
         let places = match self {

@@ -434,16 +434,6 @@ impl Call {
             Call::Run(_) | Call::Quantile(_) => 0,
         }
     }
-
-    /// All places that it reaches memory from.
-    pub fn places(&self) -> Vec<Place> {
-        match self {
-            Call::Run(run) => run.args.clone(),
-            Call::Gemm(gemm) => vec![gemm.a.place, gemm.b.place, gemm.c.place],
-            Call::Quantile(quantile) => vec![quantile.from, quantile.share, quantile.to, quantile.work],
-            Call::Routine(Routine { from, to, work, .. }) => from.iter().chain([to]).chain(work).copied().collect(),
-        }
-    }
 }
 
 impl Gemm {

@@ -112,7 +112,7 @@ fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
 fn check_lives(module: &Module, func: &Func, errors: &mut Vec<String>) {
     let mut lives: Vec<(BufferId, usize, usize)> = vec![];
     for (number, step) in func.steps.iter().enumerate() {
-        for Place { buffer, .. } in step.calls.iter().flat_map(Call::places) {
+        for buffer in step.calls.iter().flat_map(|call| call.needed(module)) {
             match lives.iter_mut().find(|(id, _, _)| *id == buffer) {
                 Some(life) => life.2 = number,
                 None => lives.push((buffer, number, number)),

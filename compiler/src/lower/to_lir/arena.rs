@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::lir::{BufferId, Call, Func, Module, Place, Role};
+use crate::lir::{BufferId, Func, Module, Role};
 
 /// Buffers begin at multiples of this, in bytes.
 const ALIGNMENT: usize = 64;
@@ -68,8 +68,7 @@ fn share(module: &Module, func: &Func) -> Vec<(BufferId, usize, usize)> {
 fn lives(module: &Module, func: &Func) -> Vec<Life> {
     let mut lives: BTreeMap<BufferId, Life> = BTreeMap::new();
     for (number, step) in func.steps.iter().enumerate() {
-        for place in step.calls.iter().flat_map(Call::places) {
-            let Place { buffer: id, .. } = place;
+        for id in step.calls.iter().flat_map(|call| call.needed(module)) {
             if module.buffer(id).role == Role::Scratch {
                 lives.entry(id).or_insert(Life { id, first: number, last: number }).last = number;
             }

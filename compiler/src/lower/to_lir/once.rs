@@ -14,15 +14,12 @@ pub fn split(module: &mut Module) {
     let varying = varying(module, &func);
     let Func { name: rest, inputs, outputs, steps } = func;
     let (always, once): (Vec<Step>, Vec<Step>) = steps.into_iter().partition(|step| varies(module, step, &varying));
-    let touched = |steps: &[Step]| -> BTreeSet<BufferId> {
-        steps.iter().flat_map(|step| &step.calls).flat_map(Call::places).map(|place| place.buffer).collect()
+    let of = |steps: &[Step], what: fn(&Call, &Module) -> Vec<BufferId>| -> BTreeSet<BufferId> {
+        steps.iter().flat_map(|step| &step.calls).flat_map(|call| what(call, module)).collect()
     };
-    let both: Vec<BufferId> = touched(&once).intersection(&touched(&always)).copied().collect();
-    for id in both {
-        let buffer = &mut module.buffers[id.0 as usize];
-        if buffer.role == Role::Scratch {
-            buffer.role = Role::Kept;
-        }
+    let kept: Vec<BufferId> = of(&once, Call::written).intersection(&of(&always, Call::read)).copied().collect();
+    for id in kept {
+        module.buffers[id.0 as usize].role = Role::Kept;
     }
     if !once.is_empty() {
         module.funcs.push(Func { name: name(&rest), inputs: vec![], outputs: vec![], steps: once });
@@ -55,6 +52,5 @@ fn varying(module: &Module, func: &Func) -> BTreeSet<BufferId> {
 
 /// Whether a step reads or writes a buffer that varies.
 fn varies(module: &Module, step: &Step, varying: &BTreeSet<BufferId>) -> bool {
-    let uses = |call: &Call| call.read(module).into_iter().chain(call.written(module)).any(|id| varying.contains(&id));
-    step.calls.iter().any(uses)
+    step.calls.iter().any(|call| call.needed(module).iter().any(|id| varying.contains(id)))
 }

@@ -363,6 +363,25 @@ fn what_depends_on_lasting_tensors_alone_is_computed_once() {
     assert_eq!(kept.count(), 1, "the sums of the sums alone: {}", lir::print(&module));
 }
 
+#[test]
+fn packed_weights_are_kept_and_images_are_not() {
+    let text = "func f {
+        %0 = param x : f32[2, 9, 9, 16]
+        %1 = param v : f32[3, 3, 16, 32]
+        %2 = param w : f32[3, 3, 32, 32]
+        %3 = conv %0, %1, window [3, 3] stride [1, 1] pad [1, 1] [1, 1], groups 1 : f32[2, 9, 9, 32]
+        %4 = conv %3, %2, window [3, 3] stride [1, 1] pad [1, 1] [1, 1], groups 1 : f32[2, 9, 9, 32]
+        return y = %4
+    }
+";
+    let func = tir::parse::func(text).expect("a function");
+    let given = [("v", vec![3, 3, 16, 32]), ("w", vec![3, 3, 32, 32])];
+    let module = lower_given(&func, &given.map(|(name, shape)| (name.into(), Type::f32(shape))));
+    let kept = module.buffers.iter().filter(|buffer| buffer.role == lir::Role::Kept);
+    let kept: Vec<&str> = kept.map(|buffer| &*buffer.name).collect();
+    assert_eq!(kept, ["%3.work", "%4.work"], "{}", lir::print(&module));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
