@@ -18,6 +18,7 @@ use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
 use dot::Dots;
+pub use pack::BLOCK;
 use pack::Rows;
 use tile::{ROWS, Tile};
 
@@ -175,7 +176,7 @@ impl Matrix {
 }
 
 /// How much of the sum a tile takes up at once: panels of it stay in the first-level cache.
-const STRETCH: usize = 256;
+pub const STRETCH: usize = 256;
 
 /// Numbers of a factor that comes from memory, or from a cache that is shared: two megabytes.
 const FAR: usize = 512 * 1024;

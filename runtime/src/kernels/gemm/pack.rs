@@ -8,7 +8,7 @@ use super::{Matrix, STRETCH};
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// How many numbers a block of the smaller factor has at most: half of a second-level cache.
-const BLOCK: usize = 64 * 1024;
+pub const BLOCK: usize = 64 * 1024;
 
 /// How many numbers a panel of either factor has at most: two of the longest vectors for each number of a stretch.
 const PANEL: usize = 2 * 16 * STRETCH;
