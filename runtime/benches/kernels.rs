@@ -286,24 +286,33 @@ fn pooling_of(group: &mut BenchmarkGroup<'_, WallTime>, size: usize, channels: u
 
 #[expect(unsafe_code, reason = "calls routines")]
 fn tables(c: &mut Criterion) {
-    let shape = TableShape { batch: 1, rows: 10_000, indices: 700, width: 200, shared: false };
-    let index: Vec<f32> = (0..shape.indices as u32).map(|i| f32::from_bits(i * 7919 % 10_000)).collect();
-    let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));
-    let mut group = c.benchmark_group("rows");
-    for (name, routine, a, to, extent) in [
-        ("gather", rows::gather(Isa::best()), &table, &values, shape.gather_extent()),
-        ("scatter", rows::scatter(Isa::best()), &values, &table, shape.scatter_extent()),
-    ] {
-        let mut to = to.clone();
-        let _ = group.throughput(Throughput::Bytes(4 * to.len() as u64));
-        let _ = group.bench_function(name, |bench| {
-            // SAFETY: the vectors are as large as the shape says.
-            bench.iter(|| unsafe {
-                routine(&shape, &read([a, &index]), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+    let words = TableShape { batch: 1, rows: 10_000, indices: 700, width: 200, shared: false };
+    let word: Vec<usize> = (0..words.indices).map(|i| i * 7919 % words.rows).collect();
+    // The non-zeros of a matrix row by row, of which its groups' sums are made and which are given what their groups are.
+    let groups = TableShape { batch: 1, rows: 300, indices: 11_760, width: 1, shared: false };
+    let chances = numbers(groups.rows * 784);
+    let group: Vec<usize> =
+        (0..chances.len()).filter(|i| chances[*i] < 0.051).map(|i| i / 784).take(groups.indices).collect();
+    let mut bench = c.benchmark_group("rows");
+    for (name, shape, index) in [("", words, word), (", groups", groups, group)] {
+        let index: Vec<f32> = index.iter().map(|i| f32::from_bits(*i as u32)).collect();
+        assert_eq!(index.len(), shape.indices, "an index for each row of the values");
+        let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));
+        for (kernel, routine, a, to, extent) in [
+            ("gather", rows::gather(Isa::best()), &table, &values, shape.gather_extent()),
+            ("scatter", rows::scatter(Isa::best()), &values, &table, shape.scatter_extent()),
+        ] {
+            let mut to = to.clone();
+            let _ = bench.throughput(Throughput::Bytes(4 * to.len().max(a.len()) as u64));
+            let _ = bench.bench_function(format!("{kernel}{name}"), |bench| {
+                // SAFETY: the vectors are as large as the shape says.
+                bench.iter(|| unsafe {
+                    routine(&shape, &read([a, &index]), to.as_mut_ptr(), std::ptr::null_mut(), 0, extent);
+                });
             });
-        });
+        }
     }
-    group.finish();
+    bench.finish();
 }
 
 /// A pattern of square blocks whose share of non-zeros is a percentage, and its shape.

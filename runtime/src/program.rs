@@ -3,6 +3,8 @@
 //! The compiler implements [`Program`] twice: by machine code, in `f32`, and by the reference interpreter, in
 //! `f64`. The trainer, the evaluator and the run folder work with either.
 
+use std::ops::Range;
+
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +86,9 @@ pub enum FieldMut<'a> {
     /// Integers.
     I32(&'a mut [i32]),
 }
+
+/// What copies some samples of a batch to where they go.
+pub type CopySamples<'a> = dyn Fn(Range<usize>, FieldMut<'_>) + Sync + 'a;
 
 /// The numbers of a tensor, row-major, in the precision that its program computes in.
 #[derive(Clone, Debug)]
@@ -170,6 +175,12 @@ pub trait Program {
 
     /// Where field `index` of a batch of `samples` samples goes, before [`Program::train_step`] or [`Program::evaluate`].
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_>;
+
+    /// Has field `index` of a batch of `samples` samples filled: `copy` is given some of the samples and where they go until all have
+    /// been, maybe by several threads at once.
+    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &CopySamples<'_>) {
+        copy(0..samples, self.field(entry, samples, index));
+    }
 
     /// One step on the batch in the fields, with the updates of `variant`. Returns the value of each term of the objective.
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64];

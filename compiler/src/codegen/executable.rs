@@ -1,6 +1,6 @@
 //! A compiled program: code, memory, threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cranelift_jit::JITModule;
 use spnc_runtime::float::FlushDenormals;
@@ -96,6 +96,20 @@ impl Executable {
     pub fn floats_mut(&mut self, buffer: BufferId) -> &mut [f32] {
         let Buffer { offset, len, .. } = self.buffers[buffer.0 as usize];
         self.arena.elements_mut(offset, len)
+    }
+
+    /// Has the numbers in a buffer written by all threads, in parts of so many of them (the last one may be shorter), which are counted
+    /// from 0.
+    pub fn write_parts(&mut self, buffer: BufferId, part: usize, write: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let Buffer { offset, len, .. } = self.buffers[buffer.0 as usize];
+        let parts = Mutex::new(self.arena.elements_mut(offset, len).chunks_mut(part).enumerate());
+        let next = |_, _| {
+            let next = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+            if let Some((index, part)) = next {
+                write(index, part);
+            }
+        };
+        self.pool.run(&[len.div_ceil(part)], &next);
     }
 
     /// The integers (or masks) in a buffer, to be read or written.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
 use spnc_runtime::program::{
-    Choice, Clock, CompressedMatrix, Description, Element, Entry, FieldMut, Form, Numbers, Program,
+    Choice, Clock, CompressedMatrix, CopySamples, Description, Element, Entry, FieldMut, Form, Numbers, Program,
 };
 
 use super::blame;
@@ -17,6 +17,12 @@ use crate::codegen::{self, Observe, Options};
 use crate::lir::BufferId;
 use crate::pass::compress::Pattern;
 use crate::tir::interp::{Keep, Plan, Tensor};
+
+/// From how many numbers on all threads copy a batch.
+const SHARED: usize = 8192;
+
+/// In how many parts each of them copies.
+const PARTS: usize = 2;
 
 /// Where a run begins.
 const START: Clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
@@ -97,6 +103,15 @@ impl Compiled {
         self.machine = new;
         self.write_literals();
         self.refresh_all_patterns();
+    }
+
+    /// Where a field of a batch goes, if the entry reads it.
+    fn buffer(&self, entry: Entry, samples: usize, field: usize) -> Option<BufferId> {
+        let call = match entry {
+            Entry::Train(variant) => &self.machine.train[&(variant, samples)].whole,
+            Entry::Evaluate => &self.machine.evaluate[&samples],
+        };
+        call.fields[field]
     }
 
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place.
@@ -273,18 +288,30 @@ impl Program for Compiled {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let call = match entry {
-            Entry::Train(variant) => &self.machine.train[&(variant, samples)].whole,
-            Entry::Evaluate => &self.machine.evaluate[&samples],
-        };
+        let buffer = self.buffer(entry, samples, index);
         let info = &self.host.interface.description.fields[index];
-        match (call.fields[index], info.element) {
+        match (buffer, info.element) {
             (Some(buffer), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
             (Some(buffer), Element::Integer) => FieldMut::I32(self.machine.code.integers_mut(buffer)),
             (None, Element::Real | Element::Integer) => {
                 self.unread.resize(samples * info.shape.iter().product::<usize>(), 0.0);
                 FieldMut::F32(&mut self.unread)
             }
+        }
+    }
+
+    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &CopySamples<'_>) {
+        let info = &self.host.interface.description.fields[index];
+        let (threads, width) = (self.machine.code.threads(), info.shape.iter().product::<usize>());
+        match (self.buffer(entry, samples, index), info.element) {
+            (Some(buffer), Element::Real) if threads > 1 && samples * width >= SHARED => {
+                let part = samples.div_ceil(PARTS * threads);
+                self.machine.code.write_parts(buffer, part * width, &|index, to| {
+                    let first = index * part;
+                    copy(first..first + to.len() / width, FieldMut::F32(to));
+                });
+            }
+            _ => copy(0..samples, self.field(entry, samples, index)),
         }
     }
 

@@ -182,13 +182,19 @@ fn pick(numbers: &[u32], indices: &[i32], to: &mut [u32]) {
     if numbers.is_empty() {
         return to.fill(0);
     }
-    for (to, index) in to.iter_mut().zip(indices) {
-        let row = row(*index, numbers.len());
+    let number = |index| {
+        let row = row(index, numbers.len());
         // Read in any case: what is chosen then needs no jump.
         // SAFETY: a number of the table, which has one.
         let number = unsafe { *numbers.get_unchecked(row.unwrap_or(0)) };
-        *to = if row.is_some() { number } else { 0 };
+        if row.is_some() { number } else { 0 }
+    };
+    let ((eights, rest), (to_eights, to_rest)) = (indices.as_chunks::<8>(), to.as_chunks_mut::<8>());
+    for (eight, to) in eights.iter().zip(to_eights) {
+        // Those of a group are neighbours.
+        *to = if are_all(eight, eight[0]) { [number(eight[0]); 8] } else { eight.map(number) };
     }
+    to_rest.iter_mut().zip(rest).for_each(|(to, index)| *to = number(*index));
 }
 
 impl Body for Scatter {
@@ -254,38 +260,59 @@ unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f3
     let base = (table * s.rows).wrapping_sub(args.first);
     let mut at = 0;
     while let Some(&index) = indices.get(at) {
-        let count = count_equal(&indices[at..]);
+        let (sum, count) = sum_equal(&indices[at..], &values[at..]);
         if let Some(to) = row(index, s.rows).and_then(|row| to.get_mut(base.wrapping_add(row))) {
-            *to += sum(&values[at..at + count]);
+            *to += sum;
         }
         at += count;
     }
 }
 
-/// How many indices at the beginning are equal.
+/// The sum of the values at the beginning whose indices are equal, and how many these are. Those of every eighth place have a sum of
+/// their own, since additions wait for one another; where a run ends nothing jumps, since nothing could be guessed there.
 #[inline(always)]
-fn count_equal(indices: &[i32]) -> usize {
-    let &[first, ref others @ ..] = indices else { return 0 };
-    if others.first() != Some(&first) {
-        return 1;
+fn sum_equal(indices: &[i32], values: &[f32]) -> (f32, usize) {
+    let first = indices[0];
+    if indices.get(1) != Some(&first) {
+        return (values[0], 1);
     }
-    let (eights, _) = indices.as_chunks::<8>();
-    let is_whole = |eight: &&[i32; 8]| eight.iter().fold(true, |all, index| all & (*index == first));
-    let whole = 8 * eights.iter().take_while(is_whole).count();
-    whole + indices[whole..].iter().take_while(|index| **index == first).count()
+    let ((eights, _), (values_of_eights, _)) = (indices.as_chunks::<8>(), values.as_chunks::<8>());
+    let (mut sums, mut count) = ([0.0; 8], 0);
+    for (eight, values) in eights.iter().zip(values_of_eights) {
+        if are_all(eight, first) {
+            sums = std::array::from_fn(|lane| sums[lane] + values[lane]);
+            count += 8;
+            continue;
+        }
+        let equal = count_equal(eight, first);
+        sums = std::array::from_fn(|lane| sums[lane] + if lane < equal { values[lane] } else { 0.0 });
+        return (total(sums), count + equal);
+    }
+    let rest = indices[count..].iter().zip(&values[count..]).take_while(|(index, _)| **index == first);
+    let (rest, equal) = rest.fold((0.0, 0), |(sum, count), (_, value)| (sum + value, count + 1));
+    (total(sums) + rest, count + equal)
 }
 
-/// The sum of numbers, those of every eighth place by themselves: additions wait for one another.
+/// Whether all eight are this index.
 #[inline(always)]
-fn sum(values: &[f32]) -> f32 {
-    let (eights, rest) = values.as_chunks::<8>();
-    let rest = rest.iter().fold(0.0, |sum, value| sum + value);
-    if eights.is_empty() {
-        return rest;
+fn are_all(eight: &[i32; 8], index: i32) -> bool {
+    eight.iter().fold(true, |all, other| all & (*other == index))
+}
+
+/// How many of eight indices, at the beginning, are this one. Nothing jumps: where a run ends could not be guessed.
+#[inline(always)]
+fn count_equal(eight: &[i32; 8], index: i32) -> usize {
+    let (mut is_equal, mut count) = (1, 0);
+    for other in eight {
+        is_equal &= usize::from(*other == index);
+        count += is_equal;
     }
-    let add = |sums: [f32; 8], eight: &[f32; 8]| std::array::from_fn(|lane| sums[lane] + eight[lane]);
-    let [a, b, c, d, e, f, g, h] = eights.iter().fold([0.0; 8], add);
-    (((a + e) + (c + g)) + ((b + f) + (d + h))) + rest
+    count
+}
+
+#[inline(always)]
+fn total([a, b, c, d, e, f, g, h]: [f32; 8]) -> f32 {
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// The tables whose rows, so many each, all lie between two positions.

@@ -1,12 +1,14 @@
 //! The evaluation of splits.
 
+use std::ops::Range;
+
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use super::Evaluated;
 use super::run::Trainer;
 use crate::data::Split;
-use crate::program::{Clock, Entry, Role};
+use crate::program::{Clock, Entry, FieldMut, Role};
 
 impl Trainer<'_> {
     /// The reported numbers of every evaluated split, by name; `None` when interrupted. Carried states are left as they were.
@@ -33,8 +35,9 @@ impl Trainer<'_> {
                 return None;
             }
             for (field, &from) in self.fields.iter().enumerate() {
-                let place = self.program.field(Entry::Evaluate, rows.len(), field);
-                self.data.gather(split.split, &samples[rows.clone()], from, place);
+                let (data, rows) = (self.data, &samples[rows.clone()]);
+                let copy = |some: Range<usize>, to: FieldMut<'_>| data.gather(split.split, &rows[some], from, to);
+                self.program.fill(Entry::Evaluate, rows.len(), field, &copy);
             }
             self.program.evaluate(rows.len(), split.n, clock);
         }

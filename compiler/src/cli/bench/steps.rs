@@ -1,7 +1,9 @@
 //! Steps of training on batches of the program's data, as a run does them.
 
+use std::ops::Range;
+
 use spnc_runtime::data::{Bits, Split};
-use spnc_runtime::program::{Clock, Entry, Form, Program};
+use spnc_runtime::program::{Clock, Entry, FieldMut, Form, Program};
 
 use super::subject::Place;
 use crate::cli::exit::Exit;
@@ -102,8 +104,9 @@ impl<'a> Steps<'a> {
 
     fn gather(&mut self) {
         for (field, &from) in self.fields.iter().enumerate() {
-            let place = self.program.field(Entry::Train(self.at.variant), self.batch, field);
-            self.job.data.gather(Split::Train, &self.order[self.seen..self.seen + self.batch], from, place);
+            let (data, rows) = (&self.job.data, &self.order[self.seen..self.seen + self.batch]);
+            let copy = |some: Range<usize>, to: FieldMut<'_>| data.gather(Split::Train, &rows[some], from, to);
+            self.program.fill(Entry::Train(self.at.variant), self.batch, field, &copy);
         }
     }
 
