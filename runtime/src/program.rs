@@ -231,8 +231,11 @@ pub trait Program {
     /// If the shape differs from the described one.
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>);
 
-    /// Computes parameters as the network sees them (by path) and the values of measures, and shows one after the other.
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>));
+    /// Computes parameters as the network sees them (by path) and the values of measures; their names.
+    fn effective(&mut self) -> Vec<String>;
+
+    /// One of those, as it was computed last.
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>>;
 
     /// The floating-point operations of one sample's forward pass that are left with the effective parameters that were computed last,
     /// where some number is zero and counting is cheap.

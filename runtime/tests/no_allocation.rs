@@ -73,7 +73,13 @@ impl Program for Idle {
 
     fn write(&mut self, _tensor: usize, _value: &ArrayD<f64>) {}
 
-    fn effective(&mut self, _show: &mut dyn FnMut(&str, ArrayD<f64>)) {}
+    fn effective(&mut self) -> Vec<String> {
+        vec![]
+    }
+
+    fn computed(&self, _name: &str) -> Option<ArrayD<f64>> {
+        None
+    }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
         None

@@ -114,6 +114,12 @@ impl Compiled {
         call.fields[field]
     }
 
+    /// What the function of effective parameters gave last under the first name that is asked for.
+    fn shown(&self, is_asked: impl Fn(&str) -> bool) -> Option<ArrayD<f64>> {
+        let (_, buffer, shape) = self.machine.shown.iter().find(|(name, ..)| is_asked(name))?;
+        Some(widen(self.machine.code.floats(*buffer), shape))
+    }
+
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place.
     fn load(&mut self, key: (usize, usize), clock: Clock) {
         if self.ahead.is_some_and(|ahead| ahead != key) {
@@ -438,21 +444,20 @@ impl Program for Compiled {
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
+    fn effective(&mut self) -> Vec<String> {
         self.settle();
         self.machine.effective.run(&mut self.machine.code, self.host.seed, START, 1);
-        for (name, buffer, shape) in &self.machine.shown {
-            show(outside_name(name), widen(self.machine.code.floats(*buffer), shape));
-        }
+        self.machine.shown.iter().map(|(name, ..)| outside_name(name).to_owned()).collect()
+    }
+
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>> {
+        self.shown(|known| outside_name(known) == name)
     }
 
     fn live_flops(&self) -> Option<u64> {
-        let (code, shown) = (&self.machine.code, &self.machine.shown);
-        let shown = |name: &str| shown.iter().find(|(known, ..)| **known == *name);
-        let effective = |name: &str| shown(name).map(|(_, buffer, shape)| widen(code.floats(*buffer), shape));
         let infos = &self.host.interface.description.tensors;
         let tensor = |name: &str| infos.iter().position(|t| t.name == name).map(|index| self.read(index));
-        self.host.live_flops(&|name| effective(name).or_else(|| tensor(name)))
+        self.host.live_flops(&|name| self.shown(|known| known == name).or_else(|| tensor(name)))
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {

@@ -112,11 +112,16 @@ impl Program for Interpreted {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
+    fn effective(&mut self) -> Vec<String> {
         let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
         prepare(&mut self.effective, &self.host, &self.tensors, clock);
         self.effective.run();
-        self.effective.results().for_each(|(name, value)| show(outside_name(name), value.to_owned()));
+        self.effective.results().map(|(name, _)| outside_name(name).to_owned()).collect()
+    }
+
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>> {
+        let mut results = self.effective.results();
+        results.find(|(known, _)| outside_name(known) == name).map(|(_, value)| value.to_owned())
     }
 
     fn live_flops(&self) -> Option<u64> {

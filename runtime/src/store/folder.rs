@@ -8,11 +8,11 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use super::checkpoint;
-use super::model::Model;
+use super::model::{Model, Tensors};
 use super::origin::{Difference, Origin};
 use super::report::Report;
 use super::staging::{self, Lock};
-use super::write::{write_safetensors, write_whole};
+use super::write::{write_model, write_safetensors, write_whole};
 use crate::data::{DataError, Fault, quoted, read_tensors};
 use crate::train::{Checkpoint, EpochRecord};
 
@@ -24,9 +24,9 @@ const CHECKPOINT: &str = "checkpoint.spnc";
 
 /// What a run folder holds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct Run<T = Model> {
     /// The tensors at the end.
-    pub model: Model,
+    pub model: T,
     /// The epochs.
     pub history: Vec<EpochRecord>,
     /// The run in numbers.
@@ -151,7 +151,7 @@ impl Folder {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn save(mut self, run: &Run, sources: &[(String, String)]) -> Result<PathBuf, DataError> {
+    pub fn save(mut self, run: &Run<impl Tensors>, sources: &[(String, String)]) -> Result<PathBuf, DataError> {
         let written = match self.state {
             State::Begun(_) | State::Saved => self.finish(run),
             State::Claimed => self.write(run, sources),
@@ -168,7 +168,7 @@ impl Folder {
     /// When it cannot be written.
     pub fn save_with(
         mut self,
-        run: &Run,
+        run: &Run<impl Tensors>,
         sources: &[(String, String)],
         tensors: &[(&str, &IndexMap<String, ArrayD<f64>>)],
     ) -> Result<PathBuf, DataError> {
@@ -180,7 +180,7 @@ impl Folder {
 
     fn write_with(
         &self,
-        run: &Run,
+        run: &Run<impl Tensors>,
         sources: &[(String, String)],
         tensors: &[(&str, &IndexMap<String, ArrayD<f64>>)],
     ) -> io::Result<()> {
@@ -193,12 +193,12 @@ impl Folder {
         replace(staging.path(), &self.path)
     }
 
-    fn write(&self, run: &Run, sources: &[(String, String)]) -> io::Result<()> {
+    fn write(&self, run: &Run<impl Tensors>, sources: &[(String, String)]) -> io::Result<()> {
         self.write_with(run, sources, &[])
     }
 
     /// Writes a run over its checkpoint, which goes when the run is over. Until its report is there, the run can go on.
-    fn finish(&self, run: &Run) -> io::Result<()> {
+    fn finish(&self, run: &Run<impl Tensors>) -> io::Result<()> {
         write_run(&self.path, run)?;
         if run.report.interrupted { Ok(()) } else { remove_checkpoint(&self.path) }
     }
@@ -227,10 +227,10 @@ fn write_sources(folder: &Path, sources: &[(String, String)]) -> io::Result<()> 
 }
 
 /// Writes the files of a run, the report last.
-fn write_run(folder: &Path, run: &Run) -> io::Result<()> {
+fn write_run(folder: &Path, run: &Run<impl Tensors>) -> io::Result<()> {
     let origin = &run.report.origin;
     let note = format!("{} {}", origin.version, origin.program_hash);
-    write_safetensors(&folder.join(MODEL), &run.model.named(), Some(&note))?;
+    write_model(&folder.join(MODEL), &run.model, &note)?;
     let lines = run.history.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     let history: String = lines.into_iter().map(|line| line + "\n").collect();
     write_whole(&folder.join(HISTORY), history.as_bytes())?;

@@ -23,7 +23,7 @@ mod staging;
 mod write;
 
 pub use folder::{Folder, Run, changed, read, read_checkpoint, read_report};
-pub use model::{Model, apply_model, apply_start_values, find_tensor, read_start_values};
+pub use model::{Held, Model, Tensors, apply_model, apply_start_values, find_tensor, read_start_values};
 pub use origin::{Difference, Origin};
 pub use report::{AxisReport, BudgetReport, GroupReport, Remaining, Report, Seconds, Sparsity, StepSeconds};
 pub use staging::Scratch;

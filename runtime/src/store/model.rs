@@ -1,5 +1,6 @@
 //! The tensors of a program, out of it and into it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -23,36 +24,80 @@ const FREE: &str = "free/";
 const EFFECTIVE: &str = "effective/";
 const STATE: &str = "state/";
 
-impl Model {
-    /// Takes the tensors of `program`.
-    pub fn of(program: &mut dyn Program) -> Model {
-        let infos = program.description().tensors.clone();
-        let mut model = Model::default();
-        for (index, info) in infos.iter().enumerate() {
-            let part = match info.role {
-                Role::Param => &mut model.free,
-                Role::State | Role::OptimizerState => &mut model.states,
-                Role::Carried => continue,
+/// Tensors that a run is saved with. They are asked for one after the other: all of them at once can be as much again as training
+/// needs.
+pub trait Tensors {
+    /// Their names in `model.safetensors`.
+    fn names(&self) -> Vec<String>;
+
+    /// The tensor of one of these names.
+    fn tensor(&self, name: &str) -> Cow<'_, ArrayD<f64>>;
+}
+
+impl Tensors for Model {
+    fn names(&self) -> Vec<String> {
+        let parts = [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)];
+        parts.iter().flat_map(|(prefix, part)| part.keys().map(move |name| format!("{prefix}{name}"))).collect()
+    }
+
+    fn tensor(&self, name: &str) -> Cow<'_, ArrayD<f64>> {
+        let parts = [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)];
+        let tensor = parts.iter().find_map(|(prefix, part)| part.get(name.strip_prefix(prefix)?));
+        Cow::Borrowed(tensor.expect("one of the names"))
+    }
+}
+
+/// The tensors of a program, where it has them.
+pub struct Held<'a> {
+    program: &'a dyn Program,
+    /// Where each is, by its name in `model.safetensors`.
+    places: IndexMap<String, Place>,
+}
+
+/// Where a program has a tensor.
+enum Place {
+    /// Among those that last.
+    Lasting(usize),
+    /// Among those that it has computed from them, under this name.
+    Computed(String),
+}
+
+impl Held<'_> {
+    /// The tensors of `program`, which computes its effective parameters now.
+    pub fn by(program: &mut dyn Program) -> Held<'_> {
+        let computed = program.effective();
+        let program: &dyn Program = program;
+        let infos = &program.description().tensors;
+        let lasting = infos.iter().enumerate().filter_map(|(index, info)| {
+            let prefix = match info.role {
+                Role::Param => FREE,
+                Role::State | Role::OptimizerState => STATE,
+                Role::Carried => return None,
             };
-            let _ = part.insert(info.name.clone(), program.read(index));
-        }
-        program.effective(&mut |name, value| {
-            if model.free.contains_key(name) {
-                let _ = model.effective.insert(name.to_owned(), value);
-            }
+            Some((format!("{prefix}{}", info.name), Place::Lasting(index)))
         });
-        model
+        let is_param = |name: &str| infos.iter().any(|info| info.role == Role::Param && info.name == name);
+        let effective = computed.into_iter().filter(|name| is_param(name));
+        let effective = effective.map(|name| (format!("{EFFECTIVE}{name}"), Place::Computed(name)));
+        Held { program, places: lasting.chain(effective).collect() }
+    }
+}
+
+impl Tensors for Held<'_> {
+    fn names(&self) -> Vec<String> {
+        self.places.keys().cloned().collect()
     }
 
-    /// All tensors under the names that they have in `model.safetensors`.
-    pub(super) fn named(&self) -> IndexMap<String, &ArrayD<f64>> {
-        [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)]
-            .into_iter()
-            .flat_map(|(prefix, part)| part.iter().map(move |(name, value)| (format!("{prefix}{name}"), value)))
-            .collect()
+    fn tensor(&self, name: &str) -> Cow<'_, ArrayD<f64>> {
+        Cow::Owned(match &self.places[name] {
+            Place::Lasting(index) => self.program.read(*index),
+            Place::Computed(name) => self.program.computed(name).expect("it has been computed"),
+        })
     }
+}
 
-    /// The opposite of [`Model::named`]; fails with a name that has none of the prefixes.
+impl Model {
+    /// The tensors by their names in `model.safetensors`; fails with a name that has none of the prefixes.
     pub(super) fn from_named(named: IndexMap<String, ArrayD<f64>>) -> Result<Model, String> {
         let mut model = Model::default();
         for (name, value) in named {

@@ -58,9 +58,16 @@ impl Program for Holder {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
-        show("net.w", array![1.5, 0.0].into_dyn());
-        show("mask.density", ArrayD::zeros(vec![]));
+    fn effective(&mut self) -> Vec<String> {
+        vec!["net.w".to_owned(), "mask.density".to_owned()]
+    }
+
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>> {
+        match name {
+            "net.w" => Some(array![1.5, 0.0].into_dyn()),
+            "mask.density" => Some(ArrayD::zeros(vec![])),
+            _ => None,
+        }
     }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
@@ -115,15 +122,25 @@ fn run() -> Run {
         choices: vec![choice],
         remaining: Remaining { parameters: 4, non_zero: 3, live: Some(2), flops: 8, live_flops: Some(4) },
     };
-    Run { model: Model::of(&mut Holder::new()), history: vec![record.clone(), record], report }
+    let of = |name: &str, tensor: ndarray::Array1<f64>| IndexMap::from([(name.to_owned(), tensor.into_dyn())]);
+    let model = Model {
+        free: of("net.w", array![1.5, 0.1]),
+        effective: of("net.w", array![1.5, 0.0]),
+        states: of("optimizer.net.w.velocity", array![0.0, 1e300]),
+    };
+    Run { model, history: vec![record.clone(), record], report }
 }
 
 fn sources() -> Vec<(String, String)> {
     vec![("quickstart.spnet".into(), "model net = Net\n".into()), ("../own/part.spnet".into(), "\n".into())]
 }
 
+/// The run of a program, saved.
 fn saved(base: &Path) -> std::path::PathBuf {
-    Folder::claim(base, "quickstart").expect("claimed").save(&run(), &sources()).expect("saved")
+    let mut holder = Holder::new();
+    let Run { history, report, .. } = run();
+    let run = Run { model: Held::by(&mut holder), history, report };
+    Folder::claim(base, "quickstart").expect("claimed").save(&run, &sources()).expect("saved")
 }
 
 #[test]
@@ -235,7 +252,7 @@ fn a_model_without_a_checksum_is_read() {
     let base = tempfile::tempdir().expect("a directory");
     let folder = saved(base.path());
     let whole = read(&folder).expect("as it was written").model;
-    let named = whole.named().into_iter().map(|(name, tensor)| (name, tensor.clone())).collect();
+    let named = whole.names().into_iter().map(|name| (name.clone(), whole.tensor(&name).into_owned())).collect();
     fs::write(folder.join("model.safetensors"), write::safetensors(&named).expect("bytes")).expect("written");
     assert_eq!(read(&folder).expect("as older versions wrote it").model, whole);
 }

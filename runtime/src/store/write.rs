@@ -1,6 +1,6 @@
 //! Writing files so that they are there whole or not at all.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Cursor, Write};
@@ -11,6 +11,7 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 use ndarray_npy::{NpzWriter, WriteNpzError};
 
+use super::model::Tensors;
 use crate::data::{NOTE, checksum};
 
 /// Writes an npz file, in double precision.
@@ -37,19 +38,31 @@ fn npz_error(error: WriteNpzError) -> io::Error {
 /// # Errors
 ///
 /// When the file cannot be written.
-pub fn write_safetensors<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
+pub fn write_safetensors<S: AsRef<str>>(
     path: &Path,
-    tensors: &IndexMap<S, T>,
+    tensors: &IndexMap<S, ArrayD<f64>>,
     note: Option<&str>,
 ) -> io::Result<()> {
+    write_encoded(path, &encoded(tensors), note)
+}
+
+/// Writes the tensors of a run as [`write_safetensors`] does.
+pub(super) fn write_model(path: &Path, tensors: &impl Tensors, note: &str) -> io::Result<()> {
+    let names = tensors.names();
+    let encoded = names.iter().map(|name| (name.as_str(), Encoded::new(move || tensors.tensor(name)))).collect();
+    write_encoded(path, &encoded, Some(note))
+}
+
+fn write_encoded(path: &Path, tensors: &Vec<(&str, Encoded<'_>)>, note: Option<&str>) -> io::Result<()> {
     // The library writes a file of its own and moves it where it is told, open to its owner only.
     let dir = folder_of(path);
     let temporary = builder(0o666).prefix(HIDDEN).tempfile_in(dir)?.into_temp_path();
     let permissions = fs::metadata(&temporary)?.permissions();
-    let note: Vec<String> = note.map(str::to_owned).into_iter().chain([checksum(encoded(tensors))]).collect();
+    let views = || tensors.iter().map(|(name, tensor)| (*name, tensor));
+    let note: Vec<String> = note.map(str::to_owned).into_iter().chain([checksum(views())]).collect();
     // One entry: several would stand in another order each time.
     let metadata = HashMap::from([(NOTE.to_owned(), note.join(" "))]);
-    ::safetensors::serialize_to_file(encoded(tensors), Some(metadata), &temporary).map_err(io::Error::other)?;
+    ::safetensors::serialize_to_file(views(), Some(metadata), &temporary).map_err(io::Error::other)?;
     fs::set_permissions(&temporary, permissions)?;
     File::open(&temporary)?.sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
@@ -58,48 +71,50 @@ pub fn write_safetensors<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
 
 /// The bytes of a safetensors file.
 pub(super) fn safetensors(tensors: &IndexMap<String, ArrayD<f64>>) -> io::Result<Vec<u8>> {
-    ::safetensors::serialize(encoded(tensors), None).map_err(io::Error::other)
+    let tensors = encoded(tensors);
+    ::safetensors::serialize(tensors.iter().map(|(name, tensor)| (*name, tensor)), None).map_err(io::Error::other)
 }
 
-fn encoded<S: AsRef<str>, T: Borrow<ArrayD<f64>>>(
-    tensors: &IndexMap<S, T>,
-) -> impl Iterator<Item = (&str, Encoded<'_>)> {
-    tensors.iter().map(|(name, tensor)| (name.as_ref(), Encoded::new(tensor.borrow())))
+fn encoded<S: AsRef<str>>(tensors: &IndexMap<S, ArrayD<f64>>) -> Vec<(&str, Encoded<'_>)> {
+    tensors.iter().map(|(name, tensor)| (name.as_ref(), Encoded::new(|| Cow::Borrowed(tensor)))).collect()
 }
 
-/// A tensor in the narrower type where every element is the same in it. Its bytes are made when they are asked for, so that there
-/// are those of one tensor at a time.
+/// A tensor in the narrower type where every element is the same in it. It is read, and its bytes are made, when they are asked for,
+/// so that there are those of one tensor at a time.
 struct Encoded<'a> {
-    tensor: &'a ArrayD<f64>,
+    read: Box<dyn Fn() -> Cow<'a, ArrayD<f64>> + 'a>,
+    shape: Vec<usize>,
     is_narrow: bool,
 }
 
-impl Encoded<'_> {
-    fn new(tensor: &ArrayD<f64>) -> Encoded<'_> {
+impl<'a> Encoded<'a> {
+    fn new(read: impl Fn() -> Cow<'a, ArrayD<f64>> + 'a) -> Encoded<'a> {
+        let tensor = read();
         let fits = |&x: &f64| f64::from(x as f32).to_bits() == x.to_bits();
-        Encoded { tensor, is_narrow: tensor.iter().all(fits) }
+        Encoded { shape: tensor.shape().to_vec(), is_narrow: tensor.iter().all(fits), read: Box::new(read) }
     }
 }
 
-impl View for Encoded<'_> {
+impl View for &Encoded<'_> {
     fn dtype(&self) -> Dtype {
         if self.is_narrow { Dtype::F32 } else { Dtype::F64 }
     }
 
     fn shape(&self) -> &[usize] {
-        self.tensor.shape()
+        &self.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        let tensor = (self.read)();
         if self.is_narrow {
-            self.tensor.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect()
+            tensor.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect()
         } else {
-            self.tensor.iter().flat_map(|x| x.to_le_bytes()).collect()
+            tensor.iter().flat_map(|x| x.to_le_bytes()).collect()
         }
     }
 
     fn data_len(&self) -> usize {
-        self.tensor.len() * if self.is_narrow { size_of::<f32>() } else { size_of::<f64>() }
+        self.shape.iter().product::<usize>() * if self.is_narrow { size_of::<f32>() } else { size_of::<f64>() }
     }
 }
 

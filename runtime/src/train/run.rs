@@ -292,12 +292,12 @@ impl<'a> Trainer<'a> {
         let params: BTreeSet<String> =
             infos.filter(|info| info.role == Role::Param).map(|info| info.name.clone()).collect();
         let (mut zeros, mut is_finite) = (Tally::default(), true);
-        self.program.effective(&mut |name, value| {
-            if params.contains(name) {
+        for name in self.program.effective().iter().filter(|name| params.contains(*name)) {
+            if let Some(value) = self.program.computed(name) {
                 zeros = zeros + tally(value.view());
                 is_finite &= value.iter().all(|x| x.is_finite());
             }
-        });
+        }
         if is_finite { Ok((zeros, self.program.live_flops())) } else { Err(self.find_non_finite(phase)) }
     }
 

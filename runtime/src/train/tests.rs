@@ -81,9 +81,12 @@ impl Program for Ledger {
         self.weight = value.sum();
     }
 
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
-        show("w", self.read(0));
-        show("mask.density", ArrayD::from_elem(vec![], 0.0));
+    fn effective(&mut self) -> Vec<String> {
+        vec!["w".to_owned(), "mask.density".to_owned()]
+    }
+
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>> {
+        Some(if name == "w" { self.read(0) } else { ArrayD::from_elem(vec![], 0.0) })
     }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {

@@ -63,11 +63,11 @@ fn timed(steps: &mut Steps<'_>) -> Vec<Cost> {
 /// sees them.
 pub fn densities(model: &Model, program: &mut dyn Program) -> BTreeMap<Arc<str>, f64> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    program.effective(&mut |name, value| {
-        if value.ndim() >= 2 {
-            let _ = tallies.insert(name.to_owned(), tally(value.view()));
+    for name in program.effective() {
+        if let Some(value) = program.computed(&name).filter(|value| value.ndim() >= 2) {
+            let _ = tallies.insert(name, tally(value.view()));
         }
-    });
+    }
     let weights = |instance: &Instance| {
         let own = instance.params.iter().filter_map(|id| tallies.get(&*model.params[id.0 as usize].path));
         own.fold(Tally::default(), |all, own| all + *own)

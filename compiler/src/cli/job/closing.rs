@@ -12,6 +12,8 @@ use crate::diag::Sources;
 use crate::exec::{self, Network};
 use crate::lower::to_tir;
 use crate::model::{Budget, Model, ParamId};
+use crate::pass::dce;
+use crate::tir::Func;
 use crate::tir::interp::{self, Tensor};
 use crate::tir::zeros::{self, Pattern};
 
@@ -34,17 +36,17 @@ pub struct Closing {
 impl Closing {
     /// Counts, for lasting tensors that `tensor` gives by name, and everything else that functions read.
     pub fn new(model: &Model, sources: &Sources, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Closing {
-        let effective = exec::optimised(to_tir::effective(model, sources));
-        let values = interp::run(&effective, tensor).expect("lasting tensors and the clock are given");
-        let values: BTreeMap<Arc<str>, Tensor> = values.into_iter().collect();
+        let values = Values { func: exec::optimised(to_tir::effective(model, sources)), tensor };
         let network = Network::new(model, sources);
-        let reads: BTreeSet<Arc<str>> = network.reads().into_iter().filter(|name| values.contains_key(name)).collect();
-        let value = |name: &str| values.get(name).cloned().or_else(|| tensor(name));
-        let counted = count(model, &network, &value);
+        let has = |name: &Arc<str>| values.func.result(name).is_some();
+        let reads: BTreeSet<Arc<str>> = network.reads().into_iter().filter(has).collect();
+        let counted = count(model, &network, &|name| values.get(name).or_else(|| tensor(name)));
+        let sparsity: Vec<Sparsity> =
+            (0..model.params.len() as u32).map(|id| sparsity(model, ParamId(id), &values, counted.as_ref())).collect();
         Closing {
-            sparsity: sparsity(model, &values, &reads, counted.as_ref()),
-            budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(model, i, b, &values)).collect(),
-            remaining: remaining(model, reads.iter().map(|name| (&**name, &values[name])).collect(), counted.as_ref()),
+            budgets: model.budgets.iter().enumerate().map(|(i, b)| budget(i, b, &sparsity, &values)).collect(),
+            remaining: remaining(model, &reads, &sparsity, counted.as_ref()),
+            sparsity: shown(model, sparsity, &reads),
             choices: vec![],
         }
     }
@@ -55,54 +57,65 @@ impl Closing {
     }
 }
 
+/// Parameters as the network sees them, views and budgets. Each is computed when it is asked for: all of them in double precision
+/// would be more than training needs.
+struct Values<'a> {
+    func: Func,
+    tensor: &'a dyn Fn(&str) -> Option<Tensor>,
+}
+
+impl Values<'_> {
+    fn get(&self, name: &str) -> Option<Tensor> {
+        let is_result = self.func.result(name).is_some();
+        let values = is_result.then(|| interp::run(&dce::of_result(&self.func, name), self.tensor));
+        values?.expect("lasting tensors and the clock are given").swap_remove(name)
+    }
+
+    fn of(&self, name: &str) -> Tensor {
+        self.get(name).expect("a result of the function")
+    }
+}
+
 fn effective_name(model: &Model, param: ParamId) -> String {
     format!("effective.{}", model.params[param.0 as usize].path)
 }
 
-fn tally_of(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) -> Tally {
-    tally(values[effective_name(model, param).as_str()].view())
+/// Zeros of a parameter.
+fn sparsity(model: &Model, id: ParamId, values: &Values<'_>, counted: Option<&Counted>) -> Sparsity {
+    let (tensor, name) = (model.params[id.0 as usize].path.to_string(), effective_name(model, id));
+    let value = values.of(&name);
+    let weights = tally(value.view());
+    let live = counted.and_then(|counted| counted.elements.get(name.as_str()));
+    let kept = live.map_or_else(|| kept(model, id, &zeros::pattern(&value)), |live| kept(model, id, live));
+    Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values), kept }
 }
 
-/// Zeros of the parameters that the network reads; of all where no model is applied to data.
-fn sparsity(
-    model: &Model,
-    values: &BTreeMap<Arc<str>, Tensor>,
-    network: &BTreeSet<Arc<str>>,
-    counted: Option<&Counted>,
-) -> Vec<Sparsity> {
+/// The parameters that the network reads; all where no model is applied to data.
+fn shown(model: &Model, sparsity: Vec<Sparsity>, network: &BTreeSet<Arc<str>>) -> Vec<Sparsity> {
     let ids = (0..model.params.len() as u32).map(ParamId);
     let is_shown = |id: &ParamId| network.is_empty() || network.contains(effective_name(model, *id).as_str());
-    ids.filter(is_shown)
-        .map(|id| {
-            let weights = tally_of(model, id, values);
-            let tensor = model.params[id.0 as usize].path.to_string();
-            let name = effective_name(model, id);
-            let live = counted.and_then(|counted| counted.elements.get(name.as_str()));
-            let kept = live
-                .map_or_else(|| kept(model, id, &zeros::pattern(&values[name.as_str()])), |live| kept(model, id, live));
-            Sparsity { tensor, weights, density: weights.density(), groups: groups(model, id, values), kept }
-        })
-        .collect()
+    ids.zip(sparsity).filter(|(id, _)| is_shown(id)).map(|(_, sparsity)| sparsity).collect()
 }
 
 /// The groups of a tensor: once for each named group that it is in; joined ones stand with their first tensor.
-fn groups(model: &Model, param: ParamId, values: &BTreeMap<Arc<str>, Tensor>) -> Vec<GroupReport> {
+fn groups(model: &Model, param: ParamId, values: &Values<'_>) -> Vec<GroupReport> {
     let mut reports = vec![];
     for group in &model.groups {
         for (index, view) in group.views.iter().enumerate().filter(|(_, view)| view.params.first() == Some(&param)) {
-            let value = values[format!("view.{}.{index}", group.name).as_str()].view();
-            let groups = tally_groups(value.into_dimensionality::<Ix2>().expect("a view has groups and members"));
+            let value = values.of(&format!("view.{}.{index}", group.name));
+            let groups =
+                tally_groups(value.view().into_dimensionality::<Ix2>().expect("a view has groups and members"));
             reports.push(GroupReport { name: format!("{} by {}", group.name, view.by), groups });
         }
     }
     reports
 }
 
-fn budget(model: &Model, index: usize, budget: &Budget, values: &BTreeMap<Arc<str>, Tensor>) -> BudgetReport {
+fn budget(index: usize, budget: &Budget, sparsity: &[Sparsity], values: &Values<'_>) -> BudgetReport {
     let total: u64 = budget.weights.iter().map(|(_, weight)| weight).sum();
-    let left = |(param, weight): &(ParamId, u64)| tally_of(model, *param, values).density() * *weight as f64;
+    let left = |(param, weight): &(ParamId, u64)| sparsity[param.0 as usize].density * *weight as f64;
     let counted = budget.weights.iter().map(left).sum::<f64>() / total.max(1) as f64;
-    let used = values[format!("budget.{index}").as_str()].iter().copied().next().unwrap_or(f64::NAN);
+    let used = values.of(&format!("budget.{index}")).iter().copied().next().unwrap_or(f64::NAN);
     let met = counted <= budget.limit + TOLERANCE;
     BudgetReport { text: budget.text.clone(), asked: budget.limit, counted, model: used, met }
 }
@@ -129,12 +142,20 @@ fn model_flops(model: &Model) -> u64 {
     model.instances.iter().map(|instance| instance.flops).sum()
 }
 
-/// Counts parameters and operations; with no model applied to data there are none.
-fn remaining(model: &Model, values: BTreeMap<&str, &Tensor>, counted: Option<&Counted>) -> Remaining {
-    let live = |counted: &Counted| values.keys().map(|name| zeros::count(&counted.elements[*name])).sum();
+/// Counts parameters that the network reads and operations; with no model applied to data there are none.
+fn remaining(
+    model: &Model,
+    network: &BTreeSet<Arc<str>>,
+    sparsity: &[Sparsity],
+    counted: Option<&Counted>,
+) -> Remaining {
+    let ids = (0..model.params.len() as u32).map(ParamId);
+    let read = ids.zip(sparsity).filter(|(id, _)| network.contains(effective_name(model, *id).as_str()));
+    let weights = read.fold(Tally::default(), |all, (_, own)| all + own.weights);
+    let live = |counted: &Counted| network.iter().map(|name| zeros::count(&counted.elements[name])).sum();
     Remaining {
-        parameters: values.values().map(|value| value.len() as u64).sum(),
-        non_zero: values.values().map(|value| value.iter().filter(|x| **x != 0.0).count() as u64).sum(),
+        parameters: weights.total as u64,
+        non_zero: (weights.total - weights.zeros) as u64,
         live: counted.map(live),
         flops: counted.map_or_else(|| model_flops(model), |counted| counted.flops),
         live_flops: counted.map(|counted| counted.live_flops),

@@ -257,7 +257,7 @@ impl Job {
         // What a step costs is not worth losing the run for.
         let step = if is_timed { bench::step_seconds(self, program, outcome.clock).ok().flatten() } else { None };
         let report = self.report(keeper.origin, &closing, &outcome, step);
-        let run = store::Run { model: store::Model::of(program), history: outcome.records, report };
+        let run = store::Run { model: store::Held::by(program), history: outcome.records, report };
         let path = keeper.folder.save(&run, &self.front.texts()).map_err(|error| output::data_error(&error))?;
         if show.json {
             output::print_json(&Done { event: "done", folder: path.display().to_string(), report: &run.report });

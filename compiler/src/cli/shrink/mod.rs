@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let after = Numbers::of_program(&new, program.as_ref());
     let report = report(&new, program.as_ref(), reports, scratch.path(), &out);
     let certificate = certificate::make(args, (&job, &before, &run.report), (&new, &after, &report), &smaller)?;
-    let kept = store::Run { model: store::Model::of(program.as_mut()), history: vec![], report };
+    let kept = store::Run { model: store::Held::by(program.as_mut()), history: vec![], report };
     let mut texts = new.front.texts();
     let text = serde_json::to_string_pretty(&certificate).expect("a certificate has only string keys") + "\n";
     texts.push((CERTIFICATE.to_owned(), text));

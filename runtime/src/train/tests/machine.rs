@@ -111,8 +111,12 @@ impl Program for Machine {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self, show: &mut dyn FnMut(&str, ArrayD<f64>)) {
-        show("net.w", self.read(PARAM));
+    fn effective(&mut self) -> Vec<String> {
+        vec!["net.w".to_owned()]
+    }
+
+    fn computed(&self, name: &str) -> Option<ArrayD<f64>> {
+        (name == "net.w").then(|| self.read(PARAM))
     }
 
     fn explain_non_finite(&mut self, _variant: usize, _samples: usize, _clock: Clock) -> Option<String> {
