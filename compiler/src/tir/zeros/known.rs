@@ -44,9 +44,33 @@ pub fn reveal(func: &Func, fixed: Given<'_>, is_lasting: &dyn Fn(&str) -> bool) 
         let is_computed = !matches!(def.op, Op::Param(_));
         is_computed && def.ty.dtype != DType::I32 && met[index] && lasting[index] && !varies[index]
     };
-    let found = values(func, func.values().filter(is_marked).collect(), fixed.value);
-    let with_zeros = found.into_iter().filter(|(_, found)| found.iter().any(|x| *x == 0.0));
-    marked(func, &with_zeros.map(|(at, found)| (at, pattern(&found))).collect(), &varies, "known")
+    let mut patterns = BTreeMap::new();
+    for some in few(func, func.values().filter(is_marked)) {
+        let found = values(func, some, fixed.value).into_iter();
+        let with_zeros = found.filter(|(_, found)| found.iter().any(|x| *x == 0.0));
+        patterns.extend(with_zeros.map(|(at, found)| (at, pattern(&found))));
+    }
+    marked(func, &patterns, &varies, "known")
+}
+
+/// From how many elements on values are computed by themselves: the numbers of all weights would be more than training needs.
+const FEW: usize = 1 << 20;
+
+/// The values in groups of neighbours that have few elements together.
+fn few(func: &Func, values: impl Iterator<Item = Value>) -> Vec<Vec<Value>> {
+    let (mut groups, mut room) = (vec![], 0);
+    for value in values {
+        let len = func.ty(value).shape.iter().product();
+        match groups.last_mut() {
+            Some(group) if len <= room => Vec::push(group, value),
+            _ => {
+                groups.push(vec![value]);
+                room = FEW;
+            }
+        }
+        room = room.saturating_sub(len);
+    }
+    groups
 }
 
 /// The numbers of some values, which depend on inputs that `value` gives.
