@@ -291,11 +291,14 @@ impl Task {
             Task::Gather(..) | Task::Scatter(_) | Task::TopK { .. } | Task::CumSum { .. } => {
                 8 * self.operands()[0].0.max(self.result().0)
             }
-            Task::SparseProduct(s) | Task::SparseSampled(s) => 4 * s.non_zeros * s.batch,
+            Task::SparseProduct(s) | Task::SparseSampled(s) => 4 * s.non_zeros * s.batch.max(FEW_SAMPLES),
             Task::Turn(..) => 4 * self.result().0,
         }
     }
 }
+
+/// Non-zeros take as long for one sample, which fills no vector, as for so many.
+const FEW_SAMPLES: usize = 10;
 
 impl Task {
     /// Its name without the operand that is computed: the three of a convolution are one kind.

@@ -9,8 +9,8 @@ const MOST: usize = 8;
 /// Instructions times points that are worth a slice of their own: about five microseconds.
 const NEST_SLICE: usize = 40_000;
 
-/// Multiplications, or elements that are moved, that are worth a slice of a routine: about five microseconds.
-const TASK_SLICE: usize = 500_000;
+/// Multiplications, or elements that are moved, that are worth a slice of a routine: two to three microseconds.
+const TASK_SLICE: usize = 250_000;
 
 /// Products of fewer multiplications stay whole: about ten microseconds.
 const SMALL_PRODUCT: usize = 1_000_000;
