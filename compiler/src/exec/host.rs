@@ -1,7 +1,10 @@
 //! What both evaluators leave to the interpreter: start values, and the end of an evaluation.
 
+use std::cell::RefCell;
+
 use ndarray::ArrayD;
 
+use super::network::Count;
 use super::{Built, Network};
 use crate::lower::interface::Interface;
 use crate::model::Reduction;
@@ -20,6 +23,8 @@ pub struct Host {
     init: Func,
     report: Plan,
     network: Option<Network>,
+    /// What was left of it when it was counted last.
+    counted: RefCell<Option<Count>>,
     partials: Vec<Vec<f64>>,
     split: usize,
     fresh: bool,
@@ -35,6 +40,7 @@ impl Host {
             init: built.init.clone(),
             report: Plan::new(&built.report, Keep::Results),
             network: built.network.clone(),
+            counted: RefCell::default(),
             partials: vec![vec![]; shapes],
             split: 0,
             fresh: true,
@@ -103,7 +109,7 @@ impl Host {
     /// As [`spnc_runtime::program::Program::live_flops`]; `tensor` gives results of `effective` and lasting tensors by name.
     pub fn live_flops(&self, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Option<u64> {
         let value = |name: &str| tensor(name).or_else(|| self.literal(name));
-        Some(2 * self.network.as_ref()?.live(&value)?.multiply_adds)
+        Some(2 * self.network.as_ref()?.multiply_adds(&value, &mut self.counted.borrow_mut())?)
     }
 
     fn write_partials(&mut self) {
