@@ -4,6 +4,7 @@
 
 pub mod data;
 pub mod float;
+pub mod huge_pages;
 pub mod kernels;
 pub mod pool;
 pub mod program;

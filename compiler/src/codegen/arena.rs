@@ -3,6 +3,8 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
+use spnc_runtime::huge_pages::{self, HUGE_PAGE};
+
 /// A zeroed block of memory that belongs to one program.
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -16,10 +18,6 @@ pub(super) struct Arena {
 
 /// The alignment of the block and of every buffer in it: a cache line, and a 512-bit vector.
 const ALIGNMENT: usize = 64;
-
-/// The size of a huge page. Blocks that are larger begin at one and ask for them: a walk down a column of a large matrix meets
-/// another page with every element, and the processor remembers the places of few.
-const HUGE_PAGE: usize = 1 << 21;
 
 /// What the allocator aligns to by itself. It has zeroed pages from the system then, and a page costs memory and time only once somebody writes to it:
 /// much of a block belongs to forms of a step that may never run.
@@ -39,7 +37,7 @@ impl Arena {
         // SAFETY: `before` is less than the alignment, and the allocation is so much longer than the block.
         let start = unsafe { allocated.add(before) };
         if bytes > HUGE_PAGE {
-            ask_for_huge_pages(start, bytes);
+            huge_pages::ask_for(start, bytes);
         }
         Arena { start, bytes, allocated, layout }
     }
@@ -83,22 +81,6 @@ impl Arena {
         assert!(end.is_some_and(|end| end <= self.bytes), "{len} elements at byte {offset} do not fit");
     }
 }
-
-/// Asks for huge pages below whole ones of the block; where that is refused, it works all the same.
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "a call of the system")]
-fn ask_for_huge_pages(start: NonNull<u8>, bytes: usize) {
-    unsafe extern "C" {
-        fn madvise(start: *mut std::ffi::c_void, bytes: usize, advice: std::ffi::c_int) -> std::ffi::c_int;
-    }
-    const HUGE_PAGES: std::ffi::c_int = 14;
-    // SAFETY: the pages lie in the block, and the advice changes nothing of what they hold.
-    let _ = unsafe { madvise(start.as_ptr().cast(), bytes / HUGE_PAGE * HUGE_PAGE, HUGE_PAGES) };
-}
-
-/// There is nothing to ask for.
-#[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_: NonNull<u8>, _: usize) {}
 
 impl Drop for Arena {
     #[expect(unsafe_code, reason = "memory with an alignment of our own")]

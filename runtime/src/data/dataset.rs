@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{Bits, DataError, Fault};
+use crate::huge_pages;
 use crate::kernels::prefetch::prefetch;
 use crate::program::{Element, FieldInfo, FieldMut};
 
@@ -40,6 +41,16 @@ impl Values {
             Values::I32(values) => values.len(),
             Values::F32(values) => values.len(),
             Values::F64(values) => values.len(),
+        }
+    }
+
+    /// Has few pages below shuffled samples.
+    fn collect(&self) {
+        match self {
+            Values::U8(values) => huge_pages::collect(values),
+            Values::I32(values) => huge_pages::collect(values),
+            Values::F32(values) => huge_pages::collect(values),
+            Values::F64(values) => huge_pages::collect(values),
         }
     }
 
@@ -85,6 +96,7 @@ impl Column {
     /// A field named `name` whose samples have shape `shape`, row-major one after the other.
     pub(crate) fn new(name: &str, element: Element, shape: Vec<usize>, values: Values) -> Column {
         let width = shape.iter().product();
+        values.collect();
         Column::window(name, element, shape, &Arc::new(values), width, 0)
     }
 
