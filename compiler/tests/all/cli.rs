@@ -144,6 +144,26 @@ fn a_run_prints_an_object_a_line_and_leaves_a_folder() {
     }
 }
 
+/// 160 samples of 64 numbers are enough to be copied by all threads, and not as many for each of three.
+#[test]
+fn a_batch_is_the_same_whoever_copies_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = std::fs::read_to_string(example("quickstart.spnet")).expect("an example");
+    let text = text.replace("batch     = 32", "batch     = 160");
+    assert!(text.contains("160"), "another batch");
+    std::fs::write(folder.path().join("large.spnet"), text).expect("written");
+    let objectives = |threads: &str| {
+        let [program, out] = ["large.spnet", threads].map(|name| folder.path().join(name));
+        let [program, out] = [&program, &out].map(|path| path.to_str().expect("a plain path"));
+        let args = ["run", program, "--limit", "400", "--epochs", "2", "--json", "--threads", threads, "--out", out];
+        let events = json_lines(&stdout(&mut spnc(&args)));
+        events.iter().filter_map(|event| event["objective"].as_f64()).collect::<Vec<f64>>()
+    };
+    let one = objectives("1");
+    assert_eq!(one.len(), 2);
+    assert_eq!([objectives("2"), objectives("3")], [one.clone(), one]);
+}
+
 #[test]
 fn one_seed_gives_one_run_and_both_evaluators_agree() {
     let losses = |args: &[&str]| {
