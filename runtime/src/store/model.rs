@@ -36,13 +36,11 @@ pub trait Tensors {
 
 impl Tensors for Model {
     fn names(&self) -> Vec<String> {
-        let parts = [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)];
-        parts.iter().flat_map(|(prefix, part)| part.keys().map(move |name| format!("{prefix}{name}"))).collect()
+        self.parts().iter().flat_map(|(prefix, part)| part.keys().map(move |name| format!("{prefix}{name}"))).collect()
     }
 
     fn tensor(&self, name: &str) -> Cow<'_, ArrayD<f64>> {
-        let parts = [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)];
-        let tensor = parts.iter().find_map(|(prefix, part)| part.get(name.strip_prefix(prefix)?));
+        let tensor = self.parts().iter().find_map(|(prefix, part)| part.get(name.strip_prefix(prefix)?));
         Cow::Borrowed(tensor.expect("one of the names"))
     }
 }
@@ -97,6 +95,11 @@ impl Tensors for Held<'_> {
 }
 
 impl Model {
+    /// What stands before the names of each part.
+    fn parts(&self) -> [(&'static str, &IndexMap<String, ArrayD<f64>>); 3] {
+        [(FREE, &self.free), (EFFECTIVE, &self.effective), (STATE, &self.states)]
+    }
+
     /// The tensors by their names in `model.safetensors`; fails with a name that has none of the prefixes.
     pub(super) fn from_named(named: IndexMap<String, ArrayD<f64>>) -> Result<Model, String> {
         let mut model = Model::default();
