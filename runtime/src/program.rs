@@ -125,6 +125,11 @@ pub struct Clock {
     pub progress: f64,
 }
 
+impl Clock {
+    /// Where a run begins.
+    pub const START: Clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+}
+
 /// How a step is computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -213,8 +218,8 @@ pub trait Program {
     /// Adds the batch in the fields to the running evaluation of a split that has `split` samples in all.
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock);
 
-    /// Ends the running evaluation and returns the reported numbers; the next [`Program::evaluate`] starts a new one.
-    fn finish_evaluation(&mut self) -> Vec<f64>;
+    /// Ends the running evaluation and returns the reported numbers, as they are at `clock`; the next [`Program::evaluate`] starts a new one.
+    fn finish_evaluation(&mut self, clock: Clock) -> Vec<f64>;
 
     /// The value of a lasting tensor.
     fn read(&self, tensor: usize) -> ArrayD<f64>;
@@ -232,7 +237,7 @@ pub trait Program {
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>);
 
     /// Computes parameters as the network sees them (by path) and the values of measures; their names.
-    fn effective(&mut self) -> Vec<String>;
+    fn effective(&mut self, clock: Clock) -> Vec<String>;
 
     /// One of those, as it was computed last.
     fn computed(&self, name: &str) -> Option<ArrayD<f64>>;

@@ -63,7 +63,7 @@ impl Program for Idle {
 
     fn evaluate(&mut self, _samples: usize, _split: usize, _clock: Clock) {}
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, _clock: Clock) -> Vec<f64> {
         vec![]
     }
 
@@ -73,7 +73,7 @@ impl Program for Idle {
 
     fn write(&mut self, _tensor: usize, _value: &ArrayD<f64>) {}
 
-    fn effective(&mut self) -> Vec<String> {
+    fn effective(&mut self, _clock: Clock) -> Vec<String> {
         vec![]
     }
 

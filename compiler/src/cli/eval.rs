@@ -1,7 +1,6 @@
 //! `spnc eval`: the reports of a run, on every split.
 
 use serde_json::json;
-use spnc_runtime::program::Clock;
 use spnc_runtime::{store, train};
 
 use super::exit::Exit;
@@ -35,8 +34,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     }
     let mut program = job.program()?;
     store::apply_model(program.as_mut(), &run.model).map_err(|error| output::data_error(&error))?;
-    let clock = Clock { step: run.report.steps, epoch: run.report.epochs, progress: 1.0 };
-    let reports = train::evaluate(program.as_mut(), &job.data, &job.plan, clock);
+    let reports = train::evaluate(program.as_mut(), &job.data, &job.plan, run.report.clock());
     let reports = reports.map_err(|error| job::train_error(&error))?;
     if args.json {
         output::print_json(&json!({ "run": args.of.run.display().to_string(), "reports": reports }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 use spnc_runtime::data::{DataError, Dataset, Split};
-use spnc_runtime::program::{Element, FieldMut};
+use spnc_runtime::program::{Clock, Element, FieldMut};
 use spnc_runtime::store;
 
 use super::exit::Exit;
@@ -46,7 +46,7 @@ impl Point {
         };
         let data = front.take_data(model)?;
         let batch = if model.data.is_empty() { wanted } else { wanted.min(data.n(Split::Train)).max(1) };
-        let seed = model.plan.as_ref().map_or(0, |plan| plan.seed as u32 as i32);
+        let seed = model.plan.as_ref().map_or(0, |plan| exec::short_seed(plan.seed));
         let mut point = Point { values: constants(&interface, seed), batch };
         point.start(model, &front.sources);
         if let Some(path) = init {
@@ -115,7 +115,7 @@ fn refuse_batch(model: &Model) -> Exit {
 
 /// Constant tensors, the seed and the clock of the first step.
 fn constants(interface: &Interface, seed: i32) -> BTreeMap<Arc<str>, Tensor> {
-    let scalar = |name: &str, x: f64| (Arc::from(name), ArrayD::from_elem(vec![], x));
-    let clock = [scalar("seed", f64::from(seed)), scalar("step", 0.0), scalar("epoch", 0.0), scalar("progress", 0.0)];
-    interface.literals.iter().cloned().chain(clock).collect()
+    let scalars = exec::scalars(seed, Clock::START);
+    let scalars = scalars.map(|(name, value)| (Arc::from(name), ArrayD::from_elem(vec![], value)));
+    interface.literals.iter().cloned().chain(scalars).collect()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use ndarray::{ArrayD, Axis, Slice, concatenate};
 use spnc_runtime::data::{DataError, Fault, read_tensors};
-use spnc_runtime::program::Program;
+use spnc_runtime::program::{Clock, Program};
 use spnc_runtime::store;
 
 use super::evaluator::{Choice, Evaluator};
@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let mut program = job.program()?;
     let fields = Fields::read(&args.input, &job).map_err(|error| output::data_error(&error))?;
     store::apply_model(program.as_mut(), &run.model).map_err(|error| output::data_error(&error))?;
-    let tensors = tensors(&job, program.as_ref());
+    let tensors = tensors(&job, program.as_ref(), run.report.clock());
     let outputs = predict(&job, &fields, &tensors, job.evaluator())?;
     store::write_npz(&args.output, &outputs)
         .map_err(|error| output::fail(&format!("cannot write `{}`: {error}", args.output.display()), None))?;
@@ -131,16 +131,15 @@ fn predictor(job: &Job, batch: usize) -> Func {
     exec::optimised(to_tir::predict(&job.model, &job.front.sources, batch))
 }
 
-/// What functions read that is the same for every sample.
-pub fn tensors(job: &Job, program: &dyn Program) -> IndexMap<String, Tensor> {
+/// What functions read at `clock` that is the same for every sample.
+pub fn tensors(job: &Job, program: &dyn Program, clock: Clock) -> IndexMap<String, Tensor> {
     let interface = &job.built.interface;
     let lasting = interface.description.tensors.iter().enumerate();
     let lasting = lasting.map(|(index, info)| (info.name.clone(), program.read(index)));
     let literals = interface.literals.iter().map(|(name, value)| (name.to_string(), value.clone()));
-    let seed = f64::from(job.plan.seed as u32 as i32);
-    let clock = [("seed", seed), ("step", 0.0), ("epoch", 0.0), ("progress", 1.0)];
-    let clock = clock.map(|(name, value)| (name.to_owned(), ArrayD::from_elem(vec![], value)));
-    lasting.chain(literals).chain(clock).collect()
+    let scalars = exec::scalars(exec::short_seed(job.plan.seed), clock);
+    let scalars = scalars.map(|(name, value)| (name.to_owned(), ArrayD::from_elem(vec![], value)));
+    lasting.chain(literals).chain(scalars).collect()
 }
 
 fn predict(

@@ -9,7 +9,7 @@ use spnc_runtime::program::{
 
 use super::blame;
 use super::forms::{self, Forms, Seen};
-use super::host::{Host, outside_name, write};
+use super::host::{Host, outside_name, short_seed, write};
 use super::interpreted::prepare;
 use super::machine::{Machine, Train};
 use super::{Built, Step};
@@ -23,9 +23,6 @@ const SHARED: usize = 8192;
 
 /// In how many parts each of them copies.
 const PARTS: usize = 2;
-
-/// Where a run begins.
-const START: Clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
 
 /// A program run by machine code.
 #[derive(Debug)]
@@ -187,7 +184,7 @@ impl Compiled {
         if self.machine.train[&key].compressed().is_none() {
             return;
         }
-        let positions = self.positions(key, START);
+        let positions = self.positions(key, Clock::START);
         let index = self.built.train.iter().position(|step| (step.variant, step.batch) == key);
         let Machine { code, train, .. } = &mut self.machine;
         let Some(step) = train.get_mut(&key).and_then(Train::compressed_mut) else { return };
@@ -218,7 +215,7 @@ impl Compiled {
             let Form::Compressed(matrices) = forms.form().clone() else { continue };
             let written = self.built.events[event].results.iter();
             if written.clone().any(|(name, _)| forms.watched().contains(name)) {
-                let positions = self.positions((variant, batch), START);
+                let positions = self.positions((variant, batch), Clock::START);
                 let seen = self.seen(index, &positions);
                 let step = self.machine.train[&(variant, batch)].compressed();
                 let fits = step.is_some_and(|step| step.fits(&positions));
@@ -288,7 +285,7 @@ impl Program for Compiled {
     fn init(&mut self, seed: u64) {
         self.settle();
         self.looked = None;
-        self.host.seed = seed as u32 as i32;
+        self.host.seed = short_seed(seed);
         let Machine { code, tensors, .. } = &mut self.machine;
         self.host.init(|index, start| narrow(&start, code.floats_mut(tensors[index])));
     }
@@ -405,7 +402,7 @@ impl Program for Compiled {
             .accumulate(split, |index, to| to.extend(code.floats(call.numbered[index]).iter().map(|x| f64::from(*x))));
     }
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, clock: Clock) -> Vec<f64> {
         self.settle();
         let (code, buffers) = (&self.machine.code, &self.machine.tensors);
         let infos = self.host.interface.description.tensors.clone();
@@ -413,7 +410,7 @@ impl Program for Compiled {
             let index = infos.iter().position(|t| t.name == name)?;
             Some(widen(code.floats(buffers[index]), &infos[index].shape))
         };
-        self.host.finish(&tensor)
+        self.host.finish(clock, &tensor)
     }
 
     fn read(&self, tensor: usize) -> ArrayD<f64> {
@@ -444,9 +441,9 @@ impl Program for Compiled {
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }
 
-    fn effective(&mut self) -> Vec<String> {
+    fn effective(&mut self, clock: Clock) -> Vec<String> {
         self.settle();
-        self.machine.effective.run(&mut self.machine.code, self.host.seed, START, 1);
+        self.machine.effective.run(&mut self.machine.code, self.host.seed, clock, 1);
         self.machine.shown.iter().map(|(name, ..)| outside_name(name).to_owned()).collect()
     }
 

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use ndarray::ArrayD;
+use spnc_runtime::program::Clock;
 
 use super::network::Count;
 use super::{Built, Network};
@@ -84,19 +85,21 @@ impl Host {
         self.fresh = false;
     }
 
-    /// The reported numbers; `tensor` gives lasting tensors by name.
-    pub fn finish(&mut self, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Vec<f64> {
+    /// The reported numbers at `clock`; `tensor` gives lasting tensors by name.
+    pub fn finish(&mut self, clock: Clock, tensor: &dyn Fn(&str) -> Option<Tensor>) -> Vec<f64> {
         self.fresh = true;
         self.write_partials();
         let names: Vec<_> = self.report.func().params().map(|(name, ..)| name.clone()).collect();
+        let scalars = scalars(self.seed, clock);
         for name in names.iter().filter(|name| !name.starts_with("partial.")) {
+            let scalar =
+                scalars.iter().find(|(known, _)| *known == &**name).map(|(_, value)| ArrayD::from_elem(vec![], *value));
             let value = match &**name {
                 "samples" => ArrayD::from_elem(vec![], self.split as f64),
-                "seed" => ArrayD::from_elem(vec![], f64::from(self.seed)),
-                "step" | "epoch" | "progress" => ArrayD::from_elem(vec![], 0.0),
-                name => {
-                    tensor(name).or_else(|| self.literal(name)).expect("reports read lasting tensors and constants")
-                }
+                name => scalar
+                    .or_else(|| tensor(name))
+                    .or_else(|| self.literal(name))
+                    .expect("reports read the seed, the clock, lasting tensors and constants"),
             };
             write(&mut self.report, name, value.iter().copied());
         }
@@ -117,6 +120,17 @@ impl Host {
             write(&mut self.report, &format!("partial.{index}"), total.iter().copied());
         }
     }
+}
+
+/// The seed of a program as functions take it: the lower half of its bits.
+pub fn short_seed(seed: u64) -> i32 {
+    seed as u32 as i32
+}
+
+/// The seed and the clock by the names of inputs.
+pub fn scalars(seed: i32, clock: Clock) -> [(&'static str, f64); 4] {
+    let Clock { step, epoch, progress } = clock;
+    [("seed", f64::from(seed)), ("step", step as f64), ("epoch", epoch), ("progress", progress)]
 }
 
 /// Writes an input, if the function takes it.

@@ -7,7 +7,7 @@ use spnc_runtime::program::{Clock, Description, Entry, FieldMut, Program};
 
 use super::Built;
 use super::blame;
-use super::host::{Host, outside_name, write};
+use super::host::{Host, outside_name, scalars, short_seed, write};
 use crate::tir::interp::{Keep, Plan, Tensor};
 
 /// A program run by the reference interpreter.
@@ -49,7 +49,7 @@ impl Program for Interpreted {
     }
 
     fn init(&mut self, seed: u64) {
-        self.host.seed = seed as u32 as i32;
+        self.host.seed = short_seed(seed);
         self.tensors.clear();
         self.host.init(|_, start| self.tensors.push(start));
     }
@@ -99,9 +99,9 @@ impl Program for Interpreted {
         });
     }
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, clock: Clock) -> Vec<f64> {
         let (infos, tensors) = (self.host.interface.description.tensors.clone(), &self.tensors);
-        self.host.finish(&|name| infos.iter().position(|t| t.name == name).map(|i| tensors[i].clone()))
+        self.host.finish(clock, &|name| infos.iter().position(|t| t.name == name).map(|i| tensors[i].clone()))
     }
 
     fn read(&self, tensor: usize) -> ArrayD<f64> {
@@ -112,8 +112,7 @@ impl Program for Interpreted {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self) -> Vec<String> {
-        let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+    fn effective(&mut self, clock: Clock) -> Vec<String> {
         prepare(&mut self.effective, &self.host, &self.tensors, clock);
         self.effective.run();
         self.effective.results().map(|(name, _)| outside_name(name).to_owned()).collect()
@@ -161,8 +160,7 @@ pub fn prepare(plan: &mut Plan, host: &Host, tensors: &[Tensor], clock: Clock) {
     for (name, value) in &host.interface.literals {
         write(plan, name, value.iter().copied());
     }
-    write(plan, "seed", std::iter::once(f64::from(host.seed)));
-    write(plan, "step", std::iter::once(clock.step as f64));
-    write(plan, "epoch", std::iter::once(clock.epoch));
-    write(plan, "progress", std::iter::once(clock.progress));
+    for (name, value) in scalars(host.seed, clock) {
+        write(plan, name, std::iter::once(value));
+    }
 }

@@ -27,6 +27,7 @@ mod once;
 pub use build::{BatchSizes, Built, Step, optimise, optimised};
 pub use compiled::Compiled;
 pub use forms::{Forms, Seen, SpecialForm, tensors_with_zeros};
+pub use host::{scalars, short_seed};
 pub use inference::Inference;
 pub use interpreted::Interpreted;
 pub use machine::schedule;

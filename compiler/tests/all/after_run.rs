@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use ndarray::{ArrayD, Axis, Slice};
 use serde_json::Value;
 use spnc_runtime::data::read_tensors;
-use spnc_runtime::store::write_npz;
+use spnc_runtime::store::{self, write_npz};
 use tempfile::TempDir;
 
 /// A network whose batches have something in common in training only.
@@ -101,6 +101,38 @@ fn eval_reports_on_every_split_what_the_run_reported() {
         assert_eq!(names.iter().filter(|name| name.ends_with("loss")).count(), 3, "{names:?}");
         let text = succeed(folder.path(), &["eval", "run"]);
         assert!(text.contains("report     train loss = ") && text.contains("validation 20 samples"), "{text}");
+    }
+}
+
+/// The program with weights that are cut off at a threshold which rises with the run, and a report of what is left.
+fn rising() -> String {
+    let cut =
+        "layer Cut(w: [...S]) -> [...S] { where(abs(w) > 0.02 * epoch * progress + 0.0002 * float(step), w, 0) }\n\n";
+    let own = "sparsify net.fc1.w with Cut\n\nreport left = sum(float(net.fc1.w != 0))\n\ntrain {";
+    PROGRAM.replace("layer Net", &format!("{cut}layer Net")).replace("train {", own)
+}
+
+#[test]
+fn what_the_network_sees_is_saved_as_it_is_at_the_end() {
+    for evaluator in ["jit", "interpreter"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        write_table(path, 150);
+        std::fs::write(path.join("points.spnet"), rising()).expect("written");
+        let _ = succeed(path, &["run", "points.spnet", "--out", "run", "-q", "--evaluator", evaluator]);
+        let run = store::read(&path.join("run")).expect("a run");
+        let (steps, epochs, progress) = (run.report.steps as f64, run.report.epochs, run.report.progress);
+        let threshold = 0.02 * epochs * progress + 0.0002 * steps;
+        let cut = |x: &f64| if x.abs() > threshold { *x } else { 0.0 };
+        let expected = run.model.free["net.fc1.w"].map(cut);
+        assert_eq!(run.model.effective["net.fc1.w"], expected, "{evaluator}");
+        let left = expected.iter().filter(|x| **x != 0.0).count();
+        assert!(0 < left && left < expected.len(), "{left}");
+        assert_eq!(run.report.metrics["left"], left as f64, "{evaluator}");
+        let reports = json(&succeed(path, &["eval", "run", "--json"]))["reports"].clone();
+        assert_eq!(reports["left"], left as f64, "{evaluator}");
+        assert_eq!(reports["loss"], run.report.metrics["loss"], "{evaluator}");
+        assert_eq!(run.report.remaining.non_zero + (expected.len() - left) as u64, run.report.remaining.parameters);
     }
 }
 

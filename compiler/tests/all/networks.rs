@@ -229,7 +229,7 @@ fn fill(program: &mut dyn Program, seed: u64) {
 fn learned(mut program: impl Program, density: f64, seed: u64) -> (Vec<Vec<f64>>, Vec<Form>) {
     program.init(seed);
     sparsify(&mut program, density, seed);
-    let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+    let clock = Clock::START;
     program.adapt(0, clock, u64::MAX);
     for step in 0..2 {
         fill(&mut program, seed + step);

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use crate::data::{DataError, Fault, list, near_miss, quoted, read_tensors};
-use crate::program::{Program, Role, TensorInfo};
+use crate::program::{Clock, Program, Role, TensorInfo};
 
 /// The tensors of a program by path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,9 +61,9 @@ enum Place {
 }
 
 impl Held<'_> {
-    /// The tensors of `program`, which computes its effective parameters now.
-    pub fn by(program: &mut dyn Program) -> Held<'_> {
-        let computed = program.effective();
+    /// The tensors of `program`, which computes its effective parameters now, as they are at `clock`.
+    pub fn by(program: &mut dyn Program, clock: Clock) -> Held<'_> {
+        let computed = program.effective(clock);
         let program: &dyn Program = program;
         let infos = &program.description().tensors;
         let lasting = infos.iter().enumerate().filter_map(|(index, info)| {

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::Origin;
-use crate::program::Choice;
+use crate::program::{Choice, Clock};
 use crate::train::Tally;
 
 /// A run in numbers.
@@ -17,6 +17,9 @@ pub struct Report {
     pub epochs: f64,
     /// Steps done.
     pub steps: u64,
+    /// The share of its last phase that was done, 0 to 1.
+    #[serde(default = "whole")]
+    pub progress: f64,
     /// Whether it was stopped before its plan was done.
     pub interrupted: bool,
     /// How long it took.
@@ -33,6 +36,18 @@ pub struct Report {
     /// What steps of training left out at the end.
     #[serde(default)]
     pub choices: Vec<Choice>,
+}
+
+impl Report {
+    /// Where the run ended.
+    pub fn clock(&self) -> Clock {
+        Clock { step: self.steps, epoch: self.epochs, progress: self.progress }
+    }
+}
+
+/// All of a phase.
+fn whole() -> f64 {
+    1.0
 }
 
 /// What is left of a network's parameters, and of the floating-point operations of one sample's forward pass.

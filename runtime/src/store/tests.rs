@@ -46,7 +46,7 @@ impl Program for Holder {
 
     fn evaluate(&mut self, _samples: usize, _split: usize, _clock: Clock) {}
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, _clock: Clock) -> Vec<f64> {
         vec![]
     }
 
@@ -58,7 +58,7 @@ impl Program for Holder {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self) -> Vec<String> {
+    fn effective(&mut self, _clock: Clock) -> Vec<String> {
         vec!["net.w".to_owned(), "mask.density".to_owned()]
     }
 
@@ -114,6 +114,7 @@ fn run() -> Run {
         origin: origin(),
         epochs: 1.0,
         steps: 23,
+        progress: 1.0,
         interrupted: false,
         seconds: Seconds { compile: 0.125, train: 0.5, step: Some(StepSeconds { now: 0.25, whole: 0.75 }) },
         metrics: IndexMap::from([("b".into(), 0.75), ("a".into(), 0.5)]),
@@ -139,7 +140,7 @@ fn sources() -> Vec<(String, String)> {
 fn saved(base: &Path) -> std::path::PathBuf {
     let mut holder = Holder::new();
     let Run { history, report, .. } = run();
-    let run = Run { model: Held::by(&mut holder), history, report };
+    let run = Run { model: Held::by(&mut holder, report.clock()), history, report };
     Folder::claim(base, "quickstart").expect("claimed").save(&run, &sources()).expect("saved")
 }
 

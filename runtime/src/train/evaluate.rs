@@ -31,7 +31,7 @@ impl Trainer<'_> {
         let samples = split.order(self.data);
         for rows in (0..split.batches()).map(|index| split.rows(index)) {
             if is_stopped() {
-                let _ = self.program.finish_evaluation();
+                let _ = self.program.finish_evaluation(clock);
                 return None;
             }
             for (field, &from) in self.fields.iter().enumerate() {
@@ -41,7 +41,7 @@ impl Trainer<'_> {
             }
             self.program.evaluate(rows.len(), split.n, clock);
         }
-        let values = self.program.finish_evaluation();
+        let values = self.program.finish_evaluation(clock);
         let prefix = self.prefix(split.split);
         let names = self.program.description().reports.iter().map(|name| format!("{prefix}{name}"));
         Some(names.zip(values).collect())

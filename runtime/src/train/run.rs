@@ -292,7 +292,7 @@ impl<'a> Trainer<'a> {
         let params: BTreeSet<String> =
             infos.filter(|info| info.role == Role::Param).map(|info| info.name.clone()).collect();
         let (mut zeros, mut is_finite) = (Tally::default(), true);
-        for name in self.program.effective().iter().filter(|name| params.contains(*name)) {
+        for name in self.program.effective(self.clock()).iter().filter(|name| params.contains(*name)) {
             if let Some(value) = self.program.computed(name) {
                 zeros = zeros + tally(value.view());
                 is_finite &= value.iter().all(|x| x.is_finite());

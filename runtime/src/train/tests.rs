@@ -69,7 +69,7 @@ impl Program for Ledger {
         self.splits.push(split);
     }
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, _clock: Clock) -> Vec<f64> {
         vec![self.evaluated.iter().sum()]
     }
 
@@ -81,7 +81,7 @@ impl Program for Ledger {
         self.weight = value.sum();
     }
 
-    fn effective(&mut self) -> Vec<String> {
+    fn effective(&mut self, _clock: Clock) -> Vec<String> {
         vec!["w".to_owned(), "mask.density".to_owned()]
     }
 

@@ -1,6 +1,7 @@
 //! How long the network alone takes for samples, as `spnc predict` computes it.
 
 use indexmap::IndexMap;
+use spnc_runtime::program::Clock;
 
 use super::clock;
 use super::report::Latency;
@@ -13,14 +14,14 @@ use crate::lower::to_tir;
 use crate::tir::interp::Tensor;
 use crate::tir::{Func, Type};
 
-/// Times the network of a program with these tensors on `size` samples at once.
+/// Times the network of a program with its tensors on `size` samples at once.
 ///
 /// # Errors
 ///
 /// When there is no machine code for this machine, which has been said.
-pub fn time(job: &Job, program: &Compiled, size: usize, seconds: f64) -> Result<Latency, Exit> {
+pub fn time(job: &Job, (program, now): (&Compiled, Clock), size: usize, seconds: f64) -> Result<Latency, Exit> {
     let func = network(job, size);
-    let tensors = predict::tensors(job, program);
+    let tensors = predict::tensors(job, program, now);
     let inputs = inputs(job, &tensors, &func, size);
     // Everything but the samples is given once and for all.
     let is_field = |name: &str| job.built.interface.field_names.iter().any(|field| &**field == name);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use spnc_runtime::program::Program;
+use spnc_runtime::program::{Clock, Program};
 use spnc_runtime::train::{Tally, tally};
 
 use super::clock;
@@ -60,10 +60,10 @@ fn timed(steps: &mut Steps<'_>) -> Vec<Cost> {
 }
 
 /// The share of non-zeros of the weights of each instance that has some, by path: of its own matrices and filters, as the network
-/// sees them.
-pub fn densities(model: &Model, program: &mut dyn Program) -> BTreeMap<Arc<str>, f64> {
+/// sees them at `clock`.
+pub fn densities(model: &Model, program: &mut dyn Program, clock: Clock) -> BTreeMap<Arc<str>, f64> {
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    for name in program.effective() {
+    for name in program.effective(clock) {
         if let Some(value) = program.computed(&name).filter(|value| value.ndim() >= 2) {
             let _ = tallies.insert(name, tally(value.view()));
         }

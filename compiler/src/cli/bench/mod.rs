@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 }
 
 fn measured(args: &Args, subject: Subject) -> Result<Bench, Exit> {
-    let Subject { job, program, at } = subject;
+    let Subject { job, program, clock: now, at } = subject;
     let mut bench = Bench {
         event: "bench",
         program: job.front.name(),
@@ -103,7 +103,7 @@ fn measured(args: &Args, subject: Subject) -> Result<Bench, Exit> {
         Some(at) => trained(args, &job, program, at, &mut bench)?,
         None if job.model.outputs.is_empty() => return Err(nothing()),
         None => {
-            bench.inference = inference(args, &job, &program)?;
+            bench.inference = inference(args, &job, (&program, now))?;
             bench.peak_mb = clock::peak_mb();
         }
     }
@@ -112,12 +112,12 @@ fn measured(args: &Args, subject: Subject) -> Result<Bench, Exit> {
 
 /// Times what can be trained.
 fn trained(args: &Args, job: &Job, mut program: Compiled, at: Place, bench: &mut Bench) -> Result<(), Exit> {
-    let densities = layers::densities(&job.model, &mut program);
+    let densities = layers::densities(&job.model, &mut program, at.clock);
     let (mut today, is_narrowed) = Steps::new(job, program, at)?.adapted();
     // What else is compiled below is no part of what training needs.
     today.step();
     bench.peak_mb = clock::peak_mb();
-    bench.inference = inference(args, job, today.program())?;
+    bench.inference = inference(args, job, (today.program(), at.clock))?;
     bench.train = Some(train(args, &mut today, is_narrowed)?);
     let costs = layers::costs(&mut today, args.each);
     bench.layers = layers::of(&job.model, &densities, &costs, bench.peak_gflops);
@@ -153,7 +153,7 @@ pub fn step_seconds(job: &Job, program: &dyn Program, clock: Clock) -> Result<Op
 const SHORT: f64 = 0.02;
 
 /// Times the network alone; nothing where there is none.
-fn inference(args: &Args, job: &Job, program: &Compiled) -> Result<Option<IndexMap<String, Latency>>, Exit> {
+fn inference(args: &Args, job: &Job, program: (&Compiled, Clock)) -> Result<Option<IndexMap<String, Latency>>, Exit> {
     if job.model.outputs.is_empty() {
         output::note("note: the program applies no model to data, so there is no inference to time");
         return Ok(None);

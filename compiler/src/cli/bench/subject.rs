@@ -23,6 +23,8 @@ pub struct Subject {
     pub job: Job,
     /// Its code and tensors.
     pub program: Compiled,
+    /// Where it is.
+    pub clock: Clock,
     /// Where in its training it is; `None` where it can't be trained.
     pub at: Option<Place>,
 }
@@ -80,11 +82,11 @@ fn of_file(args: &Args) -> Result<Subject, Exit> {
     let at = place(&job.plan, 0.0, 0);
     for stage in &job.plan.stages {
         match stage {
-            Stage::Fire(event) => program.fire(*event, Clock { step: 0, epoch: 0.0, progress: 0.0 }),
+            Stage::Fire(event) => program.fire(*event, Clock::START),
             Stage::Phase(_) => break,
         }
     }
-    Ok(Subject { job, program, at })
+    Ok(Subject { job, program, clock: at.map_or(Clock::START, |at| at.clock), at })
 }
 
 fn of_run(args: &Args) -> Result<Subject, Exit> {
@@ -97,20 +99,21 @@ fn of_run(args: &Args) -> Result<Subject, Exit> {
     let setup = Setup { batch: args.batch.map(Into::into), ..setup };
     let mut job = Job::of_origin(&args.subject, saved.origin(), setup, Purpose::Timing)?;
     let mut program = job.compiled()?;
-    let (steps, epochs) = match &saved {
+    let ended = match &saved {
         Saved::Run(run) => {
             store::apply_model(&mut program, &run.model).map_err(|error| output::data_error(&error))?;
-            (run.report.steps, run.report.epochs)
+            run.report.clock()
         }
         Saved::Kept(kept) => {
             let (_, checkpoint) = &**kept;
             write(&mut program, &checkpoint.tensors);
             let per_epoch = job.plan.batches(&job.data).per_epoch;
-            (checkpoint.position.steps, checkpoint.position.steps as f64 / per_epoch as f64)
+            let steps = checkpoint.position.steps;
+            Clock { step: steps, epoch: steps as f64 / per_epoch as f64, progress: 1.0 }
         }
     };
-    let at = place(&job.plan, epochs, steps);
-    Ok(Subject { job, program, at })
+    let at = place(&job.plan, ended.epoch, ended.step);
+    Ok(Subject { job, program, clock: at.map_or(ended, |at| at.clock), at })
 }
 
 /// Gives a program its tensors of a checkpoint; states that were carried in batches of another size stay as they begin.

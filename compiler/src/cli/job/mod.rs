@@ -34,7 +34,7 @@ use super::exit::Exit;
 use super::front::{Front, Stage};
 use super::output;
 use crate::diag::Diagnostic;
-use crate::exec::{BatchSizes, Built, Compiled};
+use crate::exec::{self, BatchSizes, Built, Compiled};
 use crate::lower::interface;
 use crate::model::Model;
 use crate::tir::interp::Tensor;
@@ -163,8 +163,7 @@ impl Job {
     }
 
     /// What is left of a program with these numbers: what a report says of it beside what training did.
-    pub fn remaining(&self, program: &dyn Program) -> (Vec<store::Sparsity>, store::Remaining) {
-        let clock = Clock { step: 0, epoch: 0.0, progress: 1.0 };
+    pub fn remaining(&self, program: &dyn Program, clock: Clock) -> (Vec<store::Sparsity>, store::Remaining) {
         let closing = self.closing_at(program, clock);
         (closing.sparsity, closing.remaining)
     }
@@ -257,7 +256,7 @@ impl Job {
         // What a step costs is not worth losing the run for.
         let step = if is_timed { bench::step_seconds(self, program, outcome.clock).ok().flatten() } else { None };
         let report = self.report(keeper.origin, &closing, &outcome, step);
-        let run = store::Run { model: store::Held::by(program), history: outcome.records, report };
+        let run = store::Run { model: store::Held::by(program, outcome.clock), history: outcome.records, report };
         let path = keeper.folder.save(&run, &self.front.texts()).map_err(|error| output::data_error(&error))?;
         if show.json {
             output::print_json(&Done { event: "done", folder: path.display().to_string(), report: &run.report });
@@ -279,20 +278,15 @@ impl Job {
 
     fn closing_at(&self, program: &dyn Program, clock: Clock) -> Closing {
         let infos = &self.built.interface.description.tensors;
-        let scalar = |x: f64| Some(ArrayD::from_elem(vec![], x));
+        let scalars = exec::scalars(exec::short_seed(self.plan.seed), clock);
         let given = |name: &str| -> Option<Tensor> {
-            match name {
-                "seed" => scalar(f64::from(self.plan.seed as u32 as i32)),
-                "step" => scalar(clock.step as f64),
-                "epoch" => scalar(clock.epoch),
-                "progress" => scalar(clock.progress),
-                _ => {
-                    let literals = &self.built.interface.literals;
-                    let literal = literals.iter().find(|(known, _)| **known == *name).map(|(_, value)| value.clone());
-                    let tensor = || infos.iter().position(|info| info.name == name).map(|index| program.read(index));
-                    literal.or_else(tensor)
-                }
-            }
+            let scalar = scalars.iter().find(|(known, _)| *known == name).map(|(_, x)| ArrayD::from_elem(vec![], *x));
+            let literals = || {
+                let mut literals = self.built.interface.literals.iter();
+                literals.find(|(known, _)| **known == *name).map(|(_, value)| value.clone())
+            };
+            let tensor = || infos.iter().position(|info| info.name == name).map(|index| program.read(index));
+            scalar.or_else(literals).or_else(tensor)
         };
         Closing { choices: program.choices(), ..Closing::new(&self.model, &self.front.sources, &given) }
     }
@@ -302,6 +296,7 @@ impl Job {
             origin,
             epochs: outcome.clock.epoch,
             steps: outcome.clock.step,
+            progress: outcome.clock.progress,
             interrupted: outcome.interrupted,
             seconds: Seconds { compile: self.compile, train: outcome.seconds, step },
             metrics: outcome.metrics.clone(),

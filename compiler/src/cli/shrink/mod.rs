@@ -74,13 +74,13 @@ pub fn run(args: &Args) -> Result<(), Exit> {
     let folder = Folder::claim_at(&out).map_err(|error| output::data_error(&error))?;
     let mut new = Job::new(setup(&job, scratch.path(), args.threads), Purpose::Reports)?;
     let mut program = new.program()?;
-    let clock = Clock { step: 0, epoch: 0.0, progress: 1.0 };
+    let clock = run.report.clock();
     let reports = train::report(program.as_mut(), &new.data, &new.plan, clock);
     let reports = reports.map_err(|error| job::train_error(&error))?;
-    let after = Numbers::of_program(&new, program.as_ref());
-    let report = report(&new, program.as_ref(), reports, scratch.path(), &out);
+    let after = Numbers::of_program(&new, program.as_ref(), clock);
+    let report = report(&new, program.as_ref(), (clock, reports), (scratch.path(), &out));
     let certificate = certificate::make(args, (&job, &before, &run.report), (&new, &after, &report), &smaller)?;
-    let kept = store::Run { model: store::Held::by(program.as_mut()), history: vec![], report };
+    let kept = store::Run { model: store::Held::by(program.as_mut(), clock), history: vec![], report };
     let mut texts = new.front.texts();
     let text = serde_json::to_string_pretty(&certificate).expect("a certificate has only string keys") + "\n";
     texts.push((CERTIFICATE.to_owned(), text));
@@ -210,17 +210,23 @@ fn nothing(report: &Report, smaller: &Smaller) -> Exit {
     output::fail(&message, Some(&help))
 }
 
-/// What `report.json` says of the smaller network.
-fn report(job: &Job, program: &dyn Program, metrics: IndexMap<String, f64>, scratch: &Path, out: &Path) -> Report {
-    let (sparsity, remaining) = job.remaining(program);
+/// What `report.json` says of the smaller network, which goes on standing where the run ended: layers may read the clock.
+fn report(
+    job: &Job,
+    program: &dyn Program,
+    (clock, metrics): (Clock, IndexMap<String, f64>),
+    (scratch, out): (&Path, &Path),
+) -> Report {
+    let (sparsity, remaining) = job.remaining(program, clock);
     let origin = job.origin();
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let replaced = |folder: PathBuf| if folder == absolute(scratch) { absolute(out) } else { folder };
     let folders = origin.folders.into_iter().map(replaced).collect();
     Report {
         origin: Origin { folders, ..origin },
-        epochs: 0.0,
-        steps: 0,
+        epochs: clock.epoch,
+        steps: clock.step,
+        progress: clock.progress,
         interrupted: false,
         seconds: job.seconds(),
         metrics,

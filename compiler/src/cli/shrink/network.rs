@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use ndarray::ArrayD;
-use spnc_runtime::program::{Program, Role};
+use spnc_runtime::program::{Clock, Program, Role};
 use spnc_runtime::store;
 
 use super::Tensors;
@@ -27,25 +27,23 @@ impl Numbers {
     pub fn of_run(job: &Job, run: &store::Run) -> Numbers {
         let effective = run.model.effective.iter().map(|(path, value)| (format!("effective.{path}"), value.clone()));
         let states = run.model.states.iter().map(|(path, value)| (path.clone(), value.clone()));
-        Numbers::with_constants(job, effective.chain(states).collect())
+        Numbers::with_constants(job, effective.chain(states).collect(), run.report.clock())
     }
 
-    /// Those of a program whose parameters the network sees as they are.
-    pub fn of_program(job: &Job, program: &dyn Program) -> Numbers {
+    /// Those of a program whose parameters the network sees as they are, at `clock`.
+    pub fn of_program(job: &Job, program: &dyn Program, clock: Clock) -> Numbers {
         let infos = program.description().tensors.iter().enumerate().filter(|(_, info)| info.role != Role::Carried);
         let named = infos.map(|(index, info)| match info.role {
             Role::Param => (format!("effective.{}", info.name), program.read(index)),
             Role::State | Role::OptimizerState | Role::Carried => (info.name.clone(), program.read(index)),
         });
-        Numbers::with_constants(job, named.collect())
+        Numbers::with_constants(job, named.collect(), clock)
     }
 
-    fn with_constants(job: &Job, mut values: Tensors) -> Numbers {
+    fn with_constants(job: &Job, mut values: Tensors, clock: Clock) -> Numbers {
         let literals = job.built.interface.literals.iter().map(|(name, value)| (name.to_string(), value.clone()));
         values.extend(literals);
-        for (name, value) in
-            [("seed", f64::from(job.plan.seed as u32 as i32)), ("step", 0.0), ("epoch", 0.0), ("progress", 1.0)]
-        {
+        for (name, value) in exec::scalars(exec::short_seed(job.plan.seed), clock) {
             let _ = values.insert(name.to_owned(), ArrayD::from_elem(vec![], value));
         }
         Numbers { values }

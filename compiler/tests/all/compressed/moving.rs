@@ -166,7 +166,7 @@ fn a_step_without_room_is_computed_as_a_whole() {
     let (_, built) = compiled(&program("sparsify neurons with SignedCompetition", "sgd(lr: 0.1, momentum: 0.9)"));
     let compiled = || exec::Compiled::new(&built, Options::default()).expect("code for this machine");
     let mut programs = [compiled().whole(), compiled()];
-    let clock = Clock { step: 0, epoch: 0.0, progress: 0.0 };
+    let clock = Clock::START;
     let given = |density| inputs(&built, &built.train[0].func, density, 1);
     for (density, ahead) in [(0.02, u64::MAX), (1.0, 0), (0.02, 0)] {
         let given = given(density);

@@ -171,7 +171,7 @@ pub fn train_text(text: &str, sets: &[(&str, &str)], seed: Option<u64>, evaluato
     let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
     let infos = program.description().tensors.clone();
     let lasting = infos.into_iter().enumerate().map(|(index, info)| (info.name, program.read(index))).collect();
-    let names = program.effective().into_iter();
+    let names = program.effective(outcome.clock).into_iter();
     let tensors = names.filter_map(|name| program.computed(&name).map(|value| (name, value))).collect();
     Trained { tensors, lasting, outcome, form: program.form() }
 }

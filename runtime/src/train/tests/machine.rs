@@ -99,7 +99,7 @@ impl Program for Machine {
         self.tensors[CARRIED] += 1.0;
     }
 
-    fn finish_evaluation(&mut self) -> Vec<f64> {
+    fn finish_evaluation(&mut self, _clock: Clock) -> Vec<f64> {
         vec![std::mem::take(&mut self.evaluated)]
     }
 
@@ -111,7 +111,7 @@ impl Program for Machine {
         self.tensors[tensor].assign(value);
     }
 
-    fn effective(&mut self) -> Vec<String> {
+    fn effective(&mut self, _clock: Clock) -> Vec<String> {
         vec!["net.w".to_owned()]
     }
 
