@@ -174,10 +174,32 @@ class SpncInference(Spnc):
     def start(self):
         return {}
 
+    def subject(self):
+        """The command that times it."""
+        return self._command("bench", self.folder / "time")
+
     def round(self, _):
-        lines, peak, load = run(self._command("bench", self.folder / "time"), self.threads, self.timeout)
+        lines, peak, load = run(self.subject(), self.threads, self.timeout)
         batch = self.workload.batch
         return dict(rate=1e3 * batch / lines[-1]["inference"][f"batch_{batch}"]["ms"], load=load, peak_mb=peak)
+
+
+class SpncShrunk(SpncInference):
+    """The same of what `spnc shrink` leaves of a run of one epoch."""
+
+    def start(self):
+        self.runs = tempfile.TemporaryDirectory()
+        data, kept = self.folder / "time", pathlib.Path(self.runs.name)
+        run(self._command("run", data, "--epochs", 1, "--out", kept / "run"), self.threads, self.timeout)
+        run([self.binary, "shrink", kept / "run", "--data", data, "--out", kept / "small", "--json"], self.threads, self.timeout)
+        return {}
+
+    def subject(self):
+        small = pathlib.Path(self.runs.name) / "small"
+        return [self.binary, "bench", small, "--data", self.folder / "time", "--json", "--threads", self.threads]
+
+    def end(self):
+        self.runs.cleanup()
 
 
 class Peer:

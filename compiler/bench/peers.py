@@ -11,7 +11,7 @@ again to go on after an interruption.
 import argparse, datetime, hashlib, importlib.util, os, pathlib, subprocess, sys, tempfile, time
 
 import table
-from measure import HERE, PEERS, ROOT, Peer, Spnc, SpncInference, group
+from measure import HERE, PEERS, ROOT, Peer, Spnc, SpncInference, SpncShrunk, group
 from results import Results
 from workloads import INFERENCE, WORKLOADS
 
@@ -81,7 +81,7 @@ def measure(a, results, workload, threads, peers, data):
         # In a process of its own, so that this one stays small: Linux counts it in what its children use at most.
         command = [sys.executable, HERE / "workloads.py", data, workload.program, *(["--peers", a.peers] if a.peers else [])]
         subprocess.run(command, check=True)
-    ours = SpncInference if name in INFERENCE else Spnc
+    ours = Spnc if name in WORKLOADS else SpncShrunk if workload.shrunk else SpncInference
     sides = {"spnc": lambda: ours(a.spnc, workload, threads, folder, a.timeout)}
     sides |= {who: lambda who=who: Peer(who, a.peers.resolve(), workload, threads, a.timeout) for who in whos[1:]}
 

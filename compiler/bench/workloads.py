@@ -38,6 +38,7 @@ class Inference:
     batch: int
     peers: tuple = ("torch-eager", "torch-compile", "jax-jit", "ort")
     batches: int = 8
+    shrunk: bool = False          # what `spnc shrink` leaves of it after an epoch, beside the peers' masked network
     unit = "samples/s"
 
     @property
@@ -60,12 +61,19 @@ WORKLOADS = {w.program: w for w in [
     Workload("w6", "W6", "VGG-16-BN", 64, IMAGES, batches=2, tolerance=5e-4, why=ROUNDING),
 ]}
 INFERENCE = {w.name: w for w in [
-    Inference(program, f"{case}-b{batch}", what, batch)
-    for program, case, what in [("w1", "I1", "LeNet-300-100"), ("w1s95", "I1s95", "LeNet-300-100, 95 % zeros"), ("w3", "I3", "ResNet-20")]
+    Inference(program, f"{case}-b{batch}", what, batch, shrunk=program == "w3s")
+    for program, case, what in [
+        ("w1", "I1", "LeNet-300-100"),
+        ("w1s95", "I1s95", "LeNet-300-100, 95 % zeros"),
+        ("w3", "I3", "ResNet-20"),
+        ("w3s", "I3s", "ResNet-20, half of the channels zero, shrunk"),
+    ]
     for batch in (1, 128)
 ]}
 # What `common.W` lacks.
-CASES = {f"I1s95-b{batch}": ("mlp", dict(batch=batch, infer=True, sparsity=.95)) for batch in (1, 128)}
+CASES = {f"I1s95-b{batch}": ("mlp", dict(batch=batch, infer=True, sparsity=.95)) for batch in (1, 128)} | {
+    f"I3s-b{batch}": ("resnet", dict(batch=batch, widths=(16, 32, 64), inner=1.0, zero=True, infer=True)) for batch in (1, 128)
+}
 STEPS = 6                         # whose losses are compared
 WORDS, UNROLL = 10000, 35
 

@@ -105,7 +105,11 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
 
 /// Whether there are registers for long tiles, of neighbouring pixels, and what these see lies in rows.
 fn is_in_runs<V: Vector>(slide: &Slide) -> bool {
-    V::PAIRS == 12 && (slide.is_by_row() || slide.from.is_whole)
+    match V::PAIRS {
+        12 => slide.is_by_row() || slide.from.is_whole,
+        6 => slide.is_by_row() && slide.width <= V::LEN,
+        _ => false,
+    }
 }
 
 /// Computes the pixels of a part, which see these taps, where [`is_in_runs`] holds.

@@ -33,6 +33,14 @@ pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: usize, args: Args) 
     let best = |widths: [usize; 3]| widths.into_iter().min_by_key(|width| columns.next_multiple_of(*width));
     // SAFETY: the caller's promise.
     unsafe {
+        if V::PAIRS < 12 {
+            // Beside the sums, there are registers for what three taps see and three weights.
+            return match best([10, 8, 7]) {
+                Some(10) => by_row::<V, 10, 1>(block, args),
+                Some(7) => by_row::<V, 7, 1>(block, args),
+                _ => by_row::<V, 8, 1>(block, args),
+            };
+        }
         match (vectors, best(if vectors == 1 { [16, 14, 8] } else { [10, 8, 7] })) {
             (1, Some(14)) => by_row::<V, 14, 1>(block, args),
             (1, Some(8)) => by_row::<V, 8, 1>(block, args),
@@ -94,10 +102,19 @@ unsafe fn sums<V: Vector, const P: usize, const R: usize>(
         let start = image * slide.from.pitch[0] + at * slide.from.pitch[1] + block.group * run;
         for first in (0..run).step_by(CHUNK) {
             let mut seen = [ZEROS.as_ptr(); SEEN];
-            for q in 0..P + TAPS - 1 {
-                let at = (column + q).wrapping_add_signed(left);
-                let number = from.wrapping_add((start + first).wrapping_add(at.wrapping_mul(slide.from.pitch[2])));
-                seen[q] = std::hint::select_unpredictable(at < slide.from.size[1], number, ZEROS.as_ptr());
+            let column_of = |q: usize| (column + q).wrapping_add_signed(left);
+            let is_inside = |q: usize| column_of(q) < slide.from.size[1];
+            let number = |q: usize| {
+                from.wrapping_add((start + first).wrapping_add(column_of(q).wrapping_mul(slide.from.pitch[2])))
+            };
+            if is_inside(0) && is_inside(P + TAPS - 2) {
+                for q in 0..P + TAPS - 1 {
+                    seen[q] = number(q);
+                }
+            } else {
+                for q in 0..P + TAPS - 1 {
+                    seen[q] = std::hint::select_unpredictable(is_inside(q), number(q), ZEROS.as_ptr());
+                }
             }
             let tap = down.tap(kh) * TAPS;
             let panel = [0, 1, 2].map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * R * V::LEN));

@@ -33,7 +33,7 @@ enum Reading {
 }
 
 /// Up to how many channels it pays to copy `x`: what a copy costs grows with them, what it saves does not.
-const FEW_CHANNELS: usize = 8;
+const FEW_CHANNELS: usize = 4;
 
 impl ConvShape {
     fn reading(&self) -> Reading {
