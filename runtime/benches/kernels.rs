@@ -198,10 +198,12 @@ fn square([batch, size, cin, cout]: [usize; 4], [taps, stride, pad, groups]: [us
 }
 
 /// Layers of networks that are in use.
-fn layers() -> [(&'static str, ConvShape); 14] {
+fn layers() -> [(&'static str, ConvShape); 16] {
     [
         ("ResNet-20, first", square([128, 32, 3, 16], [3, 1, 1, 1])),
         ("ResNet-20, stage 1", square([128, 32, 16, 16], [3, 1, 1, 1])),
+        ("ResNet-20, half of stage 1", square([128, 32, 8, 8], [3, 1, 1, 1])),
+        ("ResNet-20, into half of stage 2", square([128, 32, 8, 16], [3, 2, 1, 1])),
         ("ResNet-20, stage 2", square([128, 16, 32, 32], [3, 1, 1, 1])),
         ("ResNet-20, stage 3", square([128, 8, 64, 64], [3, 1, 1, 1])),
         ("ResNet-20, into stage 2", square([128, 32, 16, 32], [3, 2, 1, 1])),

@@ -82,7 +82,7 @@ impl Phase {
 impl ConvShape {
     /// How many positions a phase has; without any, it is to be left out.
     pub fn extent(&self, role: Role, phase: Phase) -> usize {
-        let copies = if self.copy_len() == 0 { 0 } else { self.batch };
+        let copies = if self.copy_len(role) == 0 { 0 } else { self.batch };
         match (role, phase) {
             (Role::Forward, Phase::Pack) => Slide::new(self, role).packed_extent() + copies,
             (Role::ByInput, Phase::Pack) => Slide::new(self, role).packed_extent(),
@@ -97,16 +97,16 @@ impl ConvShape {
     /// How many numbers the work buffer has that the phases of a call share.
     pub fn work_len(&self, role: Role) -> usize {
         match role {
-            Role::Forward => Slide::new(self, role).packed_len() + self.copy_len(),
+            Role::Forward => Slide::new(self, role).packed_len() + self.copy_len(role),
             Role::ByInput => Slide::new(self, role).packed_len(),
-            Role::ByWeight => self.shares_len() + self.copy_len(),
+            Role::ByWeight => self.shares_len() + self.copy_len(role),
         }
     }
 
     /// Which of its two factors the packing phase reads.
     pub fn packs(&self, role: Role) -> [bool; 2] {
         let weights = role != Role::ByWeight && Slide::new(self, role).packed_extent() > 0;
-        [role != Role::ByInput && self.copy_len() > 0, weights]
+        [role != Role::ByInput && self.copy_len(role) > 0, weights]
     }
 
     /// Multiplications, each with an addition, that the windows ask for, also of zeros around the image.
@@ -195,7 +195,7 @@ impl<R: Computed> Body for Compute<R> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(R::ROLE, Phase::Compute));
-        let copied = R::ROLE != Role::ByInput && s.copy_len() > 0;
+        let copied = R::ROLE != Role::ByInput && s.copy_len(R::ROLE) > 0;
         // SAFETY: the caller's promise; the packing phase has filled the work buffer.
         unsafe {
             match R::ROLE {

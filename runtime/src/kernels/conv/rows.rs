@@ -8,7 +8,7 @@ use super::dense::Block;
 use crate::kernels::vector::Vector;
 
 /// Taps side by side.
-const TAPS: usize = 3;
+pub const TAPS: usize = 3;
 
 /// The most pixels that a tile sees.
 const SEEN: usize = 16 + TAPS - 1;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::rows::TAPS;
 use super::{ConvShape, Role};
 
 /// A factor, as the taps of a window see it.
@@ -33,17 +34,27 @@ enum Reading {
 }
 
 /// Up to how many channels it pays to copy `x`: what a copy costs grows with them, what it saves does not.
-const FEW_CHANNELS: usize = 4;
+const FEW_CHANNELS: usize = 8;
+
+/// The same for `Forward` where numbers are read once for three taps, so that there is less to save.
+const FEWER_CHANNELS: usize = 4;
 
 impl ConvShape {
-    fn reading(&self) -> Reading {
+    fn reading(&self, role: Role) -> Reading {
+        let few = if role == Role::Forward && self.is_by_row() { FEWER_CHANNELS } else { FEW_CHANNELS };
         let within = |dim: usize| self.pad[dim] == 0 && self.padded(dim) <= [self.height, self.width][dim];
         match () {
             () if self.groups > 1 || self.dilation[1] > 1 => Reading::Taps,
             () if within(0) && within(1) => Reading::Rows,
-            () if self.in_channels <= FEW_CHANNELS => Reading::CopiedRows,
+            () if self.in_channels <= few => Reading::CopiedRows,
             () => Reading::Taps,
         }
+    }
+
+    /// Whether [`Slide::is_by_row`] holds of `Forward` where `x` is read tap by tap.
+    fn is_by_row(&self) -> bool {
+        let is_dense = self.stride[1] == 1 && self.dilation[1] == 1 && !self.is_channelwise();
+        is_dense && self.kernel[1] == TAPS && self.out_width >= FEWEST_COLUMNS
     }
 
     /// The rows or columns, with zeros around them, that windows reach.
@@ -52,23 +63,23 @@ impl ConvShape {
         (out - 1) * self.stride[dim] + (self.kernel[dim] - 1) * self.dilation[dim] + 1
     }
 
-    /// `x`, as `Forward` and `ByWeight` read it.
-    pub(super) fn image(&self) -> Image {
+    /// `x`, as `Forward` or `ByWeight` reads it.
+    pub(super) fn image(&self, role: Role) -> Image {
         let row = self.in_channels * self.kernel[1];
-        let (size, taps, run, pad) = match self.reading() {
+        let (size, taps, run, pad) = match self.reading(role) {
             Reading::Taps => ([self.height, self.width], self.kernel, self.in_channels / self.groups, self.pad),
             Reading::Rows => ([self.height, self.width], [self.kernel[0], 1], row, [0; 2]),
             Reading::CopiedRows => ([self.padded(0), self.padded(1)], [self.kernel[0], 1], row, [0; 2]),
         };
-        let is_whole = self.reading() != Reading::Taps;
+        let is_whole = self.reading(role) != Reading::Taps;
         Image { size, pitch: pitch(size, self.in_channels), taps, run, pad, is_whole }
     }
 
-    /// How many numbers a copy of `x` with zeros around it has, if there is one.
-    pub(super) fn copy_len(&self) -> usize {
-        match self.reading() {
+    /// How many numbers a copy of `x` with zeros around it has, if `Forward` or `ByWeight` makes one.
+    pub(super) fn copy_len(&self, role: Role) -> usize {
+        match self.reading(role) {
             Reading::Taps | Reading::Rows => 0,
-            Reading::CopiedRows => self.batch * self.image().pitch[0],
+            Reading::CopiedRows => self.batch * self.image(role).pitch[0],
         }
     }
 
@@ -190,7 +201,7 @@ impl Slide {
         let [cin, cout] = s.per_group();
         let y = [s.out_height, s.out_width];
         let (from, to, width, planes, step) = match role {
-            Role::Forward => (s.image(), y, cout, [1; 2], s.stride),
+            Role::Forward => (s.image(role), y, cout, [1; 2], s.stride),
             Role::ByInput | Role::ByWeight => {
                 let pitch = pitch(y, s.out_channels);
                 let is_whole = [s.kernel, s.stride] == [[1; 2]; 2] && s.pad == [0; 2] && y == [s.height, s.width];
@@ -218,7 +229,7 @@ impl Slide {
     /// long as tiles do not go beyond a row.
     pub fn is_by_row(&self) -> bool {
         let is_dense = self.planes[1] == 1 && self.step[1] == 1 && self.dilation[1] == 1;
-        is_dense && !self.is_channelwise && self.from.taps[1] == 3 && self.to[1] >= FEWEST_COLUMNS
+        is_dense && !self.is_channelwise && self.from.taps[1] == TAPS && self.to[1] >= FEWEST_COLUMNS
     }
 
     /// How many numbers lie between what neighbouring pixels see, where there are tiles for it: images of one channel or

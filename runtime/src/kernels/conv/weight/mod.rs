@@ -15,7 +15,7 @@ use self::column::Column;
 use self::rows::Lines;
 use super::channelwise;
 use super::slide::{FEWEST_COLUMNS, Image};
-use super::{Args, ConvShape};
+use super::{Args, ConvShape, Role};
 use crate::kernels::gemm::Before;
 use crate::kernels::vector::Vector;
 
@@ -137,7 +137,7 @@ impl Pairs {
 impl<'a> Weights<'a> {
     fn new(s: &'a ConvShape) -> Weights<'a> {
         let width = if s.is_channelwise() { s.out_channels } else { s.per_group()[1] };
-        Weights { s, image: s.image(), width, blocks: width.div_ceil(CHANNELS) }
+        Weights { s, image: s.image(Role::ByWeight), width, blocks: width.div_ceil(CHANNELS) }
     }
 
     /// For each group, for each block of channels of `y`, the taps, or the rows of taps.
