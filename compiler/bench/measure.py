@@ -187,8 +187,11 @@ class SpncInference(Spnc):
 class SpncShrunk(SpncInference):
     """The same of what `spnc shrink` leaves of a run of one epoch."""
 
-    def start(self):
+    def __init__(self, *of):
+        super().__init__(*of)
         self.runs = tempfile.TemporaryDirectory()
+
+    def start(self):
         data, kept = self.folder / "time", pathlib.Path(self.runs.name)
         run(self._command("run", data, "--epochs", 1, "--out", kept / "run"), self.threads, self.timeout)
         run([self.binary, "shrink", kept / "run", "--data", data, "--out", kept / "small", "--json"], self.threads, self.timeout)
