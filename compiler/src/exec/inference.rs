@@ -9,6 +9,7 @@ use ndarray::arr1;
 use super::break_even::{cost, is_sparse};
 use super::{Callable, optimise};
 use crate::codegen::{self, Options};
+use crate::pass::absorb::absorb;
 use crate::pass::compress::{Compressed, Compression, Use};
 use crate::pass::hoist::{Hoisted, hoist};
 use crate::pass::narrow::Inputs;
@@ -35,7 +36,8 @@ impl Inference {
         weights: &dyn Fn(&str) -> Option<Tensor>,
         options: Options,
     ) -> Result<Inference, codegen::Error> {
-        let Hoisted { before, rest } = hoist(func, &|name| weights(name).is_some());
+        let is_given = |name: &str| weights(name).is_some();
+        let Hoisted { before, rest } = hoist(&absorb(func, &is_given), &is_given);
         let fixed = interp::run(&optimise(before), weights).expect("it depends on weights alone");
         let rest_weights = rest.params().filter_map(|(name, ..)| Some((name.clone(), weights(name)?)));
         let given: IndexMap<Arc<str>, Tensor> = rest_weights.chain(fixed).collect();

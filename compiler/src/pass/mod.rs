@@ -4,6 +4,7 @@
 //! constants are multiplied first); which elements are exactly zero, and which are finite, stays, as long as no
 //! sum or product of finite numbers overflows.
 
+pub mod absorb;
 pub mod compress;
 pub mod contract;
 mod cse;
