@@ -34,6 +34,12 @@ pub(super) trait Body {
     /// What tells sizes.
     type Shape;
 
+    /// Whether vectors of eight numbers hold all that vectors run along: longer ones would be half empty at best.
+    #[inline(always)]
+    fn is_narrow(_: &Self::Shape) -> bool {
+        false
+    }
+
     /// Does the positions of a range, with vectors of one kind.
     ///
     /// # Safety
@@ -107,6 +113,10 @@ unsafe extern "C" fn avx512<B: Body>(
     first: usize,
     last: usize,
 ) {
+    if B::is_narrow(shape) {
+        // SAFETY: the same promise; a machine with AVX-512 has what this one asks for.
+        return unsafe { avx2::<B>(shape, from, to, work, first, last) };
+    }
     let [a, b, c] = *from;
     // SAFETY: the same promise.
     unsafe { B::run::<Avx512>(shape, Args { a, b, c, to, work, first, last }) }

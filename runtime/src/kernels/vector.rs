@@ -404,10 +404,12 @@ mod x86 {
 
         #[inline(always)]
         fn totals(of: [Avx512; 4]) -> [f32; 4] {
-            Avx2::totals(of.map(|Avx512(all)| {
+            let mut halves = [Avx2::splat(0.0); 4];
+            for (half, Avx512(all)) in halves.iter_mut().zip(of) {
                 // SAFETY: the machine has the instructions.
-                Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all)) })
-            }))
+                *half = Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all)) });
+            }
+            Avx2::totals(halves)
         }
 
         #[inline(always)]

@@ -101,6 +101,11 @@ impl<'a> Classes<'a> {
     }
 }
 
+/// Whether tiles of eight pixels do less for nothing than tiles of twelve, over so many pixels.
+fn is_shorter_better(pixels: usize) -> bool {
+    pixels.next_multiple_of(8) < pixels.next_multiple_of(12)
+}
+
 impl Block<'_> {
     /// # Safety
     ///
@@ -113,6 +118,7 @@ impl Block<'_> {
             match (vectors, V::PAIRS) {
                 (1, 12) => self.tiles::<V, 12, 1>(class, args),
                 (1, _) => self.tiles::<V, 8, 1>(class, args),
+                (_, 12) if is_shorter_better(class.places.count()) => self.tiles::<V, 8, 2>(class, args),
                 (_, 12) => self.tiles::<V, 12, 2>(class, args),
                 (_, 6) => self.tiles::<V, 6, 2>(class, args),
                 (_, _) => self.tiles::<V, 4, 2>(class, args),

@@ -119,6 +119,17 @@ impl ConvShape {
         self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
     }
 
+    /// Whether vectors, which run along the channels of the result, or of `y` for `ByWeight`, need eight numbers at most.
+    fn is_narrow(&self, role: Role) -> bool {
+        let [cin, cout] = self.per_group();
+        let channels = match role {
+            _ if self.is_channelwise() => self.groups,
+            Role::Forward | Role::ByWeight => cout,
+            Role::ByInput => cin,
+        };
+        channels <= 8
+    }
+
     /// Channels of `x` and of `y` in a group.
     fn per_group(&self) -> [usize; 2] {
         [self.in_channels / self.groups, self.out_channels / self.groups]
@@ -168,6 +179,11 @@ impl<R: Computed> Body for Pack<R> {
     type Shape = ConvShape;
 
     #[inline(always)]
+    fn is_narrow(s: &ConvShape) -> bool {
+        s.is_narrow(R::ROLE)
+    }
+
+    #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(R::ROLE, Phase::Pack));
@@ -190,6 +206,11 @@ impl<R: Computed> Body for Pack<R> {
 
 impl<R: Computed> Body for Compute<R> {
     type Shape = ConvShape;
+
+    #[inline(always)]
+    fn is_narrow(s: &ConvShape) -> bool {
+        s.is_narrow(R::ROLE)
+    }
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]

@@ -305,7 +305,7 @@ impl Factors {
                     let columns = Columns { start: panel(room.block, at), pitch: width, copy: None };
                     let size = width.min(n - at);
                     // SAFETY: the caller's promise.
-                    unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
+                    unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
                     at += width;
                 }
                 row += height;
@@ -355,7 +355,7 @@ impl Factors {
                         false => Rows::in_place(self.a.from(row, 0)),
                     };
                     // SAFETY: the caller's promise.
-                    unsafe { self.tile::<V>(tile::of_height::<V>(height), rows, columns, [row, at], size) };
+                    unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
                     // The first tile has copied what it read.
                     columns = copied;
                     self.prefetch::<V>(

@@ -49,10 +49,20 @@ pub struct Tile {
     pub is_kept: bool,
 }
 
-/// From rows of the first factor and columns of the second one a tile of so many rows and two vectors. Copies of the columns go to the
-/// third pointer.
+/// From rows of the first factor and columns of the second one a tile of so many rows and columns, which two vectors hold, or one.
+/// Copies of the columns go to the third pointer.
 #[inline(always)]
-pub fn of_height<V: Vector>(height: usize) -> Routine<Tile> {
+pub fn of_size<V: Vector>(height: usize, width: usize) -> Routine<Tile> {
+    if width <= V::LEN {
+        return match height {
+            1 => built::<Size<1, 1>>(V::ISA),
+            2 => built::<Size<2, 1>>(V::ISA),
+            3 => built::<Size<3, 1>>(V::ISA),
+            4 => built::<Size<4, 1>>(V::ISA),
+            5 => built::<Size<5, 1>>(V::ISA),
+            _ => built::<Size<ROWS, 1>>(V::ISA),
+        };
+    }
     match height {
         1 => built::<Size<1, 2>>(V::ISA),
         2 => built::<Size<2, 2>>(V::ISA),
