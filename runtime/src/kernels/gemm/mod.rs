@@ -247,8 +247,9 @@ impl Factors {
         Factors { sizes: [m, n, of.len()], a, b, is_kept: self.is_kept || of.start > 0, ..*self }
     }
 
-    /// Few rows times columns whose rows lie in order: nothing is read twice, so nothing is copied. Gives the number of columns that are
-    /// done, as many as fill wide tiles.
+    /// Few rows times columns whose rows lie in order: nothing is read twice, so nothing is copied. The last tile reaches back to the
+    /// last column, over some that are computed once more. Gives the number of columns that are done: none if they do not fill a
+    /// vector, all that fill tiles if nothing can be computed twice because products are added to what there is.
     ///
     /// # Safety
     ///
@@ -257,14 +258,20 @@ impl Factors {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn few_rows<V: Vector>(&self) -> usize {
         let [m, n, _] = self.sizes;
-        let Some(vectors) = tile::wide(m).filter(|_| self.b.col == 1) else { return 0 };
-        let width = vectors * V::LEN;
+        let Some(widths) = tile::wide(m).filter(|_| self.b.col == 1) else { return 0 };
         let mut col = 0;
-        while col + width <= n {
-            let columns = Columns { start: self.b.at(0, col), pitch: self.b.row, copy: None };
+        while let Some(vectors) = tile::next::<V>(widths, n, n - col) {
+            let width = vectors * V::LEN;
+            let start = col.min(n - width);
+            if start < col && self.is_kept {
+                break;
+            }
+            let columns = Columns { start: self.b.at(0, start), pitch: self.b.row, copy: None };
             // SAFETY: the caller's promise.
-            unsafe { self.tile::<V>(tile::of_few::<V>(m), Rows::in_place(self.a), columns, [0, col], width) };
-            col += width;
+            unsafe {
+                self.tile::<V>(tile::of_few::<V>(m, vectors), Rows::in_place(self.a), columns, [0, start], width)
+            };
+            col = start + width;
         }
         col
     }

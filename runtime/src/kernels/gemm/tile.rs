@@ -18,15 +18,25 @@ pub fn height<V: Vector>(left: usize) -> usize {
     left.div_ceil(left.div_ceil(ROWS.min(V::PAIRS)).max(1))
 }
 
-/// How many vectors tiles of so few rows have; none where there are enough rows for tiles of two vectors.
+/// How many vectors tiles of so few rows may have, the most first; none where there are enough rows for tiles of two vectors.
 #[inline(always)]
-pub fn wide(rows: usize) -> Option<usize> {
+pub fn wide(rows: usize) -> Option<&'static [usize]> {
     match rows {
-        1 => Some(8),
-        2 => Some(6),
-        3 => Some(4),
+        1 => Some(&[8, 4, 2, 1]),
+        2 => Some(&[6, 4, 2, 1]),
+        3 => Some(&[4, 2, 1]),
         _ => None,
     }
+}
+
+/// How many vectors the next tile has where so many columns of all are left: the fewest that hold the rest, else the most that do not
+/// go beyond it; none if nothing is left, or less than a vector altogether.
+#[inline(always)]
+pub fn next<V: Vector>(widths: &[usize], columns: usize, left: usize) -> Option<usize> {
+    let all = widths.iter().copied();
+    let ends = all.clone().rev().find(|vectors| (left..=columns).contains(&(vectors * V::LEN)));
+    let fits = || all.clone().find(|vectors| vectors * V::LEN <= left);
+    (left > 0).then(|| ends.or_else(fits)).flatten()
 }
 
 /// A tile, and what is added to it.
@@ -73,13 +83,16 @@ pub fn of_size<V: Vector>(height: usize, width: usize) -> Routine<Tile> {
     }
 }
 
-/// The same for few rows and as many vectors as [`wide`] says.
+/// The same for few rows and so many vectors, as [`wide`] has them.
 #[inline(always)]
-pub fn of_few<V: Vector>(height: usize) -> Routine<Tile> {
-    match height {
-        1 => built::<Size<1, 8>>(V::ISA),
-        2 => built::<Size<2, 6>>(V::ISA),
-        _ => built::<Size<3, 4>>(V::ISA),
+pub fn of_few<V: Vector>(height: usize, vectors: usize) -> Routine<Tile> {
+    match (height, vectors) {
+        (_, 1 | 2) => of_size::<V>(height, vectors * V::LEN),
+        (1, 4) => built::<Size<1, 4>>(V::ISA),
+        (1, _) => built::<Size<1, 8>>(V::ISA),
+        (2, 4) => built::<Size<2, 4>>(V::ISA),
+        (2, _) => built::<Size<2, 6>>(V::ISA),
+        (_, _) => built::<Size<3, 4>>(V::ISA),
     }
 }
 
