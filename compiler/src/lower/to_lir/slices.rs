@@ -15,8 +15,14 @@ const TASK_SLICE: usize = 250_000;
 /// Products of fewer multiplications stay whole: about ten microseconds.
 const SMALL_PRODUCT: usize = 1_000_000;
 
+/// The same for a single row, for which each number of the matrix comes from a cache that is far away: a few microseconds.
+const SMALL_MATRIX: usize = 100_000;
+
 /// Rows or columns in a slice of a product, at least. Each slice copies parts of the other factor anew.
 const PRODUCT_SLICE: usize = 64;
+
+/// The same for a single row: neighbouring columns, whose numbers lie in the same few lines.
+const ROW_SLICE: usize = 128;
 
 /// The same where the other factor is too large for the cache, and has to come from memory for each slice.
 const FAR_PRODUCT_SLICE: usize = 350;
@@ -48,8 +54,13 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
     };
     let (fewest, most) = PRODUCT_SLICES;
     let other = if cut == Cut::Rows { k * n } else { m * k };
-    let enough = if other > FAR { FAR_PRODUCT_SLICE } else { PRODUCT_SLICE };
-    let slices = match m * n * k * stack < SMALL_PRODUCT {
+    let enough = match (other > FAR, m) {
+        (true, _) => FAR_PRODUCT_SLICE,
+        (false, 1) => ROW_SLICE,
+        (false, _) => PRODUCT_SLICE,
+    };
+    let small = if m == 1 { SMALL_MATRIX } else { SMALL_PRODUCT };
+    let slices = match m * n * k * stack < small {
         true => 1,
         false if cut == Cut::Stack => most,
         false => (extent / enough).clamp(fewest, most),

@@ -17,6 +17,10 @@ const SMALL: usize = 4096;
 /// The fewest multiplications of each product where several are added up: a call costs as much as some thousand of them.
 const SMALL_TERM: usize = 32768;
 
+/// The fewest numbers of a matrix that a single row is multiplied by: with fewer of them, what comes behind the product is better
+/// fused with it.
+const LARGE_MATRIX: usize = 16384;
+
 /// The most products that are added up.
 const MOST_TERMS: usize = 64;
 
@@ -197,7 +201,8 @@ impl Labels {
         let cols = self.merge(cols.skip(numbering.cols))?;
         let sum = self.merge(self.summed(einsum).filter(|label| Some(*label) != numbering.term))?;
         let terms = self.merge(numbering.term.into_iter())?;
-        let worthwhile = rows.size > 1 && cols.size > 1 && sum.size > 1;
+        let has_rows = rows.size > 1 || stack.size == 1 && cols.size * sum.size >= LARGE_MATRIX;
+        let worthwhile = has_rows && cols.size > 1 && sum.size > 1;
         let least = if numbering.term.is_some() { SMALL_TERM } else { SMALL };
         (worthwhile && rows.size * cols.size * sum.size >= least).then_some(Product {
             m: rows.size,
@@ -225,5 +230,27 @@ impl Labels {
         let size = labels.iter().map(|label| self.sizes[label]).product();
         let [a, b, c] = [&self.a, &self.b, &self.c].map(|of| stride(of, last));
         all.then_some(Dim { size, a, b, c })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tir::parse;
+
+    /// A row times a matrix of so many columns.
+    fn row_times(columns: usize) -> Option<Product> {
+        let params = format!("%0 = param x : f32[1, 256]\n%1 = param w : f32[256, {columns}]");
+        let text =
+            format!("func f {{\n{params}\n%2 = contract ab,bc->ac %0, %1 : f32[1, {columns}]\nreturn y = %2\n}}\n");
+        let func = parse::func(&text).expect("a function");
+        of(&func, Value(2))
+    }
+
+    #[test]
+    fn a_single_row_is_a_factor_of_a_large_matrix_only() {
+        let product = row_times(LARGE_MATRIX / 256).expect("a product");
+        assert_eq!((product.m, product.n, product.k), (1, LARGE_MATRIX / 256, 256));
+        assert_eq!(row_times(LARGE_MATRIX / 256 - 1), None);
     }
 }
