@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use ndarray::arr1;
 
 use super::break_even::{cost, is_sparse};
+use super::in_order::in_order;
 use super::{Callable, optimise};
 use crate::codegen::{self, Options};
 use crate::pass::absorb::absorb;
@@ -46,8 +47,9 @@ impl Inference {
         let positions = positions(&compression, &given);
         let uses = uses(&compression, &positions);
         let compressed = compression.compressed(&uses);
-        let given = with_elements(&compression, &compressed, &positions, given);
-        let mut code = Callable::given(&optimise(compressed.func), &|name| given.contains_key(name), options)?;
+        let mut given = with_elements(&compression, &compressed, &positions, given);
+        let func = in_order(&compressed.func, &mut given);
+        let mut code = Callable::given(&optimise(func), &|name| given.contains_key(name), options)?;
         code.give(&|name| given.get(name).cloned());
         let shape = |of: &Use| (compression.patterns[of.pattern].shape, of.non_zeros);
         Ok(Inference { code, compressed: uses.iter().map(shape).collect() })

@@ -18,6 +18,7 @@ mod compiled;
 mod compressed;
 mod forms;
 mod host;
+mod in_order;
 mod inference;
 mod interpreted;
 mod machine;
