@@ -29,12 +29,15 @@ pub(super) struct Args {
     pub last: usize,
 }
 
+/// How many numbers a vector of the instruction set below the widest has.
+pub(super) const NARROW: usize = 8;
+
 /// What a routine does, written once.
 pub(super) trait Body {
     /// What tells sizes.
     type Shape;
 
-    /// Whether vectors of eight numbers hold all that vectors run along: longer ones would be half empty at best.
+    /// Whether vectors of [`NARROW`] numbers hold all that vectors run along: longer ones would be half empty at best.
     #[inline(always)]
     fn is_narrow(_: &Self::Shape) -> bool {
         false

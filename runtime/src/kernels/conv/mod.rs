@@ -19,7 +19,7 @@ mod weight;
 
 use self::slide::Slide;
 use super::Isa;
-use super::routine::{Args, Body, Routine, built};
+use super::routine::{Args, Body, NARROW, Routine, built};
 use super::vector::Vector;
 
 /// The sizes of a convolution.
@@ -119,7 +119,7 @@ impl ConvShape {
         self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
     }
 
-    /// Whether vectors, which run along the channels of the result, or of `y` for `ByWeight`, need eight numbers at most.
+    /// Whether narrow vectors hold all that vectors run along: the channels of the result, or of `y` for `ByWeight`.
     fn is_narrow(&self, role: Role) -> bool {
         let [cin, cout] = self.per_group();
         let channels = match role {
@@ -127,7 +127,7 @@ impl ConvShape {
             Role::Forward | Role::ByWeight => cout,
             Role::ByInput => cin,
         };
-        channels <= 8
+        channels <= NARROW
     }
 
     /// Channels of `x` and of `y` in a group.
