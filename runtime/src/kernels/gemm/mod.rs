@@ -301,21 +301,28 @@ impl Factors {
             }
             let mut row = 0;
             while row < m {
-                let (height, a) = (tile::height::<V>(m - row), self.a.from(row, 0));
-                let rows = match a.col == 1 || n <= width {
-                    true => Rows::in_place(a),
+                let (a, left) = (self.a.from(row, 0), m - row);
+                let is_in_place = a.col == 1 || n <= width;
+                let height = if is_in_place { left } else { pack::rows_in_panel::<V>(k, left) };
+                if !is_in_place {
                     // SAFETY: the caller's promise; the panel has room for these rows.
-                    false => unsafe { Rows::copied(a, k, height, room.panel) },
-                };
-                let mut at = first;
-                while at < last {
-                    let columns = Columns { start: panel(room.block, at), pitch: width, copy: None };
-                    let size = width.min(n - at);
-                    // SAFETY: the caller's promise.
-                    unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
-                    at += width;
+                    unsafe { pack::rows::<V>(a, k, [height, left], room.panel) };
                 }
-                row += height;
+                let end = row + height;
+                let in_panel = (!is_in_place).then_some((room.panel.cast_const(), row));
+                while row < end {
+                    let height = tile::height::<V>(m - row);
+                    let rows = Rows::of(self.a, k, row, in_panel);
+                    let mut at = first;
+                    while at < last {
+                        let columns = Columns { start: panel(room.block, at), pitch: width, copy: None };
+                        let size = width.min(n - at);
+                        // SAFETY: the caller's promise.
+                        unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
+                        at += width;
+                    }
+                    row += height;
+                }
             }
             first = last;
         }
@@ -333,16 +340,15 @@ impl Factors {
         let (together, copies) = (pack::in_block(k), self.a.col != 1 && n > width);
         let mut first = 0;
         while first < m {
-            let copy = |block: *mut f32, row: usize| block.wrapping_add((row - first) * k);
             let mut last = first;
             while last < m && last + ROWS <= first + together {
-                let height = tile::height::<V>(m - last);
-                if copies {
-                    room.columns = None;
-                    // SAFETY: the caller's promise; the block has room for these rows.
-                    let _ = unsafe { Rows::copied(self.a.from(last, 0), k, height, copy(room.block, last)) };
-                }
-                last += height;
+                last += tile::height::<V>(m - last);
+            }
+            let in_block = copies.then_some((room.block.cast_const(), first));
+            if copies {
+                room.columns = None;
+                // SAFETY: the caller's promise; the block has room for these rows.
+                unsafe { pack::rows::<V>(self.a.from(first, 0), k, [last - first, m - first], room.block) };
             }
             let mut at = 0;
             while at < n {
@@ -357,18 +363,12 @@ impl Factors {
                 let mut row = first;
                 while row < last {
                     let height = tile::height::<V>(m - row);
-                    let rows = match copies {
-                        true => Rows { start: copy(room.block, row), apart: None },
-                        false => Rows::in_place(self.a.from(row, 0)),
-                    };
+                    let rows = Rows::of(self.a, k, row, in_block);
                     // SAFETY: the caller's promise.
                     unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
                     // The first tile has copied what it read.
                     columns = copied;
-                    self.prefetch::<V>(
-                        at + width,
-                        [row - first, row - first + height].map(|row| row * k / (last - first)),
-                    );
+                    self.prefetch::<V>(at + width, [row - first, height, last - first]);
                     row += height;
                 }
                 at += width;
@@ -377,12 +377,13 @@ impl Factors {
         }
     }
 
-    /// Asks for rows of the second factor from a column on, whose lines are far apart, if it is too large for near caches.
+    /// Asks for a part of the second factor from a column on, whose lines are far apart, if it is too large for near caches: of all
+    /// lines as many as so many rows are of all, behind those of the rows before.
     #[inline(always)]
-    fn prefetch<V: Vector>(&self, col: usize, [first, last]: [usize; 2]) {
+    fn prefetch<V: Vector>(&self, col: usize, [before, rows, all]: [usize; 3]) {
         let [_, n, k] = self.sizes;
         if self.b.col == 1 && col < n && n * k > FAR {
-            for row in first..last {
+            for row in before * k / all..(before + rows) * k / all {
                 V::prefetch(self.b.at(row, col));
             }
         }

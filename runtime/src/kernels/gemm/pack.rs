@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
-use super::tile::ROWS;
+use super::tile::{self, ROWS};
 use super::{Matrix, STRETCH};
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
@@ -47,36 +47,93 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// The rows of a tile from one on: where they are, or, if rows are copied, in the copy that begins with a given one.
+    #[inline(always)]
+    pub fn of(from: Matrix, length: usize, row: usize, copied: Option<(*const f32, usize)>) -> Rows {
+        match copied {
+            Some((copy, first)) => Rows { start: copy.wrapping_add((row - first) * length), apart: None },
+            None => Rows::in_place(from.from(row, 0)),
+        }
+    }
+
     /// Rows that are left where they are.
     #[inline(always)]
     pub fn in_place(from: Matrix) -> Rows {
         Rows { start: from.start, apart: Some([from.row, from.col]) }
     }
+}
 
-    /// `height` rows of `length` numbers, copied.
-    ///
-    /// # Safety
-    ///
-    /// The rows can be read, and as many numbers be written at `to`.
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    pub unsafe fn copied(from: Matrix, length: usize, height: usize, to: *mut f32) -> Rows {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if height == ROWS && from.row == 1 {
-                for at in 0..length {
-                    // A fixed number is copied by two instructions.
-                    std::ptr::copy_nonoverlapping(from.at(0, at), to.add(at * ROWS), ROWS);
-                }
-            } else {
-                for at in 0..length {
-                    for row in 0..height {
-                        *to.add(at * height + row) = *from.at(row, at);
-                    }
-                }
+/// How many of the rows that are left, of so many numbers each, the next tiles have whose copies a panel has room for.
+#[inline(always)]
+pub fn rows_in_panel<V: Vector>(length: usize, left: usize) -> usize {
+    let (most, mut count) = (PANEL / length.max(1), 0);
+    while count < left && count + ROWS <= most {
+        count += tile::height::<V>(left - count);
+    }
+    count
+}
+
+/// Copies the first `count` of the rows that are `left`, of `length` numbers each, tile by tile: of each tile a number of each row, then
+/// the next one of each.
+///
+/// # Safety
+///
+/// The rows can be read, and as many numbers be written at `to`; tiles of [`tile::height`] end with the last of the rows.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub unsafe fn rows<V: Vector>(from: Matrix, length: usize, [count, left]: [usize; 2], to: *mut f32) {
+    let (mut row, mut first) = (0, 0);
+    while row < count {
+        let height = tile::height::<V>(left - row);
+        if height == ROWS && from.row == 1 {
+            // Tiles of neighbouring rows are copied together, since their numbers lie together.
+            row += ROWS;
+            if row < count && tile::height::<V>(left - row) == ROWS {
+                continue;
             }
+            // SAFETY: the caller's promise.
+            unsafe { side_by_side(from.from(first, 0), length, row - first, to.add(first * length)) };
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { one_tile(from.from(row, 0), length, height, to.add(row * length)) };
+            row += height;
         }
-        Rows { start: to, apart: None }
+        first = row;
+    }
+}
+
+/// Rows of whole tiles that lie side by side.
+///
+/// # Safety
+///
+/// As for [`rows`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn side_by_side(from: Matrix, length: usize, count: usize, to: *mut f32) {
+    for at in 0..length {
+        let mut row = 0;
+        while row < count {
+            // A fixed number is copied by two instructions.
+            // SAFETY: the caller's promise.
+            unsafe { std::ptr::copy_nonoverlapping(from.at(row, at), to.add(row * length + at * ROWS), ROWS) };
+            row += ROWS;
+        }
+    }
+}
+
+/// The rows of one tile.
+///
+/// # Safety
+///
+/// As for [`rows`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn one_tile(from: Matrix, length: usize, height: usize, to: *mut f32) {
+    for at in 0..length {
+        for row in 0..height {
+            // SAFETY: the caller's promise.
+            unsafe { *to.add(at * height + row) = *from.at(row, at) };
+        }
     }
 }
 

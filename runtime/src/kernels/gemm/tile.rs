@@ -15,7 +15,9 @@ pub const ROWS: usize = 6;
 /// another.
 #[inline(always)]
 pub fn height<V: Vector>(left: usize) -> usize {
-    left.div_ceil(left.div_ceil(ROWS.min(V::PAIRS)).max(1))
+    let most = ROWS.min(V::PAIRS);
+    // Many rows fill their tiles, whatever their number; divisions take long.
+    if left > (most - 1) * (most - 1) { most } else { left.div_ceil(left.div_ceil(most).max(1)) }
 }
 
 /// How many vectors tiles of so few rows may have, the most first; none where there are enough rows for tiles of two vectors.
