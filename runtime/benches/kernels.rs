@@ -12,7 +12,7 @@ use std::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use spnc_runtime::kernels::conv::{self, ConvShape, Phase, Role};
-use spnc_runtime::kernels::gemm::{Before, Cut, Layout, ProductShape, product};
+use spnc_runtime::kernels::gemm::{Cut, Layout, ProductShape, Terms, product};
 use spnc_runtime::kernels::lanes::{self, Function};
 use spnc_runtime::kernels::pooling::{self, PoolShape, Pooling};
 use spnc_runtime::kernels::quantile::quantile;
@@ -80,7 +80,7 @@ fn functions(c: &mut Criterion) {
 fn by_rows(sizes: [usize; 3]) -> ProductShape {
     let rows = |cols| Layout { stack: 0, row: cols, col: 1 };
     let [_, n, k] = sizes;
-    ProductShape { sizes, stack: 1, a: rows(k), b: rows(n), c: rows(n), before: Before::Dropped, cut: Cut::Rows }
+    ProductShape { sizes, stack: 1, terms: Terms::ONE, a: rows(k), b: rows(n), c: rows(n), cut: Cut::Rows }
 }
 
 #[expect(unsafe_code, reason = "calls a routine")]

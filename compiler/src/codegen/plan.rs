@@ -1,7 +1,7 @@
 //! A function ready to run: its calls with all addresses resolved.
 
 use spnc_runtime::kernels::Isa;
-use spnc_runtime::kernels::gemm::{Before, Layout, ProductShape, product};
+use spnc_runtime::kernels::gemm::{Layout, ProductShape, product};
 use spnc_runtime::kernels::quantile::quantile;
 
 use super::arena::Arena;
@@ -120,10 +120,10 @@ impl Resolver<'_> {
         let shape = ProductShape {
             sizes: [gemm.m, gemm.n, gemm.k],
             stack: gemm.stack,
+            terms: gemm.terms,
             a: layout(&gemm.a),
             b: layout(&gemm.b),
             c: layout(&gemm.c),
-            before: if gemm.add { Before::Kept } else { Before::Dropped },
             cut: gemm.cut,
         };
         let [a, b, to] = [&gemm.a, &gemm.b, &gemm.c].map(|matrix| self.place(matrix.place));

@@ -11,9 +11,7 @@ impl Call {
     pub fn read(&self, module: &Module) -> Vec<BufferId> {
         let places = match self {
             Call::Run(run) => args(&run.args, |param| module.kernel(run.kernel).is_loaded(param)),
-            Call::Gemm(gemm) => {
-                [gemm.a.place, gemm.b.place].into_iter().chain(gemm.add.then_some(gemm.c.place)).collect()
-            }
+            Call::Gemm(gemm) => vec![gemm.a.place, gemm.b.place],
             Call::Quantile(quantile) => vec![quantile.from, quantile.share],
             Call::Routine(routine) => routine.read(),
         };

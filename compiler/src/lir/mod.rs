@@ -72,7 +72,7 @@ pub mod verify;
 pub use parse::parse;
 pub use print::print;
 pub use routine::{Routine, Task};
-pub use spnc_runtime::kernels::gemm::Cut;
+pub use spnc_runtime::kernels::gemm::{Cut, Terms};
 pub use verify::verify;
 
 use crate::scalar::{Binary, Unary};
@@ -271,7 +271,7 @@ pub struct Matrix {
     pub stack: usize,
 }
 
-/// `c[s] = a[s] · b[s]` (or `+=`) for each matrix `s` of a stack; `a` is `m × k`, `b` is `k × n`, all `f32`.
+/// `c[s] = a[s] · b[s]` for each matrix `s` of a stack, or a sum of such products; `a` is `m × k`, `b` is `k × n`, all `f32`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gemm {
     /// Rows of `a` and `c`.
@@ -280,16 +280,16 @@ pub struct Gemm {
     pub n: usize,
     /// Columns of `a`, rows of `b`.
     pub k: usize,
-    /// How many products, at least 1.
+    /// How many results, at least 1.
     pub stack: usize,
+    /// The products that each of them is the sum of.
+    pub terms: Terms,
     /// The first factor.
     pub a: Matrix,
     /// The second factor.
     pub b: Matrix,
     /// The result; overlaps with neither factor.
     pub c: Matrix,
-    /// Whether the product is added to what `c` holds.
-    pub add: bool,
     /// What is cut.
     pub cut: Cut,
     /// Positions in a slice.
@@ -429,7 +429,7 @@ impl Call {
     /// The multiplications and additions of products and convolutions; of other work, which memory bounds, none are counted.
     pub fn flops(&self) -> u64 {
         match self {
-            Call::Gemm(Gemm { m, n, k, stack, .. }) => 2 * (m * n * k * stack) as u64,
+            Call::Gemm(Gemm { m, n, k, stack, terms, .. }) => 2 * (m * n * k * stack * terms.count) as u64,
             Call::Routine(routine) => routine.task.flops(),
             Call::Run(_) | Call::Quantile(_) => 0,
         }

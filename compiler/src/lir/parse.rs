@@ -3,7 +3,7 @@
 use super::print::cut_name;
 use super::{
     Buffer, BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, KernelId, Lanes, Matrix, Module, Param,
-    ParamId, Phase, Place, Quantile, Role, Routine, Run, Step, Store, Task, Value,
+    ParamId, Phase, Place, Quantile, Role, Routine, Run, Step, Store, Task, Terms, Value,
 };
 use crate::scalar::{Binary, Unary};
 
@@ -284,15 +284,21 @@ impl Reader {
         self.expect("x")?;
         let stack = self.number()?;
         let c = self.matrix()?;
-        let add = self.skip("+=");
-        if !add {
-            self.expect("=")?;
-        }
+        self.expect("=")?;
+        let terms = if self.skip("sum") { self.terms()? } else { Terms::ONE };
         let (a, b) = (self.matrix()?, self.matrix()?);
         self.expect("cut")?;
         let all = [Cut::Stack, Cut::Rows, Cut::Cols];
         let cut = self.read("what is cut", |word| all.into_iter().find(|cut| cut_name(*cut) == word))?;
-        Ok(Gemm { m, n, k, stack, a, b, c, add, cut, chunk: self.chunk()? })
+        Ok(Gemm { m, n, k, stack, terms, a, b, c, cut, chunk: self.chunk()? })
+    }
+
+    fn terms(&mut self) -> Read<Terms> {
+        let count = self.number()?;
+        match self.numbers()?[..] {
+            [a, b] => Ok(Terms { count, a, b }),
+            _ => self.wanted("two strides"),
+        }
     }
 
     fn chunk(&mut self) -> Read<usize> {

@@ -25,7 +25,7 @@ use std::fmt::{self, Display, Write};
 
 use super::{
     Buffer, Call, Cut, Def, Func, Gemm, Inst, Kernel, Lanes, Matrix, Module, Phase, Place, Quantile, Role, Routine,
-    Store,
+    Store, Terms,
 };
 
 /// The text of a module; [`mod@super::parse`] reads it back.
@@ -118,9 +118,12 @@ fn print_routine(routine: &Routine) -> String {
 }
 
 fn print_gemm(gemm: &Gemm) -> String {
-    let Gemm { m, n, k, stack, a, b, c, add, cut, chunk } = gemm;
-    let equals = if *add { "+=" } else { "=" };
-    format!("gemm {m} {n} {k} x {stack} {c} {equals} {a} {b} cut {} chunk {chunk}", cut_name(*cut))
+    let Gemm { m, n, k, stack, terms, a, b, c, cut, chunk } = gemm;
+    let sum = match *terms {
+        Terms { count: 1, .. } => String::new(),
+        Terms { count, a, b } => format!(" sum {count}[{a}, {b}]"),
+    };
+    format!("gemm {m} {n} {k} x {stack} {c} ={sum} {a} {b} cut {} chunk {chunk}", cut_name(*cut))
 }
 
 fn list(items: &[impl Display]) -> String {

@@ -49,26 +49,38 @@ func "f" in [@1] out [@2, @3] {
 }
 "#;
 
+/// The same product as the sum of those with the first and the last two numbers of each row and column.
+fn with_terms() -> String {
+    VALID.replacen("gemm 2 2 4 x 1 @3[0, 2, 1] = @0", "gemm 2 2 2 x 1 @3[0, 2, 1] = sum 2[2, 2] @0", 1)
+}
+
 #[test]
 fn the_text_reads_back() {
-    let module = parse(VALID).expect("valid text");
-    assert_eq!(print(&module), VALID);
-    assert_eq!(verify(&module), Ok(()));
+    for text in [VALID, &with_terms()] {
+        let module = parse(text).expect("valid text");
+        assert_eq!(print(&module), text);
+        assert_eq!(verify(&module), Ok(()));
+    }
+    let beyond = with_terms().replacen("sum 2[2, 2]", "sum 2[2, 3]", 1);
+    let errors = verify(&parse(&beyond).expect("readable text")).expect_err("the last term is outside");
+    assert!(errors[0].ends_with("element 8 of @4 is beyond its 8"), "{errors:?}");
 }
 
 #[test]
 fn the_interpreter_does_what_is_written() {
-    let module = parse(VALID).expect("valid text");
-    let mut arena = Arena::new(&module);
-    let func = &module.funcs[0];
-    let [w, x] = [module.lasting("w"), module.input(func, "x")].map(|id| id.expect("a buffer"));
-    arena.write(&module, w, [1.0; 8]);
-    arena.write(&module, x, (1..9).map(f64::from));
-    arena.run(&module, func);
-    let output = |name| arena.read(&module, module.output(func, name).expect("an output"));
-    assert_eq!(output("sums"), [40.0, 208.0]);
-    assert_eq!(arena.read(&module, w), [5.0, 9.0, 13.0, 17.0, 41.0, 49.0, 57.0, 65.0]);
-    assert_eq!(output("square"), [520.0, 2448.0, 2280.0, 11344.0]);
+    for text in [VALID, &with_terms()] {
+        let module = parse(text).expect("valid text");
+        let mut arena = Arena::new(&module);
+        let func = &module.funcs[0];
+        let [w, x] = [module.lasting("w"), module.input(func, "x")].map(|id| id.expect("a buffer"));
+        arena.write(&module, w, [1.0; 8]);
+        arena.write(&module, x, (1..9).map(f64::from));
+        arena.run(&module, func);
+        let output = |name| arena.read(&module, module.output(func, name).expect("an output"));
+        assert_eq!(output("sums"), [40.0, 208.0]);
+        assert_eq!(arena.read(&module, w), [5.0, 9.0, 13.0, 17.0, 41.0, 49.0, 57.0, 65.0]);
+        assert_eq!(output("square"), [520.0, 2448.0, 2280.0, 11344.0]);
+    }
 }
 
 #[test]

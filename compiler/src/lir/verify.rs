@@ -221,11 +221,12 @@ fn accesses(phase: &Phase) -> Vec<(ParamId, &[usize])> {
 }
 
 fn check_gemm(module: &Module, gemm: &Gemm, errors: &mut Vec<String>) {
-    let Gemm { m, n, k, stack, .. } = *gemm;
-    require(errors, m * n * k * stack > 0, || "a product of nothing".into());
-    for (matrix, rows, cols) in [(&gemm.a, m, k), (&gemm.b, k, n), (&gemm.c, m, n)] {
+    let Gemm { m, n, k, stack, terms, .. } = *gemm;
+    require(errors, m * n * k * stack * terms.count > 0, || "a product of nothing".into());
+    for (matrix, rows, cols, term) in [(&gemm.a, m, k, terms.a), (&gemm.b, k, n, terms.b), (&gemm.c, m, n, 0)] {
         let Matrix { place, row, col, stack: next } = *matrix;
-        check_inside(module, place, reach(&[stack, rows, cols], &[next, row, col]), DType::F32, errors);
+        let reached = reach(&[stack, terms.count, rows, cols], &[next, term, row, col]);
+        check_inside(module, place, reached, DType::F32, errors);
     }
     let c = &gemm.c;
     require(errors, distinct(&[stack, m, n], &[c.stack, c.row, c.col]), || "the product has an element twice".into());
@@ -287,18 +288,21 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
             };
             kernel.phases.iter().flat_map(of_phase).collect()
         }
-        Call::Gemm(Gemm { m, n, k, stack, a, b, c, cut, .. }) => {
-            let span = |matrix: &Matrix, [rows, cols]: [usize; 2], [row, col]: [bool; 2], written: bool| {
-                let cut = match cut {
-                    Cut::Stack => Some(0),
-                    Cut::Rows => row.then_some(1),
-                    Cut::Cols => col.then_some(2),
+        Call::Gemm(Gemm { m, n, k, stack, terms, a, b, c, cut, .. }) => {
+            let span =
+                |matrix: &Matrix, term: usize, [rows, cols]: [usize; 2], [row, col]: [bool; 2], written: bool| {
+                    let (sizes, strides) =
+                        ([*stack, rows, cols, terms.count], [matrix.stack, matrix.row, matrix.col, term]);
+                    let cut = match cut {
+                        Cut::Stack => Some(0),
+                        Cut::Rows => row.then_some(1),
+                        Cut::Cols => col.then_some(2),
+                    };
+                    span(matrix.place, &sizes, &strides, cut, written)
                 };
-                span(matrix.place, &[*stack, rows, cols], &[matrix.stack, matrix.row, matrix.col], cut, written)
-            };
-            let a = span(a, [*m, *k], [true, false], false);
-            let b = span(b, [*k, *n], [false, true], false);
-            vec![a, b, span(c, [*m, *n], [true, true], true)]
+            let a = span(a, terms.a, [*m, *k], [true, false], false);
+            let b = span(b, terms.b, [*k, *n], [false, true], false);
+            vec![a, b, span(c, 0, [*m, *n], [true, true], true)]
         }
         Call::Routine(routine) => {
             let Routine { task, from, to, work, .. } = routine;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use spnc_runtime::kernels::Isa;
-use spnc_runtime::kernels::gemm::{BLOCK, Before, Cut, Layout, ProductShape, STRETCH, product};
+use spnc_runtime::kernels::gemm::{BLOCK, Cut, Layout, ProductShape, STRETCH, Terms, product};
 
 use crate::support::{Call, Tensor, same_bits};
 
@@ -50,11 +50,13 @@ fn shapes() -> impl Strategy<Value = ProductShape> {
     let size = || prop_oneof![1 => Just(1), 4 => 1usize..40, 1 => 40usize..90];
     let sizes = (size(), size(), prop_oneof![3 => 1usize..40, 1 => 200usize..600]);
     let cut = prop_oneof![Just(Cut::Stack), Just(Cut::Rows), Just(Cut::Cols)];
-    let before = prop_oneof![Just(Before::Dropped), Just(Before::Kept)];
-    (sizes, 1usize..4, prop::array::uniform3(orders()), prop::array::uniform3(0usize..5), cut, before).prop_map(
-        |((m, n, k), stack, [a, b, c], margins, cut, before)| {
+    let count = prop_oneof![Just(1), 2usize..5];
+    (sizes, 1usize..4, prop::array::uniform3(orders()), prop::array::uniform3(0usize..5), cut, count).prop_map(
+        |((m, n, k), stack, [a, b, c], margins, cut, count)| {
             let [a, b, c] = [a.layout([m, k], margins[0]), b.layout([k, n], margins[1]), c.layout([m, n], margins[2])];
-            ProductShape { sizes: [m, n, k], stack, a, b, c, before, cut }
+            // Terms lie behind all matrices of the stack, and some elements apart.
+            let terms = Terms { count, a: stack * a.stack + margins[1], b: stack * b.stack + margins[2] };
+            ProductShape { sizes: [m, n, k], stack, terms, a, b, c, cut }
         },
     )
 }
@@ -62,8 +64,8 @@ fn shapes() -> impl Strategy<Value = ProductShape> {
 fn call(s: &ProductShape, margin: usize) -> Call {
     let [m, n, k] = s.sizes;
     Call {
-        a: Tensor::random(0, margin, s.a.len(s.stack, [m, k])),
-        b: Tensor::random(1, margin, s.b.len(s.stack, [k, n])),
+        a: Tensor::random(0, margin, (s.terms.count - 1) * s.terms.a + s.a.len(s.stack, [m, k])),
+        b: Tensor::random(1, margin, (s.terms.count - 1) * s.terms.b + s.b.len(s.stack, [k, n])),
         to: Tensor::random(2, margin, s.c.len(s.stack, [m, n])),
         work: Tensor::new(0, &[]),
     }
@@ -75,10 +77,13 @@ fn expected(s: &ProductShape, call: &Call) -> Vec<f64> {
     let mut to: Vec<f64> = call.to.content().iter().map(|x| f64::from(*x)).collect();
     for at in 0..s.stack * m * n {
         let [index, row, col] = [at / (m * n), at / n % m, at % n];
-        let term = |i| f64::from(a[s.a.index([index, row, i])]) * f64::from(b[s.b.index([index, i, col])]);
-        let sum: f64 = (0..k).map(term).sum();
-        let to = &mut to[s.c.index([index, row, col])];
-        *to = if s.before == Before::Kept { *to + sum } else { sum };
+        let product = |term, i| {
+            let [a, b] =
+                [a[term * s.terms.a + s.a.index([index, row, i])], b[term * s.terms.b + s.b.index([index, i, col])]];
+            f64::from(a) * f64::from(b)
+        };
+        to[s.c.index([index, row, col])] =
+            (0..s.terms.count).map(|term| (0..k).map(|i| product(term, i)).sum::<f64>()).sum();
     }
     to
 }
@@ -92,7 +97,7 @@ fn check(s: &ProductShape, margin: usize, cuts: i32) {
         whole.run(product(isa), s, s.extent(), 0);
         for (to, expected) in whole.to.content().iter().zip(&expected) {
             let error = (f64::from(*to) - expected).abs();
-            assert!(error <= 1e-6 * (s.sizes[2] + 1) as f64, "{isa:?}: {to} for {expected}");
+            assert!(error <= 1e-6 * (s.terms.count * s.sizes[2]) as f64, "{isa:?}: {to} for {expected}");
         }
         pieces.run(product(isa), s, s.extent(), cuts);
         assert!(same_bits(whole.to.content(), pieces.to.content()), "{isa:?}: cuts change the result");
@@ -107,7 +112,8 @@ fn large_factors_are_copied_block_by_block() {
             let [m, n, k] = sizes;
             assert!(m.min(n) * k.min(STRETCH) > BLOCK, "one block would do");
             let [a, b, c] = [orders[0].layout([m, k], 1), orders[1].layout([k, n], 0), orders[2].layout([m, n], 3)];
-            check(&ProductShape { sizes, stack: 1, a, b, c, before: Before::Kept, cut }, 5, 7);
+            let terms = Terms { count: 2, a: 3, b: 5 };
+            check(&ProductShape { sizes, stack: 1, terms, a, b, c, cut }, 5, 7);
         }
     }
 }
@@ -131,7 +137,7 @@ proptest! {
     fn products_do_not_depend_on_layouts([m, n, k] in prop::array::uniform3(2usize..70), orders in prop::array::uniform3(orders())) {
         let of = |[a, b, c]: [Order; 3]| {
             let [a, b, c] = [a.layout([m, k], 0), b.layout([k, n], 0), c.layout([m, n], 0)];
-            ProductShape { sizes: [m, n, k], stack: 1, a, b, c, before: Before::Dropped, cut: Cut::Rows }
+            ProductShape { sizes: [m, n, k], stack: 1, terms: Terms::ONE, a, b, c, cut: Cut::Rows }
         };
         let (plain, other) = (of([Order::Rows; 3]), of(orders));
         let start = call(&plain, 0);

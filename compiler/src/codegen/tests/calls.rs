@@ -28,7 +28,8 @@ proptest! {
     fn products_agree_however_they_are_cut(
         [m, n, k] in prop::array::uniform3(1usize..40),
         stack in 1usize..4,
-        [ta, tb, shared, add] in prop::array::uniform4(any::<bool>()),
+        terms in 1usize..4,
+        [ta, tb, shared] in prop::array::uniform3(any::<bool>()),
         cut in 0usize..3,
         chunk in 1usize..3,
     ) {
@@ -38,15 +39,16 @@ proptest! {
             let (row, col) = if transposed { (1, rows) } else { (cols, 1) };
             format!("{at}[{}, {row}, {col}]", if repeated { 0 } else { rows * cols })
         };
+        let of_b = if shared { k * n } else { stack * k * n };
         let text = buffers(&[
-            ("a", "input", "f32", stack * m * k),
-            ("b", "input", "f32", if shared { k * n } else { stack * k * n }),
+            ("a", "input", "f32", terms * stack * m * k),
+            ("b", "input", "f32", terms * of_b),
             ("c", "output", "f32", stack * m * n),
         ]);
         let [a, b, c] = [matrix("@0", m, k, ta, false), matrix("@1", k, n, tb, shared), matrix("@2", m, n, false, false)];
-        let sign = if add { "+=" } else { "=" };
+        let sum = if terms > 1 { format!("sum {terms}[{}, {of_b}] ", stack * m * k) } else { String::new() };
         let slices = extent.div_ceil(chunk);
-        let call = format!("gemm {m} {n} {k} x {stack} {c} {sign} {a} {b} cut {name} chunk {chunk}");
+        let call = format!("gemm {m} {n} {k} x {stack} {c} = {sum}{a} {b} cut {name} chunk {chunk}");
         let func = format!("func \"f\" in [@0, @1] out [@2] {{\n  step {slices} {{\n    {call}\n  }}\n}}\n");
         check(&module(&format!("{text}\n{func}")), (m * n * k) as u64);
     }

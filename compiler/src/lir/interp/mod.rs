@@ -9,7 +9,7 @@ use spnc_runtime::random;
 
 use super::{
     BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, Matrix, Module, Phase, Place, Quantile, Routine,
-    Run, Task,
+    Run, Task, Terms,
 };
 
 mod routine;
@@ -82,14 +82,17 @@ impl Arena {
         let at = |matrix: &Matrix, stack: usize, row: usize, col: usize| {
             first_word(module, matrix.place) + stack * matrix.stack + row * matrix.row + col * matrix.col
         };
+        let Terms { count, a: to_a, b: to_b } = gemm.terms;
         for stack in cut(Cut::Stack, gemm.stack) {
             for row in cut(Cut::Rows, gemm.m) {
                 for col in cut(Cut::Cols, gemm.n) {
-                    let term = |k| self.f32(at(&gemm.a, stack, row, k)) * self.f32(at(&gemm.b, stack, k, col));
-                    let sum: f32 = (0..gemm.k).map(term).sum();
-                    let to = at(&gemm.c, stack, row, col);
-                    let old = if gemm.add { self.f32(to) } else { 0.0 };
-                    self.words[to] = (old + sum).to_bits();
+                    let product = |(term, k)| {
+                        let [a, b] =
+                            [at(&gemm.a, stack, row, k) + term * to_a, at(&gemm.b, stack, k, col) + term * to_b];
+                        self.f32(a) * self.f32(b)
+                    };
+                    let sum: f32 = (0..count).flat_map(|term| (0..gemm.k).map(move |k| (term, k))).map(product).sum();
+                    self.words[at(&gemm.c, stack, row, col)] = sum.to_bits();
                 }
             }
         }

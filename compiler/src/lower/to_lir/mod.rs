@@ -246,7 +246,7 @@ impl<'a> FuncLowering<'a> {
         let node = &self.plan.nodes[cluster.members[0]];
         match &node.kind {
             Kind::Join => vec![],
-            Kind::Product(product) => (0..product.terms).map(|term| Call::Gemm(self.gemm(product, term))).collect(),
+            Kind::Product(product) => vec![Call::Gemm(self.gemm(product))],
             Kind::Quantile => vec![Call::Quantile(self.quantile(node.value))],
             Kind::Routine => self.routines(node.value),
             Kind::Map | Kind::Copy | Kind::Fold(_) | Kind::Dot => {
@@ -262,17 +262,16 @@ impl<'a> FuncLowering<'a> {
         Call::Run(Run { kernel: self.program.kernel(kernel), args, chunk })
     }
 
-    /// One term of a product; those behind the first are added to it.
-    fn gemm(&self, product: &Product, term: usize) -> Gemm {
+    fn gemm(&self, product: &Product) -> Gemm {
         let matrix = |m: &product::Matrix| {
             let place = self.place(m.base);
-            let place = Place { start: place.start + m.start + term * m.term, ..place };
+            let place = Place { start: place.start + m.start, ..place };
             Matrix { place, row: m.row, col: m.col, stack: m.stack }
         };
         let (cut, chunk) = slices::of_product(product);
-        let Product { m, n, k, stack, .. } = *product;
+        let Product { m, n, k, stack, terms, .. } = *product;
         let [a, b, c] = [&product.a, &product.b, &product.c].map(matrix);
-        Gemm { m, n, k, stack, a, b, c, add: term > 0, cut, chunk }
+        Gemm { m, n, k, stack, terms, a, b, c, cut, chunk }
     }
 
     fn quantile(&mut self, value: Value) -> Quantile {

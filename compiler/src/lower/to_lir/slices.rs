@@ -46,7 +46,7 @@ pub fn of_kernel(kernel: &Kernel) -> usize {
 
 /// What of a product is cut, and how much of it is in a slice.
 pub fn of_product(product: &Product) -> (Cut, usize) {
-    let Product { m, n, k, stack, .. } = *product;
+    let Product { m, n, k, stack, terms, .. } = *product;
     let (cut, extent, grain) = match (stack > 1, m > n) {
         (true, _) => (Cut::Stack, stack, 1),
         (false, true) => (Cut::Rows, m, 16),
@@ -60,7 +60,7 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
         (false, _) => PRODUCT_SLICE,
     };
     let small = if m == 1 { SMALL_MATRIX } else { SMALL_PRODUCT };
-    let slices = match m * n * k * stack < small {
+    let slices = match m * n * k * stack * terms.count < small {
         true => 1,
         false if cut == Cut::Stack => most,
         false => (extent / enough).clamp(fewest, most),

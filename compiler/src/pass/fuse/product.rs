@@ -8,21 +8,20 @@
 
 use std::collections::BTreeMap;
 
+use spnc_runtime::kernels::gemm::Terms;
+
 use super::index::{self, contiguous};
 use crate::tir::{Einsum, Func, Op, Value};
 
 /// Products with fewer multiplications are loops: they can be fused, and packing would cost more than it gains.
 const SMALL: usize = 4096;
 
-/// The fewest multiplications of each product where several are added up: a call costs as much as some thousand of them.
+/// The fewest multiplications of each product where several are added up: each goes through the result once more.
 const SMALL_TERM: usize = 32768;
 
 /// The fewest numbers of a matrix that a single row is multiplied by: with fewer of them, what comes behind the product is better
 /// fused with it.
 const LARGE_MATRIX: usize = 16384;
-
-/// The most products that are added up.
-const MOST_TERMS: usize = 64;
 
 /// A matrix, or a stack of them: strides in elements of a row-major value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +34,6 @@ pub struct Matrix {
     pub col: usize,
     /// From one matrix to the next.
     pub stack: usize,
-    /// From one term of a sum of products to the next.
-    pub term: usize,
     /// The first element.
     pub start: usize,
 }
@@ -50,10 +47,10 @@ pub struct Product {
     pub n: usize,
     /// The length of the sums.
     pub k: usize,
-    /// How many products.
+    /// How many results.
     pub stack: usize,
-    /// How many products each of these is the sum of.
-    pub terms: usize,
+    /// The products that each of them is the sum of.
+    pub terms: Terms,
     /// The left factor, `m × k`.
     pub a: Matrix,
     /// The right factor, `k × n`.
@@ -179,7 +176,7 @@ impl Labels {
         let (rows, cols) = (einsum.out.iter().filter(is_row).count(), einsum.out.iter().filter(is_col).count());
         let cuts: Vec<(usize, usize)> =
             (0..rows.max(1)).map(|n| (n, 0)).chain((1..cols.max(1)).map(|n| (0, n))).collect();
-        let mut terms: Vec<u8> = self.summed(einsum).filter(|l| (2..=MOST_TERMS).contains(&self.sizes[l])).collect();
+        let mut terms: Vec<u8> = self.summed(einsum).filter(|l| self.sizes[l] > 1).collect();
         terms.sort_by_key(|label| self.sizes[label]);
         let terms = std::iter::once(None).chain(terms.into_iter().map(Some));
         let mut all =
@@ -209,10 +206,10 @@ impl Labels {
             n: cols.size,
             k: sum.size,
             stack: stack.size,
-            terms: terms.size,
-            a: Matrix { base: a.base, row: rows.a, col: sum.a, stack: stack.a, term: terms.a, start: a.start },
-            b: Matrix { base: b.base, row: sum.b, col: cols.b, stack: stack.b, term: terms.b, start: b.start },
-            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c, term: 0, start: 0 },
+            terms: Terms { count: terms.size, a: terms.a, b: terms.b },
+            a: Matrix { base: a.base, row: rows.a, col: sum.a, stack: stack.a, start: a.start },
+            b: Matrix { base: b.base, row: sum.b, col: cols.b, stack: stack.b, start: b.start },
+            c: Matrix { base: value, row: rows.c, col: cols.c, stack: stack.c, start: 0 },
         })
     }
 

@@ -8,7 +8,7 @@ use super::listed::Classes;
 use super::slide::{Slide, Taps};
 use super::weight::Pairs;
 use super::{Args, ConvShape};
-use crate::kernels::gemm::Before;
+use crate::kernels::conv::Before;
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// The most vectors of channels in a tile.

@@ -22,6 +22,15 @@ use super::Isa;
 use super::routine::{Args, Body, NARROW, Routine, built};
 use super::vector::Vector;
 
+/// What becomes of the numbers that the result holds before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Before {
+    /// They are overwritten.
+    Dropped,
+    /// What is computed is added to them.
+    Kept,
+}
+
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]

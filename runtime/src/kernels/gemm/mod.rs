@@ -34,13 +34,22 @@ pub struct Layout {
     pub col: usize,
 }
 
-/// What becomes of the numbers that the result holds before.
+/// Products that are added up: one for each position of a dimension of the sum that lies elsewhere in memory than the columns of the first
+/// and the rows of the second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Before {
-    /// They are overwritten.
-    Dropped,
-    /// The product is added to them.
-    Kept,
+#[repr(C)]
+pub struct Terms {
+    /// How many, at least 1.
+    pub count: usize,
+    /// Elements from the first factor of one to that of the next.
+    pub a: usize,
+    /// The same of the second factor.
+    pub b: usize,
+}
+
+impl Terms {
+    /// A product alone.
+    pub const ONE: Terms = Terms { count: 1, a: 0, b: 0 };
 }
 
 /// What the positions of an extent are.
@@ -61,16 +70,16 @@ pub struct ProductShape {
     /// Rows of the first factor and of the result; columns of the second factor and of the result; columns of the first and rows of
     /// the second factor.
     pub sizes: [usize; 3],
-    /// How many products.
+    /// How many results.
     pub stack: usize,
+    /// The products that each of them is the sum of.
+    pub terms: Terms,
     /// The first factor, `[m, k]`.
     pub a: Layout,
     /// The second factor, `[k, n]`.
     pub b: Layout,
     /// The result, `[m, n]`, whose elements are all apart.
     pub c: Layout,
-    /// Whether the product is added to what the result holds.
-    pub before: Before,
     /// What is cut.
     pub cut: Cut,
 }
@@ -94,7 +103,7 @@ impl ProductShape {
     }
 }
 
-/// From stacks of matrices `a: [m, k]` and `b: [k, n]` their products `[m, n]`. The work buffer is not used.
+/// From stacks of matrices `a: [m, k]` and `b: [k, n]` their products `[m, n]`, or sums of products. The work buffer is not used.
 pub fn product(isa: Isa) -> Routine<ProductShape> {
     built::<Product>(isa)
 }
@@ -115,32 +124,55 @@ impl Body for Product {
             Cut::Rows => (all(s.stack), range, all(s.sizes[1])),
             Cut::Cols => (all(s.stack), all(s.sizes[0]), range),
         };
+        let part = Part { rows, cols };
         let mut room = Room::new();
         for index in stack {
-            let a = Matrix::of(args.a.cast_mut(), s.a, index).from(rows.start, 0);
-            let b = Matrix::of(args.b.cast_mut(), s.b, index).from(0, cols.start);
-            let c = Matrix::of(args.to, s.c, index).from(rows.start, cols.start);
-            let (sizes, is_kept) = ([rows.len(), cols.len(), s.sizes[2]], s.before == Before::Kept);
-            if let Some(count) = s.dots(&rows, &cols) {
-                let (matrix, vector, to) = match s.sizes[1] {
-                    1 => (a, b.start, c),
-                    _ => (b.turned(), a.start, c.turned()),
-                };
-                let dots = Dots { matrix, vector, k: s.sizes[2], to, is_kept };
-                // SAFETY: as below.
-                unsafe { dots.run::<V>(count) };
-                continue;
+            for term in 0..s.terms.count {
+                // SAFETY: the caller's promise: the matrices of this product, of which only this part of the result is written.
+                unsafe { part.add::<V>(s, args, [index, term], &mut room) };
             }
-            // Vectors of a tile are rows of the result.
-            let (sizes, a, b, c, of_second) = match c.col == 1 || c.row != 1 {
-                true => (sizes, a, b, c, s.b.stack),
-                false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned(), s.a.stack),
-            };
-            let is_shared = of_second == 0 && s.stack > 1;
-            let factors = Factors { sizes, a, b, c, is_kept, is_shared };
-            // SAFETY: the caller's promise: the matrices of this product, of which only this part of the result is written.
-            unsafe { factors.multiply::<V>(&mut room) };
         }
+    }
+}
+
+/// A part of a result.
+struct Part {
+    rows: Range<usize>,
+    cols: Range<usize>,
+}
+
+impl Part {
+    /// Adds a term to this part of a result of the stack; the first one is what the part holds then.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Factors::multiply`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn add<V: Vector>(&self, s: &ProductShape, args: Args, [index, term]: [usize; 2], room: &mut Room) {
+        let a = Matrix::of(args.a.cast_mut(), s.a, index).moved(term * s.terms.a).from(self.rows.start, 0);
+        let b = Matrix::of(args.b.cast_mut(), s.b, index).moved(term * s.terms.b).from(0, self.cols.start);
+        let c = Matrix::of(args.to, s.c, index).from(self.rows.start, self.cols.start);
+        let (sizes, is_kept) = ([self.rows.len(), self.cols.len(), s.sizes[2]], term > 0);
+        if let Some(count) = s.dots(&self.rows, &self.cols) {
+            let (matrix, vector, to) = match s.sizes[1] {
+                1 => (a, b.start, c),
+                _ => (b.turned(), a.start, c.turned()),
+            };
+            let dots = Dots { matrix, vector, k: s.sizes[2], to, is_kept };
+            // SAFETY: the caller's promise.
+            unsafe { dots.run::<V>(count) };
+            return;
+        }
+        // Vectors of a tile are rows of the result.
+        let (sizes, a, b, c, of_second) = match c.col == 1 || c.row != 1 {
+            true => (sizes, a, b, c, s.b.stack),
+            false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned(), s.a.stack),
+        };
+        let is_shared = of_second == 0 && s.stack > 1 && s.terms.count == 1;
+        let factors = Factors { sizes, a, b, c, is_kept, is_shared };
+        // SAFETY: the caller's promise.
+        unsafe { factors.multiply::<V>(room) };
     }
 }
 
@@ -156,6 +188,12 @@ impl Matrix {
     #[inline(always)]
     fn of(start: *mut f32, layout: Layout, index: usize) -> Matrix {
         Matrix { start: start.wrapping_add(index * layout.stack), row: layout.row, col: layout.col }
+    }
+
+    /// What begins so many elements behind.
+    #[inline(always)]
+    fn moved(self, by: usize) -> Matrix {
+        Matrix { start: self.start.wrapping_add(by), ..self }
     }
 
     /// What begins at a row and a column.

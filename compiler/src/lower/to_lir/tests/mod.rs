@@ -255,7 +255,9 @@ fn sums_over_axes_that_lie_apart_are_sums_of_products() {
             of(lhs),
             of(rhs),
         ));
-        assert_eq!(steps(&module), (0, 3), "{lhs},{rhs}->{out}");
+        let [step] = &module.funcs[0].steps[..] else { panic!("{lhs},{rhs}->{out} is one step") };
+        let [lir::Call::Gemm(gemm)] = &step.calls[..] else { panic!("{lhs},{rhs}->{out} is a product") };
+        assert_eq!((gemm.k, gemm.terms.count), (50, 3), "{lhs},{rhs}->{out}");
     }
 }
 

@@ -16,7 +16,7 @@ use self::rows::Lines;
 use super::channelwise;
 use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape, Role};
-use crate::kernels::gemm::Before;
+use crate::kernels::conv::Before;
 use crate::kernels::vector::Vector;
 
 /// Into how many shares the images fall, if they do.

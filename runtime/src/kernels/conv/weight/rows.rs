@@ -4,7 +4,7 @@
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 use super::{ConvShape, Weights};
-use crate::kernels::gemm::Before;
+use crate::kernels::conv::Before;
 use crate::kernels::vector::Vector;
 
 use std::ops::Range;
