@@ -103,11 +103,16 @@ pub(super) unsafe fn compute<V: Vector>(slide: &Slide, args: Args, packed: *cons
     }
 }
 
-/// Whether there are registers for long tiles, of neighbouring pixels, and what these see lies in rows.
+/// Fewer images are cut into slices of less than one each.
+const SLICED_IMAGES: usize = 8;
+
+/// Whether there are registers for long tiles, of neighbouring pixels, and what these see lies in rows. With fewer registers they
+/// pay for one vector of channels, and for slices of less than an image, whose classes would leave many tiles half empty. A
+/// matter of the shape alone: it decides on the order of the sums.
 fn is_in_runs<V: Vector>(slide: &Slide) -> bool {
     match V::PAIRS {
         12 => slide.is_by_row() || slide.from.is_whole,
-        6 => slide.is_by_row() && slide.width <= V::LEN,
+        6 => slide.is_by_row() && (slide.width <= V::LEN || slide.batch < SLICED_IMAGES),
         _ => false,
     }
 }
@@ -146,6 +151,7 @@ unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], a
 const UNROLLED: usize = 2;
 
 /// Pixels of a plane × a block of channels.
+#[derive(Clone, Copy)]
 pub(super) struct Block<'a> {
     pub slide: &'a Slide,
     pub part: &'a Part,
@@ -176,6 +182,13 @@ impl Block<'_> {
                 unsafe { self.store(&sums[p], args.to, tile.to[p], &masks) };
             }
         }
+    }
+
+    /// From this one of its vectors on.
+    #[inline(always)]
+    pub fn from_vector<V: Vector>(&self, vector: usize) -> Block<'_> {
+        let further = vector * V::LEN;
+        Block { first: self.first + further, panel: self.panel.wrapping_add(further), ..*self }
     }
 
     /// Which channels of the vectors there are.

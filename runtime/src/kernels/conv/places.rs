@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::slide::{Part, Slide, Taps};
 
-/// How many pixels are listed at most.
+/// How many pixels are listed at most, so that their places stay in a near cache.
 pub const PLACES: usize = 2304;
 
 /// The largest tile.
@@ -45,23 +45,22 @@ impl Stretch {
 }
 
 /// Pixels of a part from which the same taps lie in the factor, row by row; the last one is repeated until a tile is full.
+#[derive(Default)]
 pub struct Places {
     /// Where in the factor the first number is that a pixel sees.
-    at: [usize; PLACES + TILE],
+    at: Vec<usize>,
     /// The number of the pixel among those of the result.
-    to: [usize; PLACES + TILE],
+    to: Vec<usize>,
     count: usize,
 }
 
 impl Places {
-    pub const NONE: Places = Places { at: [0; PLACES + TILE], to: [0; PLACES + TILE], count: 0 };
-
     /// Lists the pixels of a part that lie in these rows and columns of their images and see these taps.
     pub fn list(&mut self, slide: &Slide, part: &Part, taps: [Taps; 2], [down, right]: [&Stretch; 2]) {
         let ([rows, columns], [image_pitch, row_pitch, pixel_pitch]) = (part.size, slide.from.pitch);
-        debug_assert!(part.pixels.len() <= PLACES, "a part that there is room for");
         let first = right.first(right.at.start, slide.step[1], taps[1]);
-        self.count = 0;
+        self.at.clear();
+        self.to.clear();
         for image in part.pixels.start / (rows * columns)..part.pixels.end.div_ceil(rows * columns) {
             for row in down.at.clone() {
                 let start = (image * rows + row) * columns;
@@ -69,22 +68,16 @@ impl Places {
                 let seen = inside(part.pixels.start)..inside(part.pixels.end);
                 let at = image * image_pitch + down.first(row, slide.step[0], taps[0]) * row_pitch;
                 let to = slide.place(part.plane, [image, row, 0]);
-                for column in seen {
-                    let further = first + (column - right.at.start) * slide.step[1];
-                    self.set(self.count, at + further * pixel_pitch, to + column * slide.hop());
-                    self.count += 1;
-                }
+                let further = |column: usize| first + (column - right.at.start) * slide.step[1];
+                self.at.extend(seen.clone().map(|column| at + further(column) * pixel_pitch));
+                self.to.extend(seen.map(|column| to + column * slide.hop()));
             }
         }
-        let Some(last) = self.count.checked_sub(1) else { return };
-        for place in self.count..self.count + TILE {
-            self.set(place, self.at[last], self.to[last]);
+        self.count = self.at.len();
+        if let (Some(at), Some(to)) = (self.at.last().copied(), self.to.last().copied()) {
+            self.at.extend([at; TILE]);
+            self.to.extend([to; TILE]);
         }
-    }
-
-    #[inline(always)]
-    fn set(&mut self, place: usize, at: usize, to: usize) {
-        (self.at[place], self.to[place]) = (at, to);
     }
 
     /// How many pixels are listed.
@@ -98,8 +91,9 @@ impl Places {
     pub fn seen<const P: usize>(&self, first: usize, from: *const f32) -> [*const f32; P] {
         const { assert!(P <= TILE) };
         let mut seen = [from; P];
+        let at = &self.at[first..first + P];
         for pixel in 0..P {
-            seen[pixel] = from.wrapping_add(self.at[first + pixel]);
+            seen[pixel] = from.wrapping_add(at[pixel]);
         }
         seen
     }

@@ -34,32 +34,49 @@ pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: usize, args: Args) 
     // SAFETY: the caller's promise.
     unsafe {
         if V::PAIRS < 12 {
-            // Beside the sums, there are registers for what three taps see and three weights.
-            return match best([10, 8, 7]) {
-                Some(10) => by_row::<V, 10, 1>(block, args),
-                Some(7) => by_row::<V, 7, 1>(block, args),
-                _ => by_row::<V, 8, 1>(block, args),
+            // Beside the sums, there are registers for what three taps see and three weights: of one vector at a time.
+            return match (vectors, best([10, 8, 7])) {
+                (1, Some(10)) => by_row::<V, 10, 1, 1>(block, args),
+                (1, Some(7)) => by_row::<V, 7, 1, 1>(block, args),
+                (1, _) => by_row::<V, 8, 1, 1>(block, args),
+                (_, Some(10)) => by_row::<V, 10, 1, 2>(block, args),
+                (_, Some(7)) => by_row::<V, 7, 1, 2>(block, args),
+                (_, _) => by_row::<V, 8, 1, 2>(block, args),
             };
         }
         match (vectors, best(if vectors == 1 { [16, 14, 8] } else { [10, 8, 7] })) {
-            (1, Some(14)) => by_row::<V, 14, 1>(block, args),
-            (1, Some(8)) => by_row::<V, 8, 1>(block, args),
-            (1, _) => by_row::<V, 16, 1>(block, args),
-            (_, Some(10)) => by_row::<V, 10, 2>(block, args),
-            (_, Some(7)) => by_row::<V, 7, 2>(block, args),
-            (_, _) => by_row::<V, 8, 2>(block, args),
+            (1, Some(14)) => by_row::<V, 14, 1, 1>(block, args),
+            (1, Some(8)) => by_row::<V, 8, 1, 1>(block, args),
+            (1, _) => by_row::<V, 16, 1, 1>(block, args),
+            (_, Some(10)) => by_row::<V, 10, 2, 2>(block, args),
+            (_, Some(7)) => by_row::<V, 7, 2, 2>(block, args),
+            (_, _) => by_row::<V, 8, 2, 2>(block, args),
         }
     }
 }
 
-/// By tiles of `P` pixels and `R` vectors.
+/// By tiles of `P` pixels and `R` of the `W` vectors that the panel is wide.
 ///
 /// # Safety
 ///
 /// As for [`compute`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn by_row<V: Vector, const P: usize, const R: usize>(block: &Block<'_>, args: Args) {
+unsafe fn by_row<V: Vector, const P: usize, const R: usize, const W: usize>(block: &Block<'_>, args: Args) {
+    for first in (0..W).step_by(R) {
+        // SAFETY: the caller's promise; the rows of the panel have these vectors.
+        unsafe { by_row_of_vectors::<V, P, R, W>(&block.from_vector::<V>(first), args) };
+    }
+}
+
+/// [`by_row`] for the first `R` vectors of the block.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn by_row_of_vectors<V: Vector, const P: usize, const R: usize, const W: usize>(block: &Block<'_>, args: Args) {
     let (slide, pixels, columns) = (block.slide, &block.part.pixels, block.slide.to[1]);
     let masks = block.masks::<V, R>();
     for flat in pixels.start / columns..pixels.end / columns {
@@ -68,7 +85,7 @@ unsafe fn by_row<V: Vector, const P: usize, const R: usize>(block: &Block<'_>, a
         for column in (0..columns).step_by(P) {
             // SAFETY: the caller's promise; the pixels are some of the row.
             unsafe {
-                let sums = sums::<V, P, R>(block, args.a, place, column);
+                let sums = sums::<V, P, R, W>(block, args.a, place, column);
                 for p in 0..P.min(columns - column) {
                     block.store(&sums[p], args.to, to + column + p, &masks);
                 }
@@ -84,7 +101,7 @@ unsafe fn by_row<V: Vector, const P: usize, const R: usize>(block: &Block<'_>, a
 /// As for [`compute`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn sums<V: Vector, const P: usize, const R: usize>(
+unsafe fn sums<V: Vector, const P: usize, const R: usize, const W: usize>(
     block: &Block<'_>,
     from: *const f32,
     [image, row]: [usize; 2],
@@ -117,9 +134,9 @@ unsafe fn sums<V: Vector, const P: usize, const R: usize>(
                 }
             }
             let tap = down.tap(kh) * TAPS;
-            let panel = [0, 1, 2].map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * R * V::LEN));
+            let panel = [0, 1, 2].map(|kw| block.panel.wrapping_add(((tap + kw) * run + first) * W * V::LEN));
             // SAFETY: the panels have a row for each channel, and each pixel as many numbers.
-            unsafe { add_products(&mut sums, &seen, panel, CHUNK.min(run - first)) };
+            unsafe { add_products::<V, P, R, W>(&mut sums, &seen, panel, CHUNK.min(run - first)) };
         }
     }
     sums
@@ -132,7 +149,7 @@ unsafe fn sums<V: Vector, const P: usize, const R: usize>(
 /// Each pixel sees `len` numbers, and the panels have as many rows.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
+unsafe fn add_products<V: Vector, const P: usize, const R: usize, const W: usize>(
     sums: &mut [[V; R]; P],
     seen: &[*const f32; SEEN],
     panels: [*const f32; TAPS],
@@ -144,7 +161,7 @@ unsafe fn add_products<V: Vector, const P: usize, const R: usize>(
         for tap in 0..TAPS {
             for v in 0..R {
                 // SAFETY: a row of a panel.
-                row[tap][v] = unsafe { V::load(panels[tap].add((at * R + v) * V::LEN)) };
+                row[tap][v] = unsafe { V::load(panels[tap].add((at * W + v) * V::LEN)) };
             }
         }
         // SAFETY: one of the numbers that the pixel sees.

@@ -110,9 +110,9 @@ fn pitch([rows, cols]: [usize; 2], channels: usize) -> [usize; 3] {
     [rows * cols * channels, cols * channels, channels]
 }
 
-/// The fewest pixels that are whole rows and whole tiles.
+/// The fewest pixels that are whole rows and worth reading all weights for: small images fall into slices of the same size.
 fn whole_rows(columns: usize) -> usize {
-    (1..).map(|rows| rows * columns).find(|pixels| pixels.is_multiple_of(WHOLE_TILES)).unwrap_or(columns)
+    columns * FEWEST_PIXELS.div_ceil(columns)
 }
 
 /// How a window slides over a factor.
@@ -191,6 +191,9 @@ pub struct Part {
 
 /// Every register tile, of whatever width, fits into so many pixels without a rest.
 pub const WHOLE_TILES: usize = 24;
+
+/// The fewest pixels of a position that is gone through row by row.
+const FEWEST_PIXELS: usize = 16;
 
 /// The fewest windows in a row that are gone through row by row.
 pub const FEWEST_COLUMNS: usize = 6;
