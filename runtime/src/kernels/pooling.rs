@@ -231,7 +231,9 @@ impl Body for UnpoolMax {
 unsafe fn pool<V: Vector, F: Fold, const SIDE: usize>(window: &Seen<'_>, x: *const f32, to: *mut f32) {
     let (channels, [rows, columns]) = (window.shape.channels, window.size::<SIDE>());
     let (first, [down, right]) = (window.first(), window.hops());
-    for channel in (0..channels).step_by(V::LEN) {
+    for start in (0..channels).step_by(V::LEN) {
+        // The last vector begins early enough to be whole: what it makes once more is the same.
+        let channel = start.min(channels.saturating_sub(V::LEN));
         let mask = V::mask(channels - channel);
         let mut folded = V::splat(F::START);
         for row in 0..rows {
@@ -246,6 +248,12 @@ unsafe fn pool<V: Vector, F: Fold, const SIDE: usize>(window: &Seen<'_>, x: *con
     }
 }
 
+/// The widest vector.
+const WIDEST: usize = 16;
+
+/// As many zeros as the widest vector holds, before as many ones.
+static ZEROS_AND_ONES: [[f32; WIDEST]; 2] = [[0.0; WIDEST], [1.0; WIDEST]];
+
 /// Adds what a window gets to the first largest element that it sees, for each channel; as [`pool`] sees it.
 ///
 /// # Safety
@@ -256,7 +264,9 @@ unsafe fn pool<V: Vector, F: Fold, const SIDE: usize>(window: &Seen<'_>, x: *con
 unsafe fn unpool_max<V: Vector, const SIDE: usize>(window: &Seen<'_>, x: *const f32, y: *const f32, to: *mut f32) {
     let (channels, [rows, columns]) = (window.shape.channels, window.size::<SIDE>());
     let (first, [down, right]) = (window.first(), window.hops());
-    for channel in (0..channels).step_by(V::LEN) {
+    for start in (0..channels).step_by(V::LEN) {
+        // The last vector begins early enough to be whole.
+        let channel = start.min(channels.saturating_sub(V::LEN));
         let (mask, zero) = (V::mask(channels - channel), V::splat(0.0));
         // Which tap, counted from 0, has the largest so far: the first one, where all are negative infinity.
         let (mut found, mut largest) = (zero, V::splat(f32::NEG_INFINITY));
@@ -271,6 +281,10 @@ unsafe fn unpool_max<V: Vector, const SIDE: usize>(window: &Seen<'_>, x: *const 
         }
         // SAFETY: channels of a pixel.
         let y = unsafe { V::load_masked(y.add(channel), mask) };
+        // Nothing for channels that have got it before.
+        // SAFETY: as many zeros as there are of them, less than a vector, and ones.
+        let gets_it = unsafe { V::load(ZEROS_AND_ONES.as_ptr().cast::<f32>().add(WIDEST - (start - channel))) };
+        let y = gets_it.where_larger(zero, y, zero);
         for row in 0..rows {
             for column in 0..columns {
                 let place = first + row * down + column * right + channel;

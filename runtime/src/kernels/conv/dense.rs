@@ -184,9 +184,9 @@ impl Block<'_> {
         }
     }
 
-    /// From this one of its vectors on.
+    /// The block from this one of its vectors on.
     #[inline(always)]
-    pub fn from_vector<V: Vector>(&self, vector: usize) -> Block<'_> {
+    pub fn starting_at<V: Vector>(&self, vector: usize) -> Block<'_> {
         let further = vector * V::LEN;
         Block { first: self.first + further, panel: self.panel.wrapping_add(further), ..*self }
     }

@@ -113,12 +113,14 @@ impl Block<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn compute_class<V: Vector>(&self, vectors: usize, class: &Classes<'_>, args: Args) {
+        let short = is_shorter_better(class.places.count());
         // SAFETY: the caller's promise.
         unsafe {
             match (vectors, V::PAIRS) {
                 (1, 12) => self.tiles::<V, 12, 1>(class, args),
+                (1, 6) if !short => self.tiles::<V, 12, 1>(class, args),
                 (1, _) => self.tiles::<V, 8, 1>(class, args),
-                (_, 12) if is_shorter_better(class.places.count()) => self.tiles::<V, 8, 2>(class, args),
+                (_, 12) if short => self.tiles::<V, 8, 2>(class, args),
                 (_, 12) => self.tiles::<V, 12, 2>(class, args),
                 (_, 6) => self.tiles::<V, 6, 2>(class, args),
                 (_, _) => self.tiles::<V, 4, 2>(class, args),

@@ -1,7 +1,5 @@
 //! Where pixels that see the same taps lie in a factor: found once for all channels of the result.
 
-#![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
-
 use std::ops::Range;
 
 use super::slide::{Part, Slide, Taps};

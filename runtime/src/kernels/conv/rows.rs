@@ -65,7 +65,7 @@ pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: usize, args: Args) 
 unsafe fn by_row<V: Vector, const P: usize, const R: usize, const W: usize>(block: &Block<'_>, args: Args) {
     for first in (0..W).step_by(R) {
         // SAFETY: the caller's promise; the rows of the panel have these vectors.
-        unsafe { by_row_of_vectors::<V, P, R, W>(&block.from_vector::<V>(first), args) };
+        unsafe { by_row_of_vectors::<V, P, R, W>(&block.starting_at::<V>(first), args) };
     }
 }
 

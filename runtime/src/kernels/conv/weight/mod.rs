@@ -17,7 +17,7 @@ use super::channelwise;
 use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape, Role};
 use crate::kernels::conv::Before;
-use crate::kernels::vector::Vector;
+use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// Into how many shares the images fall, if they do.
 const SHARES: usize = 16;
@@ -37,8 +37,17 @@ const FEW_WEIGHTS: usize = 64 * 1024;
 /// How many numbers of both factors are gone through: they stay in a first-level cache of 32 KB.
 const NUMBERS: usize = 7 * 1024;
 
+/// The most rows of a tile.
+const MOST_ROWS: usize = 12;
+
 /// How many weights a position of [`combine`] adds up.
 const COMBINED: usize = 1024;
+
+/// How many rows of so many vectors of sums fit into the registers.
+const fn tallest<V: Vector>(vectors: usize) -> usize {
+    let rows = 2 * V::PAIRS / vectors;
+    if rows > MOST_ROWS { MOST_ROWS } else { rows }
+}
 
 impl ConvShape {
     fn shares(&self) -> usize {
@@ -215,7 +224,8 @@ impl<'a> Weights<'a> {
                             true => copy.take::<V>(&pairs, y),
                             false => (&pairs, y),
                         };
-                        let pixels = Listed { pairs, before, x, y };
+                        let len = self.s.batch * self.s.out_height * self.s.out_width * self.s.out_channels - column;
+                        let pixels = Listed { pairs, before, x, y, len };
                         match width > V::LEN {
                             true => self.rows::<V, 2>(pixels, width, to),
                             false => self.rows::<V, 1>(pixels, width, to),
@@ -308,7 +318,7 @@ impl<'a> Weights<'a> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn rows<V: Vector, const R: usize>(&self, mut pixels: Listed<'_>, width: usize, to: *mut f32) {
         let (run, pitch) = (self.image.run, self.s.out_channels);
-        let tiles = run.div_ceil(V::PAIRS);
+        let tiles = run.div_ceil(tallest::<V>(R));
         let x = pixels.x;
         for tile in 0..tiles {
             let rows = tile * run / tiles..(tile + 1) * run / tiles;
@@ -333,6 +343,8 @@ struct Listed<'a> {
     before: Before,
     x: *const f32,
     y: *const f32,
+    /// How many numbers there are from `y` on.
+    len: usize,
 }
 
 impl Listed<'_> {
@@ -350,7 +362,8 @@ impl Listed<'_> {
         to: *mut f32,
         pitch: usize,
     ) {
-        debug_assert!(rows <= V::PAIRS, "a tile that fits into the registers");
+        let most = tallest::<V>(R);
+        debug_assert!(rows <= most, "a tile that fits into the registers");
         // SAFETY: the caller's promise.
         unsafe {
             match rows {
@@ -358,12 +371,13 @@ impl Listed<'_> {
                 2 => self.add::<V, 2, R, WHOLE>(width, to, pitch),
                 3 => self.add::<V, 3, R, WHOLE>(width, to, pitch),
                 4 => self.add::<V, 4, R, WHOLE>(width, to, pitch),
-                _ if V::PAIRS == 4 => {}
+                _ if most == 4 => {}
                 5 => self.add::<V, 5, R, WHOLE>(width, to, pitch),
                 6 => self.add::<V, 6, R, WHOLE>(width, to, pitch),
-                _ if V::PAIRS == 6 => {}
+                _ if most == 6 => {}
                 7 => self.add::<V, 7, R, WHOLE>(width, to, pitch),
                 8 => self.add::<V, 8, R, WHOLE>(width, to, pitch),
+                _ if most == 8 => {}
                 9 => self.add::<V, 9, R, WHOLE>(width, to, pitch),
                 10 => self.add::<V, 10, R, WHOLE>(width, to, pitch),
                 11 => self.add::<V, 11, R, WHOLE>(width, to, pitch),
@@ -396,28 +410,51 @@ impl Listed<'_> {
                 }
             }
         }
-        for [x, y] in self.pairs.all() {
-            let mut row = [V::splat(0.0); R];
-            for v in 0..R {
-                // SAFETY: channels of a pixel of `y`.
-                row[v] = unsafe {
-                    let from = self.y.add(y + v * V::LEN);
-                    if WHOLE { V::load(from) } else { V::load_masked(from, masks[v]) }
-                };
-            }
-            for a in 0..A {
-                // SAFETY: a channel of a pixel of `x`.
-                let x = V::splat(unsafe { *self.x.add(x + a) });
-                for v in 0..R {
-                    sums[a][v] = x.mul_add(row[v], sums[a][v]);
-                }
-            }
+        let (followed, last) = self.split::<V, R, WHOLE>();
+        for [x, y] in followed {
+            // SAFETY: channels of a pixel of `y`, and of those behind it, whose sums are not written.
+            let row = unsafe { load_row(self.y.add(*y)) };
+            // SAFETY: as many channels of a pixel of `x`.
+            unsafe { add_products(&mut sums, &row, self.x.add(*x)) };
+        }
+        for [x, y] in last {
+            // SAFETY: channels of a pixel of `y`, and as many of a pixel of `x`.
+            unsafe { add_products(&mut sums, &load_row_masked(self.y.add(*y), &masks), self.x.add(*x)) };
         }
         for a in 0..A {
             for v in 0..R {
                 // SAFETY: a row of the tile.
                 unsafe { sums[a][v].store_masked(to.add(a * pitch + v * V::LEN), masks[v]) };
             }
+        }
+    }
+
+    /// The pixels behind whose channels there are enough numbers to read whole vectors, and the last ones.
+    #[inline(always)]
+    fn split<V: Vector, const R: usize, const WHOLE: bool>(&self) -> (&[[usize; 2]], &[[usize; 2]]) {
+        let pairs = self.pairs.all();
+        let is_last = |[_, y]: &&[usize; 2]| !WHOLE && y + R * V::LEN > self.len;
+        pairs.split_at(pairs.len() - pairs.iter().rev().take_while(is_last).count())
+    }
+}
+
+/// Adds to each row of sums the products of a number and the numbers of `row`.
+///
+/// # Safety
+///
+/// As many numbers can be read as there are rows.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn add_products<V: Vector, const A: usize, const R: usize>(
+    sums: &mut [[V; R]; A],
+    row: &[V; R],
+    numbers: *const f32,
+) {
+    for a in 0..A {
+        // SAFETY: the caller's promise.
+        let x = V::splat(unsafe { *numbers.add(a) });
+        for v in 0..R {
+            sums[a][v] = x.mul_add(row[v], sums[a][v]);
         }
     }
 }
