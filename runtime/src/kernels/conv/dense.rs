@@ -2,7 +2,7 @@
 //!
 //! The weights are packed into panels: for each group and each block of up to two vectors of channels of the result,
 //! for each tap, for each channel of the factor, a row of that many weights, with zeros beyond the last channel. Each
-//! element of the result is summed in the order of the panel, so that it does not depend on the tile it falls into.
+//! element of the result is summed in an order that follows from the shape alone: it does not depend on the tile it falls into.
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 

@@ -68,7 +68,7 @@ impl<'a> Classes<'a> {
         let stretches = [0, 1].map(|dim| Stretch::all(slide, part, taps[dim], dim).collect::<Vec<_>>());
         let (first, done) = (part.pixels.start, stretches[0].len() * stretches[1].len());
         let (pixels, seen) = (first..first, [0..0, 0..0]);
-        Classes { slide, part, taps, lanes, stretches, pixels, done, seen, places: Places::default() }
+        Classes { slide, part, taps, lanes, stretches, pixels, done, seen, places: Places::of(part.pixels.len()) }
     }
 
     /// Lists the pixels of the next class; whether there is one.

@@ -43,7 +43,6 @@ impl Stretch {
 }
 
 /// Pixels of a part from which the same taps lie in the factor, row by row; the last one is repeated until a tile is full.
-#[derive(Default)]
 pub struct Places {
     /// Where in the factor the first number is that a pixel sees.
     at: Vec<usize>,
@@ -53,6 +52,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// None, with room for as many as are listed at once of so many pixels.
+    pub fn of(pixels: usize) -> Places {
+        let room = pixels.min(PLACES) + TILE;
+        Places { at: Vec::with_capacity(room), to: Vec::with_capacity(room), count: 0 }
+    }
+
     /// Lists the pixels of a part that lie in these rows and columns of their images and see these taps.
     pub fn list(&mut self, slide: &Slide, part: &Part, taps: [Taps; 2], [down, right]: [&Stretch; 2]) {
         let ([rows, columns], [image_pitch, row_pitch, pixel_pitch]) = (part.size, slide.from.pitch);
