@@ -61,6 +61,7 @@ impl Places {
     /// Lists the pixels of a part that lie in these rows and columns of their images and see these taps.
     pub fn list(&mut self, slide: &Slide, part: &Part, taps: [Taps; 2], [down, right]: [&Stretch; 2]) {
         let ([rows, columns], [image_pitch, row_pitch, pixel_pitch]) = (part.size, slide.from.pitch);
+        debug_assert!(part.pixels.len() <= PLACES, "a part that there is room for");
         let first = right.first(right.at.start, slide.step[1], taps[1]);
         self.at.clear();
         self.to.clear();
