@@ -10,7 +10,7 @@ use cranelift::frontend::FunctionBuilder;
 use cranelift::prelude::{InstBuilder, IntCC, types};
 
 use super::facts::Facts;
-use super::memory::{Access, Address};
+use super::memory::{Access, Address, Loads};
 use super::point::Slots;
 use super::routines::Imports;
 use crate::lir::{Def, Fold, Inst, Kernel, Lanes, Phase};
@@ -58,6 +58,7 @@ pub(super) struct Emitter<'a, 'b> {
     pub facts: Facts,
     pub b: FunctionBuilder<'b>,
     pub imports: &'a mut Imports,
+    pub loads: Loads,
     pub values: Vec<Emitted>,
     /// The position along each dimension whose loop we are in.
     pub at: Vec<Pos>,
@@ -74,13 +75,18 @@ type Numbers = std::ops::Range<usize>;
 
 impl<'a, 'b> Emitter<'a, 'b> {
     /// Emits the whole function, which is left to be finalized.
-    pub fn emit(kernel: &'a Kernel, imports: &'a mut Imports, b: FunctionBuilder<'b>) -> FunctionBuilder<'b> {
+    pub fn emit(
+        kernel: &'a Kernel,
+        imports: &'a mut Imports,
+        loads: Loads,
+        b: FunctionBuilder<'b>,
+    ) -> FunctionBuilder<'b> {
         let facts = Facts::new(kernel);
         let values = vec![Emitted::default(); facts.depth.len()];
         let accesses = Access::all(kernel);
         let slots = Slots::default();
         let (at, addresses) = (vec![], vec![]);
-        let mut emitter = Emitter { kernel, facts, b, imports, values, at, accesses, addresses, slots };
+        let mut emitter = Emitter { kernel, facts, b, imports, loads, values, at, accesses, addresses, slots };
         emitter.function();
         emitter.b.seal_all_blocks();
         emitter.b

@@ -2,6 +2,7 @@
 //! innermost point nothing is left but a base and a displacement known now.
 
 use cranelift::codegen::ir;
+use cranelift::codegen::isa::TargetIsa;
 use cranelift::prelude::{InstBuilder, MemFlagsData, types};
 
 use super::kernel::{Emitter, Pos, Shape};
@@ -117,13 +118,21 @@ impl Emitter<'_, '_> {
         if width == 1 || stride == 1 {
             let ty = if width == 1 { ty } else { vector_type(ty) };
             let (base, offset) = self.displaced(from, lane * stride);
-            return self.b.ins().load(ty, flags(), base, offset);
+            return self.load_from(base, offset, ty);
         }
         // Lanes that are apart in memory are gathered one by one.
         let parts: Vec<ir::Value> = (0..width).map(|part| self.load_one(from, stride, ty, lane + part, 1)).collect();
         let first = self.b.ins().scalar_to_vector(vector_type(ty), parts[0]);
         let rest = (1..).zip(&parts[1..]);
         rest.fold(first, |vector, (part, number)| self.b.ins().insertlane(vector, *number, part))
+    }
+
+    fn load_from(&mut self, base: ir::Value, offset: i32, ty: ir::Type) -> ir::Value {
+        if self.loads == Loads::Apart && ty == types::F32X4 {
+            let bits = self.b.ins().load(types::I32X4, flags(), base, offset);
+            return self.cast(ty, bits);
+        }
+        self.b.ins().load(ty, flags(), base, offset)
     }
 
     /// Stores to what an access of `phase` reaches at the current point.
@@ -162,6 +171,23 @@ impl Emitter<'_, '_> {
             Ok(offset) => (from.base, offset),
             Err(_) => (self.b.ins().iadd_imm_s(from.base, offset), 0),
         }
+    }
+}
+
+/// Whether an instruction may read a vector from memory itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loads {
+    /// It may, wherever the vector lies.
+    Anywhere,
+    /// Instructions of x86 before AVX only read aligned vectors. Cranelift 0.135 knows that of all but comparisons of floats (`cmpps`), so that no
+    /// load of floats is left where they could take it over.
+    Apart,
+}
+
+impl Loads {
+    pub fn of(machine: &dyn TargetIsa) -> Loads {
+        let has_avx = machine.isa_flags().iter().any(|flag| flag.name == "has_avx" && flag.as_bool() == Some(true));
+        if cfg!(target_arch = "x86_64") && !has_avx { Loads::Apart } else { Loads::Anywhere }
     }
 }
 

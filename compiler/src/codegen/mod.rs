@@ -137,12 +137,14 @@ struct Generator {
     context: Context,
     builder: FunctionBuilderContext,
     imports: routines::Imports,
+    loads: memory::Loads,
 }
 
 impl Generator {
     fn new(jit: &mut JITModule) -> Result<Generator, Error> {
         let imports = routines::Imports::declare(jit)?;
-        Ok(Generator { context: jit.make_context(), builder: FunctionBuilderContext::new(), imports })
+        let loads = memory::Loads::of(jit.isa());
+        Ok(Generator { context: jit.make_context(), builder: FunctionBuilderContext::new(), imports, loads })
     }
 
     /// Builds the function of a kernel in `self.context`.
@@ -153,7 +155,7 @@ impl Generator {
         self.context.func.name = cranelift::codegen::ir::UserFuncName::testcase(format!("k{index}"));
         self.imports.next_function();
         let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        kernel::Emitter::emit(kernel, &mut self.imports, builder).finalize(jit.target_config());
+        kernel::Emitter::emit(kernel, &mut self.imports, self.loads, builder).finalize(jit.target_config());
     }
 }
 

@@ -175,7 +175,7 @@ impl Emitter<'_, '_> {
     }
 
     /// The bits of a vector as one of another type.
-    fn cast(&mut self, ty: ir::Type, value: ir::Value) -> ir::Value {
+    pub fn cast(&mut self, ty: ir::Type, value: ir::Value) -> ir::Value {
         if self.b.func.dfg.value_type(value) == ty {
             return value;
         }

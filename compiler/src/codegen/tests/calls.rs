@@ -22,6 +22,23 @@ fn buffers(list: &[(&str, &str, &str, usize)]) -> String {
     format!("arena {offset}\n{text}")
 }
 
+/// Rows of nine numbers begin anywhere, and what is compared with them is used only here, so that it may be read by the comparison itself.
+#[test]
+fn numbers_are_compared_wherever_they_lie() {
+    for function in ["lt", "le", "gt", "ge", "eq", "ne"] {
+        for operands in ["%0 %1", "%1 %0"] {
+            let text = buffers(&[("a", "input", "f32", 45), ("b", "output", "f32", 45)]);
+            let kernel = format!(
+                "kernel k0(p0: f32, p1: f32) rows [5, 9] lanes rows {{\n  each [] {{\n    %0: f32 = load p0 [9, 1]\n    \
+                 %1: f32 = const 0.25\n    %2: bool = {function} {operands}\n    %3: f32 = convert %2\n    \
+                 store p1 [9, 1] %3\n  }}\n}}\n"
+            );
+            let func = "func \"f\" in [@0] out [@1] {\n  step 5 {\n    run k0(@0, @1) chunk 1\n  }\n}\n";
+            check(&module(&format!("{text}\n{kernel}\n{func}")), 3);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
     #[test]
