@@ -17,13 +17,19 @@ impl<'p> Elab<'p, '_> {
         layer.inputs.iter().flat_map(named).collect()
     }
 
-    /// Remembers an application in the program that is being traced.
-    pub(super) fn record_application(&mut self, instance: &InstanceRef, inputs: Vec<(Symbol, ExprId)>, value: &Value) {
+    /// Remembers an application in the program that is being traced: what the layer computes, and what comes out.
+    pub(super) fn record_application(
+        &mut self,
+        instance: &InstanceRef,
+        inputs: Vec<(Symbol, ExprId)>,
+        [computed, value]: [&Value; 2],
+    ) {
         let Inst { path, def, .. } = &self.instances[instance.id];
         let application = Application {
             path: path.clone(),
             settings: self.given_settings(*def, &instance.settings),
             inputs: inputs.into_iter().map(|(name, tensor)| (name, Some(tensor))).collect(),
+            computed: tensors(computed),
             results: tensors(value),
         };
         self.applications.push(application);

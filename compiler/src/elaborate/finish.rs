@@ -29,9 +29,11 @@ impl Kept {
     fn application(&self, old: &Application) -> Option<Application> {
         let place = |id: &ExprId| self.places.get(id).copied();
         let results = old.results.iter().map(place).collect::<Option<Vec<_>>>()?;
+        let computed = old.computed.iter().map(place).collect::<Option<Vec<_>>>();
+        let computed = computed.unwrap_or_else(|| results.clone());
         let input = |(name, id): &(Symbol, Option<ExprId>)| (name.clone(), id.as_ref().and_then(place));
         let inputs = old.inputs.iter().map(input).collect();
-        Some(Application { results, inputs, ..old.clone() })
+        Some(Application { computed, results, inputs, ..old.clone() })
     }
 }
 

@@ -184,10 +184,10 @@ impl<'p> Elab<'p, '_> {
                 Ok((given, value))
             })
         });
-        let result = result.and_then(|(given, value)| Ok((given, self.sparse_value(&path, value)?)));
-        let result = result.map(|(given, value)| {
-            self.record_application(instance, given, &value);
-            value
+        let result = result.and_then(|(given, computed)| {
+            let value = self.sparse_value(&path, computed.clone())?;
+            self.record_application(instance, given, [&computed, &value]);
+            Ok(value)
         });
         if result.is_err() {
             let _ = self.failed_instances.insert(path);

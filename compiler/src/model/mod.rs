@@ -177,7 +177,9 @@ pub struct Application {
     pub settings: Vec<(Symbol, Option<String>)>,
     /// The tensors that go in, by the names of the inputs; `None` where nothing that is computed needs one.
     pub inputs: Vec<(Symbol, Option<ExprId>)>,
-    /// What comes out.
+    /// What its layer computes.
+    pub computed: Vec<ExprId>,
+    /// What comes out: that, or what a `sparsify` line on the instance makes of it.
     pub results: Vec<ExprId>,
 }
 

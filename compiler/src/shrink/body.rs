@@ -49,7 +49,7 @@ impl<'l, 'a> Body<'l, 'a> {
     pub fn write(layers: &'l mut Layers<'a>, path: &Symbol, new_path: &str) -> Result<String, Unable> {
         let application = layers.facts.application(path).ok_or_else(|| Unable::new(path, "nothing applies it"))?;
         let [result] = application.results[..] else { return Err(Unable::new(path, "it has several results")) };
-        let calls = calls(layers.facts, path);
+        let calls = calls(layers, path);
         let mut body = Body {
             layers,
             path: path.clone(),
@@ -198,9 +198,15 @@ impl<'l, 'a> Body<'l, 'a> {
             Some(param) => (&self.facts().model.params[param.0 as usize].path, Origin::Param(*param, masks)),
             None => (&self.facts().baked[&id], Origin::Value(id, masks)),
         };
-        let is_own = |name: &&str| matches!(origin, Origin::Value(..)) || !name.contains('.');
-        let name = path.strip_prefix(&format!("{}.", self.path)).filter(is_own);
-        let name = name.ok_or_else(|| self.unable("it reads a parameter of another layer"))?.replace('.', "_");
+        let below = format!("{}.", self.path);
+        let name = match (path.strip_prefix(&below), &origin) {
+            (Some(name), Origin::Value(..)) => name.to_owned(),
+            (Some(name), _) if !name.contains('.') => name.to_owned(),
+            // Of a `sparsify` line on what an instance here computes.
+            (None, Origin::Value(..)) if path.contains(&*self.path) => path.replacen(&below, "", 1),
+            _ => return Err(self.unable("it reads a parameter of another layer")),
+        };
+        let name = name.replace('.', "_");
         let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
         let line = format!("param {name}: {} = 0", self.shape(id));
         if !self.params.contains(&line) {
@@ -305,11 +311,16 @@ fn named_axes(ty: &str, names: &[String]) -> String {
 }
 
 /// The applications of instances right below `path` by what they compute. One that gives back what it was given is none.
-fn calls<'a>(facts: &Facts<'a>, path: &Symbol) -> BTreeMap<ExprId, &'a Application> {
+///
+/// What a `sparsify` line makes of a result belongs to a layer that is written anew, and stands behind one that is applied as it is.
+fn calls<'a>(layers: &Layers<'a>, path: &Symbol) -> BTreeMap<ExprId, &'a Application> {
+    let facts = layers.facts;
     let children = facts.children(path);
     let applications = facts.model.applications.iter().filter(|application| children.contains(&application.path));
     let own = applications.filter(|application| facts.computes(application) && !is_identity(application));
-    own.flat_map(|application| application.results.iter().map(move |result| (*result, application))).collect()
+    let is_leaf = |application: &Application| layers.leaves.contains(&application.path);
+    let results = |own: &'a Application| if is_leaf(own) { own.computed.iter() } else { own.results.iter() };
+    own.flat_map(|application| results(application).map(move |result| (*result, application))).collect()
 }
 
 /// Whether an application gives back what it was given.

@@ -457,6 +457,38 @@ layer Net";
     assert!(program.contains("    c = Dense[Out = 6]\n") && !program.contains("    a = Dense"), "{program}");
 }
 
+/// A factor on what a layer computes stays, as a parameter, where it is neither zero nor one: behind a layer that is applied as it is, and in
+/// one that is written anew.
+#[test]
+fn factors_of_results_stay() {
+    let way = "image |> reshape([B, 1, H, W]) |> block |> flatten |> fc1 |> relu |> fc2";
+    let layers = "    block = Block[Out = 5]\n    fc1 = Dense[Out = 6]\n    fc2 = Dense[Out = 10]\n";
+    let masks = "layer Factor[C](x: [B, C, ...S]) -> [B, C, ...S] {
+    param s: [C] = 1
+    factor: [C] = clamp(s, 0, 1)
+    x * factor
+}
+
+sparsify net.{block, fc1} with Factor as masks
+";
+    let text = format!("{}\n{masks}", program(layers, way));
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    for (name, n) in [("block", 5), ("fc1", 6)] {
+        let shares = (0..n).map(|at| [0.0, 0.5, 2.0][at % 3]);
+        let _ = values.insert(
+            format!("effective.masks.net.{name}.s"),
+            Tensor::from_shape_vec(vec![n], shares.collect()).unwrap(),
+        );
+    }
+    let smaller = check(&text, &values);
+    assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
+    assert_eq!(sizes(&smaller, "net.fc1.w"), [3 * 64, 4]);
+    let factors = |path: &str| smaller.tensors[path].iter().copied().collect::<Vec<f64>>();
+    assert_eq!(factors("net.block.masks_factor"), [0.5, 1.0, 0.5], "{}", smaller.text);
+    assert_eq!(factors("net.masks_fc1_factor"), [0.5, 1.0, 0.5, 1.0], "{}", smaller.text);
+}
+
 /// The number in its start goes with no other size.
 #[test]
 fn a_layer_that_fits_one_size_keeps_it() {
