@@ -5,9 +5,11 @@ use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors");
+    // Asked for when it runs: the script may have been compiled for another checkout that shares the folder of artefacts.
+    let root = env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let folder = Path::new(&root).join("../docs/errors");
     println!("cargo::rerun-if-changed={}", folder.display());
-    let entries = fs::read_dir(&folder).into_iter().flatten();
+    let entries = fs::read_dir(&folder).expect("docs/errors can be read");
     let mut pages: Vec<_> = entries.map(|entry| entry.expect("docs/errors can be read").path()).collect();
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages.sort();

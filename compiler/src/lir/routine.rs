@@ -307,10 +307,10 @@ impl Task {
         name.split_once("_by_").map_or(name, |(kind, _)| kind)
     }
 
-    /// Multiplications and additions, where it is a product.
+    /// Multiplications and additions, where it is a product; none with the zeros around an image.
     pub fn flops(&self) -> u64 {
         match self {
-            Task::Conv(_, Phase::Compute, _) => 2 * self.work() as u64,
+            Task::Conv(_, Phase::Compute, conv) => 2 * conv.shape().products_inside() as u64,
             Task::Conv(_, Phase::Pack | Phase::Combine, _) => 0,
             Task::Pool(..) | Task::Gather(..) | Task::Scatter(_) | Task::TopK { .. } | Task::CumSum { .. } => 0,
             Task::SparseProduct(s) | Task::SparseSampled(s) => 2 * (s.non_zeros * s.batch) as u64,

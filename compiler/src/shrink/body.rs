@@ -215,6 +215,17 @@ impl<'l, 'a> Body<'l, 'a> {
         Ok(name)
     }
 
+    /// The name of a tensor that is the same in every network of this shape, such as the weights of an interpolation: a state.
+    pub fn fixed(&mut self, id: ExprId) -> String {
+        let n = self.params.iter().filter(|line| line.starts_with("state ")).count() + 1;
+        let name = format!("fixed{n}");
+        let origin = Origin::Value(id, self.kept().of(id).clone());
+        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
+        self.params.push(format!("state {name}: {} = 0", self.shape(id)));
+        let _ = self.names.insert(id, name.clone());
+        name
+    }
+
     fn bind(&mut self, id: ExprId, form: &Form, ty: Option<String>) -> String {
         self.n_bound += 1;
         let name = format!("h{}", self.n_bound);

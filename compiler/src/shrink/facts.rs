@@ -94,6 +94,24 @@ impl<'a> Facts<'a> {
         self.cone.iter().copied().find(|expr| self.node(*expr).op == Op::State(id))
     }
 
+    /// Whether a value is computed from the numbers of positions alone, as the weights of an interpolation.
+    pub fn is_made_of_positions(&self, id: ExprId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            if seen.insert(id) {
+                open.extend(self.operands(id));
+            }
+        }
+        let is_lasting = |id: &ExprId| self.params.contains_key(id) || self.baked.contains_key(id);
+        let is_given = |id: &ExprId| {
+            is_lasting(id) || matches!(self.node(*id).op, Op::State(_) | Op::Field(..) | Op::Literal(_) | Op::Clock(_))
+        };
+        let is_drawn = |id: &ExprId| matches!(self.node(*id).op, Op::Uniform { .. } | Op::Gradient(_) | Op::SizeOf(_));
+        let has_positions = seen.iter().any(|id| matches!(self.node(*id).op, Op::Iota(_)));
+        has_positions && !seen.iter().any(|id| is_given(id) || is_drawn(id))
+    }
+
     /// The states that the network reads and carries from batch to batch.
     pub fn carried(&self) -> impl Iterator<Item = (ExprId, &'a Symbol)> {
         let state = |id: ExprId| if let Op::State(state) = self.node(id).op { Some(state) } else { None };

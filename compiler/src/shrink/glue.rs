@@ -97,6 +97,9 @@ pub fn form(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
 }
 
 fn plain(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
+    if body.facts().is_made_of_positions(id) {
+        return Ok(Form::Atom(body.fixed(id)));
+    }
     let node = body.facts().node(id);
     match &node.op {
         Op::Unary(Unary::Neg, a) => Ok(Form::Operator(format!("-{}", body.operand(*a, UNARY)?), UNARY)),

@@ -18,6 +18,9 @@ pub struct Kept {
     reasons: Vec<Vec<Option<String>>>,
 }
 
+/// Why an axis of something dead stays.
+pub const AT_LEAST_ONE: &str = "a size is at least one";
+
 /// A layer takes a part of its input by itself where that is at most this share of what there is: to pick a part costs a copy.
 const WORTH_A_COPY: f64 = 0.8;
 
@@ -177,7 +180,7 @@ impl Kept {
                 let is_empty = !self.masks[value][axis].is_empty() && count(&self.masks[value][axis]) == 0;
                 let is_part = facts.cone.get(value).is_some_and(|id| is_dead_part(facts, *id));
                 if is_empty && !is_part {
-                    grown |= self.grow(At { value, axis }, 0, &[true], Some("a size is at least one".to_owned()));
+                    grown |= self.grow(At { value, axis }, 0, &[true], Some(AT_LEAST_ONE.to_owned()));
                 }
             }
         }

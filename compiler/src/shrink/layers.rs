@@ -10,6 +10,7 @@ use super::facts::{Facts, Masks, is_below, is_within};
 use super::kept::{Kept, count};
 use super::texts::Texts;
 use crate::model::{ExprId, Instance, ParamId, Size, StateId, Symbol, Type};
+use crate::syntax::ast;
 
 /// Why a layer cannot be written down anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,12 +174,29 @@ impl<'a> Layers<'a> {
         let of_param = below
             .filter(|(_, param)| is_below(&param.path, &own.path))
             .find_map(|(expr, param)| Some(count(&self.kept.of(expr)[named(&param.ty)?])));
+        let of_baked = || {
+            let baked = facts.baked_below(&own.path);
+            baked.iter().find_map(|(expr, _)| Some(count(&self.kept.of(*expr)[named(&facts.node(*expr).ty)?])))
+        };
         let of_result = || {
             let result = *facts.application(&own.path)?.results.first()?;
             let ty = own.signature.as_ref()?.1.first()?;
-            Some(count(&self.kept.of(result)[named(ty)?]))
+            let axis = named(ty).or_else(|| self.declared_axis(own, name, ty.axes.len()))?;
+            Some(count(&self.kept.of(result)[axis]))
         };
-        of_param.or_else(of_result).unwrap_or(before)
+        of_param.or_else(of_baked).or_else(of_result).unwrap_or(before)
+    }
+
+    /// The axis of the result of a layer that its declaration says to have a size of this name: a result goes by the names of who reads it.
+    fn declared_axis(&self, own: &Instance, name: &str, rank: usize) -> Option<usize> {
+        let axes = &self.texts.layer(own.declared.file, &own.layer)?.result.first()?.axes;
+        let says = |axis: &ast::Axis| match axis {
+            ast::Axis::Size(size) | ast::Axis::Named(_, size) => self.texts.slice(size.span) == name,
+            ast::Axis::Rest(_) => false,
+        };
+        let at = axes.iter().position(says)?;
+        let is_behind_rest = axes[..at].iter().any(|axis| matches!(axis, ast::Axis::Rest(_)));
+        if is_behind_rest { (rank + at).checked_sub(axes.len()) } else { Some(at) }
     }
 
     /// Takes over the tensors of an instance and of all below it.

@@ -65,7 +65,8 @@ const MOVES: &str = "what looks along it needs every position";
 const COMBINED: &str = "all of it is combined into one number";
 const DATA: &str = "the data have it";
 const OUTPUT: &str = "it is what the model returns";
-const WINDOW: &str = "a window slides over it";
+/// Why height and width of filters stay.
+pub const WINDOW: &str = "a window slides over it";
 const GROUPS: &str = "its channels are convolved in groups";
 
 impl<'a> Links<'a> {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::effective_name;
 use super::facts::{Facts, Fixed};
-use super::kept::{Kept, count};
+use super::kept::{AT_LEAST_ONE, Kept, count};
+use super::links::WINDOW;
 use crate::model::{ExprId, Model, ParamId, Symbol};
 use crate::tir::interp::Tensor;
 
@@ -91,6 +92,11 @@ pub fn dense(facts: &Facts<'_>, kept: &Kept, held: &BTreeSet<ExprId>) -> Vec<Den
                 });
             }
         }
+    }
+    // Of a tensor that is dead, these axes stay in any case; that is only worth a line where there is no other.
+    let is_usual = |own: &Dense| own.why == AT_LEAST_ONE || own.why == WINDOW;
+    if !found.iter().all(is_usual) {
+        found.retain(|own| !is_usual(own));
     }
     // The steps of a recurrence are values of their own with one thing to say.
     for own in facts.fixed.iter().map(|fixed| same(facts, kept, fixed)) {

@@ -50,7 +50,7 @@ fn compile(text: &str, tensors: Vec<(String, Tensor)>) -> (Model, Sources) {
 /// A program around a network of these layers and this way through them.
 fn program(layers: &str, way: &str) -> String {
     format!(
-        "use std.layers.{{BatchNorm, Dense, DenseConnection, Depthwise, Linear, LinearConv2d, Lstm, Gru, Rnn, Residual, flatten, global_pool}}
+        "use std.layers.{{BatchNorm, Dense, DenseConnection, Depthwise, Linear, LinearConv2d, Lstm, Gru, Rnn, Residual, flatten, global_pool, resize}}
 
 data digits = digits()
 
@@ -487,6 +487,50 @@ sparsify net.{block, fc1} with Factor as masks
     let factors = |path: &str| smaller.tensors[path].iter().copied().collect::<Vec<f64>>();
     assert_eq!(factors("net.block.masks_factor"), [0.5, 1.0, 0.5], "{}", smaller.text);
     assert_eq!(factors("net.masks_fc1_factor"), [0.5, 1.0, 0.5, 1.0], "{}", smaller.text);
+}
+
+/// What a layer of one's own computes from its parameters becomes a parameter, and gets smaller with what it is multiplied by.
+#[test]
+fn computed_weights_get_smaller() {
+    let gated = "layer Gated[Out](x: [B, In]) -> [B, Out] {
+    param w: [In, Out] ~ he_normal(fan_in: In)
+    live = full([Out], 1)
+    kept: [In, Out] = tanh(w)
+    (x @ kept) * live
+}
+
+layer Soft(w: [...S]) -> [...S] {
+    param s: [...S] = 1
+    w * clamp(s, 0, 1)
+}
+
+group live = net.gated.live by each
+
+sparsify live with Soft as soft
+";
+    let layers = "    gated = Gated[Out = 6]\n    fc2 = Dense[Out = 10]\n";
+    let text = format!("{}\n{gated}", program(layers, "image |> flatten |> gated |> relu |> fc2"));
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    zero(&mut values, "effective.soft.net.gated.live.s", 0, &[0, 2, 5]);
+    let smaller = check(&text, &values);
+    assert_eq!(sizes(&smaller, "net.gated.kept"), [64, 3]);
+    assert_eq!(sizes(&smaller, "net.fc2.w"), [3, 10]);
+}
+
+/// What a layer computes from positions alone is a tensor of the smaller program.
+#[test]
+fn weights_of_an_interpolation_are_kept() {
+    let way = "image |> reshape([B, 1, H, W]) |> block |> resize(6, 5) |> flatten |> fc2";
+    let text = program("    block = Block[Out = 5]\n    fc2 = Dense[Out = 10]\n", way);
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    zero(&mut values, "effective.net.block.norm.scale", 0, &[1, 3]);
+    let smaller = check(&text, &values);
+    assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
+    let mut fixed = ["net.fixed1", "net.fixed2"].map(|path| sizes(&smaller, path));
+    fixed.sort();
+    assert_eq!(fixed, [[8, 5], [8, 6]], "{}", smaller.text);
 }
 
 /// The number in its start goes with no other size.

@@ -335,7 +335,12 @@ pub fn read_checkpoint(folder: &Path) -> Result<(Origin, Checkpoint), DataError>
 /// When it is missing or damaged.
 pub fn read_report(folder: &Path) -> Result<Report, DataError> {
     let file = folder.join(REPORT);
-    serde_json::from_str(&text(&file)?).map_err(|error| damaged(&file, "a report", &error))
+    let report = text(&file).map_err(|error| match folder.join(CHECKPOINT).exists() {
+        true => DataError::new(Fault::Missing, quoted(folder), "the folder of a run that is over", "one that goes on")
+            .help(format!("train it to its end: `spnc resume {}`", folder.display())),
+        false => error.help("name the folder that `spnc run` has saved, as `runs/model-1`"),
+    })?;
+    serde_json::from_str(&report).map_err(|error| damaged(&file, "a report", &error))
 }
 
 fn text(file: &Path) -> Result<String, DataError> {

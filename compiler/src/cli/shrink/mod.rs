@@ -5,8 +5,9 @@ mod network;
 mod table;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 use ndarray::ArrayD;
@@ -97,10 +98,12 @@ pub fn run(args: &Args) -> Result<(), Exit> {
 
 /// Where the smaller network goes by default.
 fn beside(run: &Path) -> PathBuf {
-    let name = run.components().next_back().map_or_else(|| "run".into(), |name| name.as_os_str().to_os_string());
-    let mut name = name;
+    // `.` and `..` name no folder by themselves.
+    let ends_in_name = matches!(run.components().next_back(), Some(Component::Normal(_)));
+    let run = if ends_in_name { run.to_owned() } else { run.canonicalize().unwrap_or_else(|_| run.to_owned()) };
+    let mut name = run.file_name().map_or_else(|| "run".into(), OsStr::to_os_string);
     name.push("-small");
-    run.parent().map_or_else(|| PathBuf::from(&name), |parent| parent.join(&name))
+    run.with_file_name(name)
 }
 
 /// The smaller program, in a folder with its weights. Layers that come out with other sizes than they should keep theirs.

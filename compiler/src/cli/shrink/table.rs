@@ -79,5 +79,9 @@ fn stays(certificate: &Certificate) -> String {
     for path in &certificate.left_out {
         text += &format!("left out   {path}, which does nothing in evaluation\n");
     }
+    let gone = certificate.before.reports.keys().filter(|name| !certificate.after.reports.contains_key(*name));
+    for name in gone {
+        text += &format!("left out   report {name}, which is not about data\n");
+    }
     text
 }

@@ -1,6 +1,6 @@
 //! Which matrices of a function have a pattern, and which value says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::groups::Groups;
@@ -105,13 +105,19 @@ fn matrices(func: &Func) -> BTreeSet<Value> {
     factors.flatten().filter(|value| func.ty(*value).rank() == 2 && func.ty(*value).len() >= SMALL).collect()
 }
 
-/// The parameter that a matrix is, or the place in the program that computes it.
+/// The parameter that a matrix is, or the place in the program that computes it: of elements in another order, of the elements.
 fn name_of(func: &Func, matrix: Value) -> String {
-    let def = func.def(matrix);
-    if let Op::Param(name) = &def.op {
-        return name.to_string();
+    let mut open = VecDeque::from([matrix]);
+    while let Some(value) = open.pop_front() {
+        let Def { op, origin, .. } = func.def(value);
+        let path = origin.as_ref().map_or("", |origin| &origin.path);
+        match op {
+            Op::Param(name) => return name.to_string(),
+            _ if !path.is_empty() => return path.to_owned(),
+            op => open.extend(op.operands()),
+        }
     }
-    def.origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default()
+    String::new()
 }
 
 /// The most tensors of those that `may_be` chooses that the function keeps zero outside of a pattern, provided that these are.

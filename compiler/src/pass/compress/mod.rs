@@ -107,7 +107,7 @@ impl Compression {
         Compression { func: func.clone(), patterns: find::patterns(func, is_lasting, inputs) }
     }
 
-    /// What was found of matrices, in words: outside of the non-zeros of which value they are zero, element by element.
+    /// What was found of matrices, in words: which values have patterns of zeros, and what is zero outside of them, element by element.
     pub fn facts(&self) -> Vec<(Value, String)> {
         let of = |pattern: &Pattern| {
             let facts = Facts::of(&self.func, &pattern.mask, pattern.shape, &|name| pattern.assumed.contains(name));
@@ -116,7 +116,8 @@ impl Compression {
             let told = told.filter(|value| !matches!(self.func.def(*value).op, Op::Const(_)));
             let moves = if pattern.moves { "which steps change" } else { "which is fixed" };
             let word = format!("elements: zero outside of {}, {moves}", pattern.mask.value);
-            told.map(|value| (value, word.clone())).collect::<Vec<_>>()
+            let own = (pattern.mask.value, format!("elements: may be zero, in a pattern {moves}"));
+            told.map(|value| (value, word.clone())).chain([own]).collect::<Vec<_>>()
         };
         self.patterns.iter().flat_map(of).collect()
     }

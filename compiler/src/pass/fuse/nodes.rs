@@ -10,7 +10,7 @@ use super::index::{self, Map};
 use super::parts::Part;
 use super::product::{self, Product, base};
 use crate::scalar::{Binary, Unary};
-use crate::tir::{Func, Op, Reduction, Type, Value};
+use crate::tir::{Einsum, Func, Op, Reduction, Type, Value};
 
 /// Elementwise work that is worth a buffer rather than a repetition, in additions.
 pub const EXPENSIVE: u32 = 16;
@@ -238,19 +238,29 @@ impl Choice<'_> {
         }
     }
 
-    /// Expensive values that would be computed again for each element of a larger shape. Returns the work that computing
+    /// How many products a contraction is made of.
+    fn points(&self, einsum: &Einsum, lhs: Value, rhs: Value) -> usize {
+        let sides = [(&einsum.lhs, lhs), (&einsum.rhs, rhs)];
+        let labels = sides.iter().flat_map(|(labels, side)| labels.iter().zip(&self.func.ty(*side).shape));
+        labels.collect::<BTreeMap<_, _>>().values().copied().product()
+    }
+
+    /// Expensive values that would be computed again for each element of a larger shape, or of another operand of a contraction. Returns the work that computing
     /// each value from memory takes.
     fn mark_repeated(&mut self) -> Vec<u32> {
         let mut costs: Vec<u32> = vec![];
         for (def, value) in self.func.defs.iter().zip(self.func.values()) {
-            let repeats = |a: Value| def.ty.len() >= 4 * self.func.ty(a).len();
-            if let Op::Broadcast(a, _) = def.op
-                && costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT
-                && self.live[value.0 as usize]
-                && repeats(a)
-            {
-                self.mark(a);
-                costs[a.0 as usize] = 0;
+            let (repeated, points) = match &def.op {
+                Op::Broadcast(a, _) => (vec![*a], def.ty.len()),
+                Op::Contract(einsum, a, b) => (vec![*a, *b], self.points(einsum, *a, *b)),
+                _ => (vec![], 0),
+            };
+            for a in repeated {
+                let repeats = points >= 4 * self.func.ty(a).len();
+                if costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT && self.live[value.0 as usize] && repeats {
+                    self.mark(a);
+                    costs[a.0 as usize] = 0;
+                }
             }
             let below = def.op.operands().iter().map(|v| costs[v.0 as usize]).fold(0, u32::saturating_add);
             let own = below.saturating_add(own_cost(&def.op));

@@ -123,6 +123,23 @@ impl ConvShape {
         self.batch * self.out_height * self.out_width * self.weights()
     }
 
+    /// Those of [`ConvShape::products`] whose taps lie inside of the image.
+    pub fn products_inside(&self) -> usize {
+        let taps = self.kernel[0] * self.kernel[1];
+        let inside: usize = (0..2).map(|dim| self.taps_inside(dim)).product();
+        self.batch * inside * (self.weights() / taps.max(1))
+    }
+
+    /// How many pairs of a window and a tap along one dimension lie inside of the image.
+    fn taps_inside(&self, dim: usize) -> usize {
+        let (size, windows) = ([self.height, self.width][dim], [self.out_height, self.out_width][dim]);
+        let is_inside = |window: usize, tap: usize| {
+            let padded = window * self.stride[dim] + tap * self.dilation[dim];
+            (self.pad[dim]..self.pad[dim] + size).contains(&padded)
+        };
+        (0..windows).map(|window| (0..self.kernel[dim]).filter(|tap| is_inside(window, *tap)).count()).sum()
+    }
+
     /// Numbers in `w`.
     pub fn weights(&self) -> usize {
         self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
