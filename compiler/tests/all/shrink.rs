@@ -478,7 +478,7 @@ sparsify net.{block, fc1} with Factor as masks
         let shares = (0..n).map(|at| [0.0, 0.5, 2.0][at % 3]);
         let _ = values.insert(
             format!("effective.masks.net.{name}.s"),
-            Tensor::from_shape_vec(vec![n], shares.collect()).unwrap(),
+            Tensor::from_shape_vec(vec![n], shares.collect()).expect("as many"),
         );
     }
     let smaller = check(&text, &values);

@@ -186,6 +186,15 @@ fn a_folder_with_files_is_not_taken() {
 }
 
 #[test]
+fn a_run_that_is_not_over_is_told_from_a_folder_that_is_none() {
+    let base = tempfile::tempdir().expect("a directory");
+    let help = || read(base.path()).expect_err("no report").help.expect("a way out");
+    assert!(help().contains("`spnc run`"), "{}", help());
+    fs::write(base.path().join("checkpoint.spnc"), "").expect("written");
+    assert!(help().contains("`spnc resume "), "{}", help());
+}
+
+#[test]
 fn start_values_come_from_runs_and_from_plain_files() {
     let base = tempfile::tempdir().expect("a directory");
     let folder = saved(base.path());

@@ -103,6 +103,9 @@ fn run(call: &Call, shape: &ConvShape, role: Role, isa: Isa, cuts: i32) -> Vec<f
 
 /// All roles, all instruction sets, whole and cut.
 fn check(shape: &ConvShape, margin: usize, cuts: i32) {
+    let mut products = 0;
+    shape.each_product(|_, _, _| products += 1);
+    assert_eq!(shape.products_inside(), products, "{shape:?}");
     for role in ROLES {
         let call = call(shape, role, margin);
         let (sums, sizes) = exact(shape, role, call.a.content(), call.b.content());

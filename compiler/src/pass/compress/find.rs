@@ -111,11 +111,13 @@ fn name_of(func: &Func, matrix: Value) -> String {
     while let Some(value) = open.pop_front() {
         let Def { op, origin, .. } = func.def(value);
         let path = origin.as_ref().map_or("", |origin| &origin.path);
-        match op {
-            Op::Param(name) => return name.to_string(),
-            _ if !path.is_empty() => return path.to_owned(),
-            op => open.extend(op.operands()),
+        if let Op::Param(name) = op {
+            return name.to_string();
         }
+        if !path.is_empty() {
+            return path.to_owned();
+        }
+        open.extend(op.operands());
     }
     String::new()
 }

@@ -10,7 +10,7 @@ use super::index::{self, Map};
 use super::parts::Part;
 use super::product::{self, Product, base};
 use crate::scalar::{Binary, Unary};
-use crate::tir::{Einsum, Func, Op, Reduction, Type, Value};
+use crate::tir::{Func, Op, Reduction, Type, Value};
 
 /// Elementwise work that is worth a buffer rather than a repetition, in additions.
 pub const EXPENSIVE: u32 = 16;
@@ -238,24 +238,25 @@ impl Choice<'_> {
         }
     }
 
-    /// How many products a contraction is made of.
-    fn points(&self, einsum: &Einsum, lhs: Value, rhs: Value) -> usize {
-        let sides = [(&einsum.lhs, lhs), (&einsum.rhs, rhs)];
+    /// The operands of a broadcast or a contraction, and how many times the loops over it read elements of each.
+    fn readings(&self, value: Value) -> (Vec<Value>, usize) {
+        let def = self.func.def(value);
+        if let Op::Broadcast(a, _) = &def.op {
+            return (vec![*a], def.ty.len());
+        }
+        let Op::Contract(einsum, lhs, rhs) = &def.op else { return (vec![], 0) };
+        let sides = [(&einsum.lhs, *lhs), (&einsum.rhs, *rhs)];
         let labels = sides.iter().flat_map(|(labels, side)| labels.iter().zip(&self.func.ty(*side).shape));
-        labels.collect::<BTreeMap<_, _>>().values().copied().product()
+        (vec![*lhs, *rhs], labels.collect::<BTreeMap<_, _>>().values().copied().product())
     }
 
-    /// Expensive values that would be computed again for each element of a larger shape, or of another operand of a contraction. Returns the work that computing
-    /// each value from memory takes.
+    /// Expensive values that would be computed again for each element of a larger shape, or of the other operand of a contraction. Returns
+    /// the work that computing each value from memory takes.
     fn mark_repeated(&mut self) -> Vec<u32> {
         let mut costs: Vec<u32> = vec![];
         for (def, value) in self.func.defs.iter().zip(self.func.values()) {
-            let (repeated, points) = match &def.op {
-                Op::Broadcast(a, _) => (vec![*a], def.ty.len()),
-                Op::Contract(einsum, a, b) => (vec![*a, *b], self.points(einsum, *a, *b)),
-                _ => (vec![], 0),
-            };
-            for a in repeated {
+            let (read, points) = self.readings(value);
+            for a in read {
                 let repeats = points >= 4 * self.func.ty(a).len();
                 if costs[a.0 as usize] >= EXPENSIVE_TO_REPEAT && self.live[value.0 as usize] && repeats {
                     self.mark(a);

@@ -109,6 +109,19 @@ fn a_factor_that_all_samples_share_is_a_product_for_each_of_them() {
     assert_eq!(steps(&module), (0, 2));
 }
 
+/// A product too small for a routine reads each element of its first operand once for each column.
+#[test]
+fn what_is_expensive_is_computed_once_for_a_product_in_loops() {
+    let module = check_text(
+        "%0 = param x : f32[1, 24]
+         %1 = param w : f32[24, 30]
+         %2 = tanh %0 : f32[1, 24]
+         %3 = contract ij,jk->ik %2, %1 : f32[1, 30]
+         return y = %3",
+    );
+    assert_eq!(steps(&module), (2, 0), "{}", lir::print(&module));
+}
+
 #[test]
 fn an_old_value_is_read_before_it_is_overwritten() {
     let module = check_text(
