@@ -203,7 +203,7 @@ impl<'l, 'a> Body<'l, 'a> {
             (Some(name), Origin::Value(..)) => name.to_owned(),
             (Some(name), _) if !name.contains('.') => name.to_owned(),
             // Of a `sparsify` line on what an instance here computes.
-            (None, Origin::Value(..)) if path.contains(&*self.path) => path.replacen(&below, "", 1),
+            (None, Origin::Value(..)) if path.contains(&format!(".{below}")) => path.replacen(&below, "", 1),
             _ => return Err(self.unable("it reads a parameter of another layer")),
         };
         let name = name.replace('.', "_");
