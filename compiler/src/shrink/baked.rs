@@ -80,7 +80,8 @@ impl Layers<'_> {
         let (before, after) = (self.facts.shape(expr), self.kept.shape(expr));
         let axis = |axis: usize| {
             let sizes = inst.sizes.iter().filter(|(name, _)| known.contains(&**name));
-            let mut named = sizes.filter(|(_, size)| *size == Size::Known(before[axis]));
+            let is_left = |name: &str| self.size_left(inst, name, before[axis]) == after[axis];
+            let mut named = sizes.filter(|(name, size)| *size == Size::Known(before[axis]) && is_left(name));
             match (named.next(), named.next()) {
                 (Some((name, _)), None) => name.to_string(),
                 _ => after[axis].to_string(),

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::glue;
 use super::kept::Kept;
 use super::layers::{Layers, Origin, Unable};
-use crate::model::{Application, DType, ExprId, Op, Size, Symbol};
+use crate::model::{Application, DType, ExprId, Op, Size, StateId, Symbol};
 
 /// An expression as text.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Body<'l, 'a> {
     /// The sizes that the names of axes stand for.
     sizes: BTreeMap<String, usize>,
     uses: BTreeMap<ExprId, usize>,
+    /// The tensors of the layer by what they stand for.
+    owned: BTreeMap<ExprId, String>,
     /// Applications of the instances right below this one, by what they compute.
     calls: BTreeMap<ExprId, &'a Application>,
     instances: Vec<(String, String)>,
@@ -40,6 +42,8 @@ pub struct Body<'l, 'a> {
     lines: Vec<String>,
     n_bound: usize,
 }
+
+const OTHERS: &str = "it reads a parameter of another layer";
 
 /// The tightest operator.
 pub const UNARY: u8 = 4;
@@ -58,6 +62,7 @@ impl<'l, 'a> Body<'l, 'a> {
             axes: BTreeMap::new(),
             sizes: BTreeMap::new(),
             uses: BTreeMap::new(),
+            owned: BTreeMap::new(),
             calls,
             instances: vec![],
             params: vec![],
@@ -202,28 +207,51 @@ impl<'l, 'a> Body<'l, 'a> {
         let name = match (path.strip_prefix(&below), &origin) {
             (Some(name), Origin::Value(..)) => name.to_owned(),
             (Some(name), _) if !name.contains('.') => name.to_owned(),
-            // Of a `sparsify` line on what an instance here computes.
-            (None, Origin::Value(..)) if path.contains(&format!(".{below}")) => path.replacen(&below, "", 1),
-            _ => return Err(self.unable("it reads a parameter of another layer")),
+            (None, Origin::Value(..)) => self.of_result(path).ok_or_else(|| self.unable(OTHERS))?,
+            _ => return Err(self.unable(OTHERS)),
         };
-        let name = name.replace('.', "_");
-        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
-        let line = format!("param {name}: {} = 0", self.shape(id));
-        if !self.params.contains(&line) {
-            self.params.push(line);
+        Ok(self.own(id, "param", &name, origin))
+    }
+
+    /// The name of a state of a `sparsify` line on what an instance here computes.
+    pub fn own_state(&mut self, id: ExprId, state: StateId) -> Result<String, Unable> {
+        let own = &self.facts().model.states[state.0 as usize];
+        let name = self.of_result(&own.path).filter(|_| !own.carried);
+        let name = name.ok_or_else(|| self.unable("it has parameters or states of its own beside layers"))?;
+        let masks = self.kept().of(id).clone();
+        Ok(self.own(id, "state", &name, Origin::State(state, masks)))
+    }
+
+    /// What a tensor of a `sparsify` line on the result of an instance here goes by: its path without this layer's.
+    fn of_result(&self, path: &str) -> Option<String> {
+        let below = format!("{}.", self.path);
+        path.contains(&format!(".{below}")).then(|| path.replacen(&below, "", 1))
+    }
+
+    /// Makes a tensor of the layer, called like this if nothing else is.
+    fn own(&mut self, id: ExprId, kind: &str, name: &str, origin: Origin) -> String {
+        if let Some(name) = self.owned.get(&id) {
+            return name.clone();
         }
-        Ok(name)
+        let name = name.replace('.', "_");
+        let children = self.facts().children(&self.path);
+        let below = self.path.len() + 1;
+        let is_free = |name: &String| {
+            !self.names.values().chain(self.owned.values()).any(|own| own == name)
+                && !children.iter().any(|child| child[below..].replace('.', "_") == *name)
+        };
+        let names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}_{n}")));
+        let name = names.into_iter().find(is_free).expect("there are as many names as one likes");
+        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
+        self.params.push(format!("{kind} {name}: {} = 0", self.shape(id)));
+        let _ = self.owned.insert(id, name.clone());
+        name
     }
 
     /// The name of a tensor that is the same in every network of this shape, such as the weights of an interpolation: a state.
     pub fn fixed(&mut self, id: ExprId) -> String {
-        let n = self.params.iter().filter(|line| line.starts_with("state ")).count() + 1;
-        let name = format!("fixed{n}");
         let origin = Origin::Value(id, self.kept().of(id).clone());
-        let _ = self.layers.tensors.insert(format!("{}.{name}", self.new_path), origin);
-        self.params.push(format!("state {name}: {} = 0", self.shape(id)));
-        let _ = self.names.insert(id, name.clone());
-        name
+        self.own(id, "state", "fixed", origin)
     }
 
     fn bind(&mut self, id: ExprId, form: &Form, ty: Option<String>) -> String {
@@ -241,13 +269,20 @@ impl<'l, 'a> Body<'l, 'a> {
         if let (Some(name), Some(axes)) = (self.names.get(&id), self.axes.get(&id)) {
             return Ok((name.clone(), axes.clone()));
         }
-        let form = self.expr(id)?;
+        let form = self.unnamed(id)?;
         let axes = self.axis_names(id);
         let ty = self.ty(id, &[]);
         let ty = named_axes(&ty, &axes);
         let name = self.bind(id, &form, Some(ty));
         let _ = self.axes.insert(id, axes.clone());
         Ok((name, axes))
+    }
+
+    /// An expression whose axes take new names: those of a product have names already, which could be some of the new ones in another order.
+    fn unnamed(&mut self, id: ExprId) -> Result<Form, Unable> {
+        let form = self.expr(id)?;
+        let is_product = matches!(self.facts().node(id).op, Op::Contract { .. });
+        Ok(if is_product { form.then("reshape", self.shape(id)) } else { form })
     }
 
     /// An expression as an operand of an operator of this level.

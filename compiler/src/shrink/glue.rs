@@ -142,7 +142,8 @@ fn plain(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
         Op::WithGradient(a, _) => body.expr(*a),
         Op::Pool(Pooling::Sum, ..) => Err(body.unable("it sums over windows")),
         Op::Const(_) => Err(body.unable("it has a constant tensor")),
-        Op::Param(_) | Op::State(_) => Err(body.unable("it has parameters or states of its own beside layers")),
+        Op::State(state) => Ok(Form::Atom(body.own_state(id, *state)?)),
+        Op::Param(_) => Err(body.unable("it has parameters or states of its own beside layers")),
         Op::Field(..) | Op::Literal(_) | Op::Clock(_) | Op::SizeOf(_) => {
             Err(body.unable("it reads what is no input of it"))
         }

@@ -114,7 +114,7 @@ impl<'a> Layers<'a> {
     fn is_reserved(&self, name: &str) -> bool {
         let as_they_are = self.leaves.iter().filter(|leaf| self.facts.baked_below(leaf).is_empty());
         let mut layers = as_they_are.map(|leaf| instance(self.facts, leaf));
-        layers.any(|own| *own.layer == *name && !self.texts.is_library(own.declared.file)) || self.texts.is_taken(name)
+        layers.any(|own| *own.layer == *name) || self.texts.is_taken(name)
     }
 
     /// A layer that takes these positions of the axis of its input.
@@ -164,7 +164,7 @@ impl<'a> Layers<'a> {
     }
 
     /// What is left of a size of a layer: of the axes that go by its name.
-    fn size_left(&self, own: &Instance, name: &str, before: usize) -> usize {
+    pub fn size_left(&self, own: &Instance, name: &str, before: usize) -> usize {
         let facts = self.facts;
         let named = |ty: &Type| {
             ty.axes.iter().position(|axis| axis.name.as_deref() == Some(name) && axis.size == Size::Known(before))

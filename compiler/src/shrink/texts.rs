@@ -86,11 +86,6 @@ impl<'a> Texts<'a> {
         self.copies.push(text);
     }
 
-    /// Whether a file is part of the library.
-    pub fn is_library(&self, file: FileId) -> bool {
-        self.files[usize::from(file.0)].module.starts_with("std.")
-    }
-
     /// The layer that a file declares under this name.
     pub fn layer(&self, file: FileId, name: &str) -> Option<&ast::Layer> {
         self.files[usize::from(file.0)].ast.items.iter().find_map(|item| match &item.kind {

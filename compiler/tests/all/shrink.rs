@@ -457,36 +457,36 @@ layer Net";
     assert!(program.contains("    c = Dense[Out = 6]\n") && !program.contains("    a = Dense"), "{program}");
 }
 
-/// A factor on what a layer computes stays, as a parameter, where it is neither zero nor one: behind a layer that is applied as it is, and in
-/// one that is written anew.
+/// A factor on what a layer computes stays, as a parameter or a state, where it is neither zero nor one: behind a layer that is applied as it is,
+/// and in one that is written anew.
 #[test]
 fn factors_of_results_stay() {
     let way = "image |> reshape([B, 1, H, W]) |> block |> flatten |> fc1 |> relu |> fc2";
     let layers = "    block = Block[Out = 5]\n    fc1 = Dense[Out = 6]\n    fc2 = Dense[Out = 10]\n";
-    let masks = "layer Factor[C](x: [B, C, ...S]) -> [B, C, ...S] {
-    param s: [C] = 1
-    factor: [C] = clamp(s, 0, 1)
-    x * factor
-}
-
-sparsify net.{block, fc1} with Factor as masks
-";
-    let text = format!("{}\n{masks}", program(layers, way));
-    let (model, sources) = compile(&text, vec![]);
-    let mut values = starts(&model, &sources);
-    for (name, n) in [("block", 5), ("fc1", 6)] {
-        let shares = (0..n).map(|at| [0.0, 0.5, 2.0][at % 3]);
-        let _ = values.insert(
-            format!("effective.masks.net.{name}.s"),
-            Tensor::from_shape_vec(vec![n], shares.collect()).expect("as many"),
+    let kinds = [
+        ("param s: [C] = 1\n    factor: [C] = clamp(s, 0, 1)", "factor", "effective.masks.net"),
+        ("state s: [C] = 1", "s", "masks.net"),
+    ];
+    for (lines, factor, prefix) in kinds {
+        let masks = format!(
+            "layer Factor[C](x: [B, C, ...S]) -> [B, C, ...S] {{\n    {lines}\n    x * {factor}\n}}\n\n\
+             sparsify net.{{block, fc1}} with Factor as masks\n"
         );
+        let text = format!("{}\n{masks}", program(layers, way));
+        let (model, sources) = compile(&text, vec![]);
+        let mut values = starts(&model, &sources);
+        for (name, n) in [("block", 5), ("fc1", 6)] {
+            let shares = (0..n).map(|at| [0.0, 0.5, 1.0][at % 3]).collect();
+            let shares = Tensor::from_shape_vec(vec![n], shares).expect("as many");
+            assert!(values.insert(format!("{prefix}.{name}.s"), shares).is_some(), "it has a start");
+        }
+        let smaller = check(&text, &values);
+        assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
+        assert_eq!(sizes(&smaller, "net.fc1.w"), [3 * 64, 4]);
+        let factors = |path: &str| smaller.tensors[path].iter().copied().collect::<Vec<f64>>();
+        assert_eq!(factors(&format!("net.block.masks_{factor}")), [0.5, 1.0, 0.5], "{}", smaller.text);
+        assert_eq!(factors(&format!("net.masks_fc1_{factor}")), [0.5, 1.0, 0.5, 1.0], "{}", smaller.text);
     }
-    let smaller = check(&text, &values);
-    assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
-    assert_eq!(sizes(&smaller, "net.fc1.w"), [3 * 64, 4]);
-    let factors = |path: &str| smaller.tensors[path].iter().copied().collect::<Vec<f64>>();
-    assert_eq!(factors("net.block.masks_factor"), [0.5, 1.0, 0.5], "{}", smaller.text);
-    assert_eq!(factors("net.masks_fc1_factor"), [0.5, 1.0, 0.5, 1.0], "{}", smaller.text);
 }
 
 /// What a layer of one's own computes from its parameters becomes a parameter, and gets smaller with what it is multiplied by.
@@ -521,16 +521,59 @@ sparsify live with Soft as soft
 /// What a layer computes from positions alone is a tensor of the smaller program.
 #[test]
 fn weights_of_an_interpolation_are_kept() {
-    let way = "image |> reshape([B, 1, H, W]) |> block |> resize(6, 5) |> flatten |> fc2";
-    let text = program("    block = Block[Out = 5]\n    fc2 = Dense[Out = 10]\n", way);
+    for [height, width] in [[6, 5], [6, 6]] {
+        let way =
+            format!("image |> reshape([B, 1, H, W]) |> block |> resize({height}, {width}) |> fixed |> flatten |> fc2");
+        let text = program("    block = Block[Out = 5]\n    fixed = Each\n    fc2 = Dense[Out = 10]\n", &way);
+        let (model, sources) = compile(&text, vec![]);
+        let mut values = starts(&model, &sources);
+        zero(&mut values, "effective.net.block.norm.scale", 0, &[1, 3]);
+        let smaller = check(&text, &values);
+        assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
+        // A layer is called `fixed` already.
+        assert_eq!(sizes(&smaller, "net.fixed_2"), [8, width], "{}", smaller.text);
+    }
+}
+
+/// Where one of two layers of the library is written anew, the other one keeps its name.
+#[test]
+fn a_copy_is_told_from_its_layer() {
+    let layers = "    one = Lstm[Hidden = 6]\n    two = Lstm[Hidden = 5]\n    fc2 = Dense[Out = 10]\n";
+    let masks = "layer Live(w: [...S]) -> [...S] {
+    param s: [...S] = 1
+    w * s
+}
+
+group units = net.one.step.live by each
+
+sparsify units with Live as units_left
+";
+    let way = "last(transpose(image, H, B, W) |> one |> two, H) |> fc2";
+    let text = format!("{}\n{masks}", program(layers, way));
     let (model, sources) = compile(&text, vec![]);
     let mut values = starts(&model, &sources);
-    zero(&mut values, "effective.net.block.norm.scale", 0, &[1, 3]);
+    zero(&mut values, "effective.units_left.net.one.step.live.s", 0, &[0, 2]);
     let smaller = check(&text, &values);
-    assert_eq!(sizes(&smaller, "net.block.conv.w"), [3, 1, 3, 3]);
-    let mut fixed = ["net.fixed1", "net.fixed2"].map(|path| sizes(&smaller, path));
-    fixed.sort();
-    assert_eq!(fixed, [[8, 5], [8, 6]], "{}", smaller.text);
+    assert!(smaller.text.contains("one = Lstm2[Hidden = 4]"), "{}", smaller.text);
+    assert!(smaller.text.contains("two = Lstm[Hidden = 5]"), "{}", smaller.text);
+}
+
+/// Sizes that are equal before can differ afterwards.
+#[test]
+fn a_square_of_computed_weights_loses_rows() {
+    let own = "layer Tanh[Out](x: [B, In]) -> [B, Out] {
+    param w: [In, Out] ~ he_normal(fan_in: In)
+    kept = tanh(w)
+    x @ kept
+}
+";
+    let layers = "    one = Tanh[Out = 8]\n    two = Tanh[Out = 8]\n    fc2 = Dense[Out = 10]\n";
+    let text = format!("{}\n{own}", program(layers, "image |> flatten |> one |> relu |> two |> relu |> fc2"));
+    let (model, sources) = compile(&text, vec![]);
+    let mut values = starts(&model, &sources);
+    zero(&mut values, "effective.net.one.w", 1, &[1, 4, 5]);
+    let smaller = check(&text, &values);
+    assert_eq!(sizes(&smaller, "net.two.kept"), [5, 8]);
 }
 
 /// The number in its start goes with no other size.
