@@ -96,6 +96,10 @@ impl<'a> Facts<'a> {
 
     /// Whether a value is computed from the numbers of positions alone, as the weights of an interpolation.
     pub fn is_made_of_positions(&self, id: ExprId) -> bool {
+        // Most values depend on data: what they are made of need not be looked at.
+        if self.varies.contains(&id) {
+            return false;
+        }
         let mut seen = BTreeSet::new();
         let mut open = vec![id];
         while let Some(id) = open.pop() {
