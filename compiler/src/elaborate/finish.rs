@@ -124,9 +124,16 @@ impl Elab<'_, '_> {
             let value = *kept.places.get(&tensor.expr).filter(|_| *mode == Mode::Eval)?;
             let trained = self.inner.get(&(Mode::Train, path.clone()));
             let trains_on_data = trained.is_none_or(|tensor| of_data[tensor.expr.0 as usize]);
-            Some(Bound { path: path.clone(), value, trains_on_data })
+            let is_sparsified = self.is_sparsified(path, tensor.expr);
+            Some(Bound { path: path.clone(), value, trains_on_data, is_sparsified })
         });
         bound.collect()
+    }
+
+    fn is_sparsified(&self, path: &Symbol, expr: ExprId) -> bool {
+        let view = self.sparse_inner.get(path);
+        let mut made = self.sparse_values.iter();
+        view.is_some_and(|view| made.any(|((own, raw), made)| own == view && *made == expr && *raw != expr))
     }
 
     fn model_measures(&self) -> Vec<Measure> {

@@ -192,6 +192,8 @@ pub struct Bound {
     pub value: ExprId,
     /// Whether it depends on data in training programs.
     pub trains_on_data: bool,
+    /// Whether a `sparsify` line made it from something else.
+    pub is_sparsified: bool,
 }
 
 /// A named group.

@@ -6,7 +6,7 @@ use super::facts::Facts;
 use super::glue;
 use super::kept::Kept;
 use super::layers::{Layers, Origin, Unable};
-use crate::model::{Application, DType, ExprId, Op, Size, StateId, Symbol};
+use crate::model::{Application, Axis, DType, ExprId, Op, Size, StateId, Symbol};
 
 /// An expression as text.
 #[derive(Clone, Debug)]
@@ -112,11 +112,18 @@ impl<'l, 'a> Body<'l, 'a> {
 
     /// Names for the axes of a tensor. Axes of one kind and size have one name in all of the layer; the batch is `B` everywhere.
     fn axis_names(&mut self, id: ExprId) -> Vec<String> {
+        const IMAGES: [&str; 4] = ["N", "C", "H", "W"];
         let node = self.facts().node(id);
         let sizes = self.kept().shape(id);
+        let is_elsewhere = |(axis, own): (usize, &Axis)| {
+            own.name
+                .as_ref()
+                .is_some_and(|name| IMAGES.iter().position(|usual| *usual == &**name).is_some_and(|at| at != axis))
+        };
+        let is_images = node.ty.axes.len() == 4 && !node.ty.axes.iter().enumerate().any(is_elsewhere);
         let mut names: Vec<String> = vec![];
         for (axis, own) in node.ty.axes.iter().enumerate() {
-            let usual = if node.ty.axes.len() == 4 { Some(["N", "C", "H", "W"][axis]) } else { None };
+            let usual = is_images.then(|| IMAGES[axis]);
             let is_word = |name: &&Symbol| name.chars().all(|c| c.is_ascii_alphabetic()) && ***name != *"B";
             let base = match (own.size, usual) {
                 (Size::Batch, _) => "B",
@@ -199,18 +206,26 @@ impl<'l, 'a> Body<'l, 'a> {
     /// The name of a parameter of this layer, or of what is left of its parameterisations.
     pub fn own_param(&mut self, id: ExprId) -> Result<String, Unable> {
         let masks = self.kept().of(id).clone();
-        let (path, origin) = match self.facts().params.get(&id) {
-            Some(param) => (&self.facts().model.params[param.0 as usize].path, Origin::Param(*param, masks)),
-            None => (&self.facts().baked[&id], Origin::Value(id, masks)),
+        let (name, origin) = match self.facts().params.get(&id) {
+            Some(param) => {
+                let path = &self.facts().model.params[param.0 as usize].path;
+                let name = self.below(path).filter(|name| !name.contains('.')).map(str::to_owned);
+                (name, Origin::Param(*param, masks))
+            }
+            None => {
+                let paths = &self.facts().baked[&id];
+                let own = paths.iter().find_map(|path| self.below(path)).map(str::to_owned);
+                let name = own.or_else(|| paths.iter().find_map(|path| self.of_result(path)));
+                (name, Origin::Value(id, masks))
+            }
         };
-        let below = format!("{}.", self.path);
-        let name = match (path.strip_prefix(&below), &origin) {
-            (Some(name), Origin::Value(..)) => name.to_owned(),
-            (Some(name), _) if !name.contains('.') => name.to_owned(),
-            (None, Origin::Value(..)) => self.of_result(path).ok_or_else(|| self.unable(OTHERS))?,
-            _ => return Err(self.unable(OTHERS)),
-        };
+        let name = name.ok_or_else(|| self.unable(OTHERS))?;
         Ok(self.own(id, "param", &name, origin))
+    }
+
+    /// A path as it is seen from this layer, if it lies below.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(&*self.path)?.strip_prefix('.')
     }
 
     /// The name of a state of a `sparsify` line on what an instance here computes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::diag::Sources;
 use crate::lower::interface::literal_name;
 use crate::lower::to_tir;
-use crate::model::{Application, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
+use crate::model::{Application, Bound, ExprId, Model, Node, Op, ParamId, Size, StateId, Symbol};
 use crate::tir::interp::Tensor;
 use crate::tir::zeros::constants;
 use crate::tir::zeros::known::{self, Given, Known};
@@ -37,7 +37,7 @@ pub struct Facts<'a> {
     pub params: BTreeMap<ExprId, ParamId>,
     /// Named values inside of layers that are the same for all samples, in training too: what is left of a parameterisation. They become
     /// parameters.
-    pub baked: BTreeMap<ExprId, Symbol>,
+    pub baked: BTreeMap<ExprId, Vec<Symbol>>,
     /// Where each value is alive, axis by axis.
     pub alive: BTreeMap<ExprId, Masks>,
     /// What differs from sample to sample.
@@ -162,8 +162,16 @@ impl<'a> Facts<'a> {
 
     /// The named values below an instance that become parameters, as far as the network reads them.
     pub fn baked_below(&self, path: &str) -> Vec<(ExprId, Symbol)> {
-        let read = self.baked.iter().filter(|(expr, own)| is_below(own, path) && self.alive.contains_key(expr));
-        read.map(|(expr, own)| (*expr, own.clone())).collect()
+        let read = self.baked.iter().filter(|(expr, _)| self.alive.contains_key(expr));
+        let own = read.flat_map(|(expr, paths)| paths.iter().map(|own| (*expr, own.clone())));
+        own.filter(|(_, own)| is_below(own, path)).collect()
+    }
+
+    /// A value inside of an instance that differs from what the text of its layer says, but is no parameter either.
+    pub fn lost_below(&self, path: &str) -> Option<&'a str> {
+        let read = self.model.bound.iter().filter(|bound| self.alive.contains_key(&bound.value));
+        let mut lost = read.filter(|bound| bound.is_sparsified && !self.baked.contains_key(&bound.value));
+        lost.find_map(|bound| is_below(&bound.path, path).then(|| &bound.path[path.len() + 1..]))
     }
 
     /// The numbers of a value that is the same for all samples.
@@ -212,7 +220,7 @@ fn effective(model: &Model, id: ParamId) -> ExprId {
 fn operands(
     model: &Model,
     params: &BTreeMap<ExprId, ParamId>,
-    baked: &BTreeMap<ExprId, Symbol>,
+    baked: &BTreeMap<ExprId, Vec<Symbol>>,
     id: ExprId,
 ) -> Vec<ExprId> {
     match &model.graph.node(id).op {
@@ -222,27 +230,31 @@ fn operands(
     }
 }
 
-/// Values with a name that are computed from parameters and states alone.
-fn baked(model: &Model, params: &BTreeMap<ExprId, ParamId>) -> BTreeMap<ExprId, Symbol> {
+/// Values with names that are computed from parameters and states alone, or that a `sparsify` line made of constants.
+fn baked(model: &Model, params: &BTreeMap<ExprId, ParamId>) -> BTreeMap<ExprId, Vec<Symbol>> {
     let reads_data = model.graph.reading_data();
     let is_leaf = |id: ExprId| params.contains_key(&id) || model.graph.node(id).op.operands().is_empty();
     let fixed = model.bound.iter().filter(|bound| !bound.trains_on_data && !reads_data[bound.value.0 as usize]);
-    let computed = fixed.filter(|bound| !is_leaf(bound.value) && is_lasting(model, bound.value));
-    computed.map(|bound| (bound.value, bound.path.clone())).collect()
+    let mut baked: BTreeMap<ExprId, Vec<Symbol>> = BTreeMap::new();
+    for bound in fixed.filter(|bound| !is_leaf(bound.value) && is_lasting(model, bound)) {
+        baked.entry(bound.value).or_default().push(bound.path.clone());
+    }
+    baked
 }
 
-/// Whether a value depends on parameters or states, none of them carried.
-fn is_lasting(model: &Model, id: ExprId) -> bool {
-    let needs = crate::model::count::reachable(&model.graph, &[id]);
-    let carries = |id: &ExprId| match model.graph.node(*id).op {
+/// Whether a value is the same in each batch of an evaluation, and not what the text of its layer makes of constants.
+fn is_lasting(model: &Model, bound: &Bound) -> bool {
+    let needs = crate::model::count::reachable(&model.graph, &[bound.value]);
+    let changes = |id: &ExprId| match model.graph.node(*id).op {
         Op::State(state) => model.states[state.0 as usize].carried,
+        Op::Uniform { .. } => true,
         _ => false,
     };
     let lasts = |id: &ExprId| matches!(model.graph.node(*id).op, Op::Param(_) | Op::State(_));
-    needs.iter().any(lasts) && !needs.iter().any(carries)
+    (bound.is_sparsified || needs.iter().any(lasts)) && !needs.iter().any(changes)
 }
 
-fn cone(model: &Model, params: &BTreeMap<ExprId, ParamId>, baked: &BTreeMap<ExprId, Symbol>) -> Vec<ExprId> {
+fn cone(model: &Model, params: &BTreeMap<ExprId, ParamId>, baked: &BTreeMap<ExprId, Vec<Symbol>>) -> Vec<ExprId> {
     let mut seen = BTreeSet::new();
     let mut open: Vec<ExprId> = model.outputs.iter().map(|output| output.value).collect();
     while let Some(id) = open.pop() {

@@ -77,11 +77,11 @@ pub fn sources(facts: &Facts<'_>, id: ExprId) -> Vec<ExprId> {
 
 /// An expression that is no application.
 pub fn form(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
-    if body.facts().params.contains_key(&id) || body.facts().baked.contains_key(&id) {
-        return body.own_param(id).map(Form::Atom);
-    }
     if let Some(number) = number(body.facts(), id) {
         return Ok(Form::Atom(number.to_string()));
+    }
+    if body.facts().params.contains_key(&id) || body.facts().baked.contains_key(&id) {
+        return body.own_param(id).map(Form::Atom);
     }
     match pattern(body.facts(), id) {
         Pattern::Relu(x) => body.piped(x, "relu", String::new()),
@@ -97,10 +97,11 @@ pub fn form(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
 }
 
 fn plain(body: &mut Body<'_, '_>, id: ExprId) -> Result<Form, Unable> {
-    if body.facts().is_made_of_positions(id) {
+    let node = body.facts().node(id);
+    let has_batch = (0..node.ty.axes.len()).any(|axis| is_batch(node, axis));
+    if !has_batch && body.facts().is_made_of_positions(id) {
         return Ok(Form::Atom(body.fixed(id)));
     }
-    let node = body.facts().node(id);
     match &node.op {
         Op::Unary(Unary::Neg, a) => Ok(Form::Operator(format!("-{}", body.operand(*a, UNARY)?), UNARY)),
         Op::Unary(Unary::Not, a) => Ok(Form::Operator(format!("not {}", body.operand(*a, UNARY)?), UNARY)),

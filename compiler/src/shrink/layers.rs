@@ -19,6 +19,8 @@ pub struct Unable {
     pub path: Symbol,
     /// Why.
     pub why: String,
+    /// What can be done about it.
+    pub help: &'static str,
 }
 
 /// Where a tensor of the smaller program comes from.
@@ -130,6 +132,11 @@ impl<'a> Layers<'a> {
         let facts = self.facts;
         let own = instance(facts, path);
         let application = facts.application(path).ok_or_else(|| Unable::new(path, "nothing applies it"))?;
+        if let Some(name) = facts.lost_below(path) {
+            let why = format!("a `sparsify` line makes `{name}` anew in every batch");
+            let help = "let the layer of that line return what it is given where `training` is false";
+            return Err(Unable { help, ..Unable::new(path, &why) });
+        }
         let edit = self.edited(path, new_path)?;
         let dropped = edit.as_ref().map_or(&[][..], |edit| &edit.dropped);
         self.register(path, new_path, dropped);
@@ -259,6 +266,6 @@ fn is_idle(facts: &Facts<'_>, path: &str) -> bool {
 impl Unable {
     /// The layer at `path` cannot be written.
     pub fn new(path: &str, why: &str) -> Unable {
-        Unable { path: path.into(), why: why.to_owned() }
+        Unable { path: path.into(), why: why.to_owned(), help: "make a layer of its own of what stands there" }
     }
 }

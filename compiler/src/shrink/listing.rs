@@ -60,7 +60,8 @@ pub fn left(
             if part.ndim() > 1 && held.contains(&expr) { part.iter().filter(|x| **x == 0.0).count() } else { 0 };
         Left { tensor: path(model, id).to_string(), before: facts.shape(expr), after: sizes_left(expr), zeros }
     };
-    let values = facts.baked.iter().filter(|(expr, _)| facts.alive.contains_key(expr));
+    let read_baked = facts.baked.iter().filter(|(expr, _)| facts.alive.contains_key(expr));
+    let values = read_baked.flat_map(|(expr, paths)| paths.iter().map(move |path| (expr, path)));
     let value_row = |(expr, path): (&ExprId, &Symbol)| Left {
         tensor: path.to_string(),
         before: facts.shape(*expr),

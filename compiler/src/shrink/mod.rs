@@ -143,7 +143,12 @@ fn leaves(facts: &Facts<'_>) -> BTreeSet<Symbol> {
 
 /// The leaves that could take a part of what they are given: with the axis of channels, or of features.
 fn takers(facts: &Facts<'_>, leaves: &BTreeSet<Symbol>) -> Vec<(Symbol, ExprId, usize)> {
-    let outermost = |path: &Symbol| leaves.contains(path) && !leaves.iter().any(|leaf| facts::is_below(path, leaf));
+    // What a `sparsify` line puts on the result of a layer is written as expressions, which take all of it.
+    let is_called =
+        |path: &Symbol| facts.model.instances.iter().any(|root| Some(&*root.path) == path.split('.').next());
+    let outermost = |path: &Symbol| {
+        leaves.contains(path) && is_called(path) && !leaves.iter().any(|leaf| facts::is_below(path, leaf))
+    };
     let applications = facts.model.applications.iter();
     let own = applications.filter(|application| facts.is_used(application) && outermost(&application.path));
     let inputs =

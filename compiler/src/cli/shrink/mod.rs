@@ -118,7 +118,7 @@ fn written(args: &Args, job: &Job, numbers: &Numbers) -> Result<(Scratch, Smalle
         let smaller = shrink::shrink(&trained, &rigid).map_err(|unable| {
             let message =
                 format!("the network cannot be written as a smaller program: in `{}`, {}", unable.path, unable.why);
-            output::fail(&message, Some("make a layer of its own of what stands there"))
+            output::fail(&message, Some(unable.help))
         })?;
         let scratch = Scratch::beside(&args.run).map_err(|error| output::data_error(&error))?;
         let file = scratch.path().join(format!("{}.spnet", job.front.name()));
