@@ -1,6 +1,6 @@
 //! `Forward` and `ByInput`: sums over taps and channels in register tiles of pixels × channels of the result.
 //!
-//! The weights are packed into panels: for each group and each block of up to two vectors of channels of the result,
+//! The weights are packed into panels: for each group and each block of two vectors, of one or of half a vector of channels of the result,
 //! for each tap, for each channel of the factor, a row of that many weights, with zeros beyond the last channel. Each
 //! element of the result is summed in an order that follows from the shape alone: it does not depend on the tile it falls into.
 
@@ -41,9 +41,46 @@ impl Slide {
     }
 }
 
-/// The blocks of channels of a group, by vectors of this kind: the first channel, how many vectors.
-pub(super) fn blocks<V: Vector>(width: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..width).step_by(2 * V::LEN).map(move |first| (first, if width - first > V::LEN { 2 } else { 1 }))
+/// The vectors of a block of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vectors {
+    /// [`Vector::Half`].
+    Half,
+    One,
+    Two,
+}
+
+impl Vectors {
+    /// Those of the first block of so many channels.
+    fn first<V: Vector>(channels: usize) -> Vectors {
+        let rest = channels.saturating_sub(V::LEN);
+        let halves = if V::Half::LEN < V::LEN { V::Half::LEN } else { 0 };
+        match (channels <= halves, rest <= halves) {
+            (true, _) => Vectors::Half,
+            (false, true) => Vectors::One,
+            (false, false) => Vectors::Two,
+        }
+    }
+
+    /// How many channels they have room for.
+    pub fn lanes<V: Vector>(self) -> usize {
+        match self {
+            Vectors::Half => V::Half::LEN,
+            Vectors::One => V::LEN,
+            Vectors::Two => 2 * V::LEN,
+        }
+    }
+}
+
+/// So many channels in blocks, by vectors of this kind: the first channel of each, and its vectors.
+pub(super) fn blocks<V: Vector>(width: usize) -> impl Iterator<Item = (usize, Vectors)> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let vectors = (first < width).then(|| Vectors::first::<V>(width - first))?;
+        let block = (first, vectors);
+        first += vectors.lanes::<V>();
+        Some(block)
+    })
 }
 
 /// Brings the weights of one position into panels.
@@ -64,7 +101,8 @@ pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usi
         Role::ByInput | Role::ByWeight => (tap * cin * s.out_channels + group * cout, 1, s.out_channels),
     };
     for (first, vectors) in blocks::<V>(slide.width) {
-        let (lanes, channels) = (vectors * V::LEN, (slide.width - first).min(vectors * V::LEN));
+        let lanes = vectors.lanes::<V>();
+        let channels = lanes.min(slide.width - first);
         for from in 0..slide.from.run {
             let at = slide.panel(group, first) + (row * slide.from.run + from) * lanes;
             // SAFETY: a row of a panel, which this position writes alone.
@@ -135,12 +173,15 @@ unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], a
                     rows::compute::<V>(&block, vectors, args);
                     continue;
                 }
-                let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(12 * (3 - vectors));
+                let longest = if vectors == Vectors::Two { 12 } else { 24 };
+                let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(longest);
                 match vectors {
-                    1 if short => block.compute::<V, 8, 1>(args),
-                    _ if short => block.compute::<V, 8, 2>(args),
-                    1 => block.compute::<V, 24, 1>(args),
-                    _ => block.compute::<V, 12, 2>(args),
+                    Vectors::Half if short => block.compute::<V::Half, 8, 1>(args),
+                    Vectors::One if short => block.compute::<V, 8, 1>(args),
+                    Vectors::Two if short => block.compute::<V, 8, 2>(args),
+                    Vectors::Half => block.compute::<V::Half, 24, 1>(args),
+                    Vectors::One => block.compute::<V, 24, 1>(args),
+                    Vectors::Two => block.compute::<V, 12, 2>(args),
                 }
             }
         }

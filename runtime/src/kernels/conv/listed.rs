@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Args;
-use super::dense::{Block, add_products, blocks};
+use super::dense::{Block, Vectors, add_products, blocks};
 use super::places::{PLACES, Places, Stretch, TILE};
 use super::slide::{Part, Slide, Taps};
 use crate::kernels::vector::Vector;
@@ -112,18 +112,20 @@ impl Block<'_> {
     /// As for [`compute`]; the pixels are those of the part.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn compute_class<V: Vector>(&self, vectors: usize, class: &Classes<'_>, args: Args) {
+    unsafe fn compute_class<V: Vector>(&self, vectors: Vectors, class: &Classes<'_>, args: Args) {
         let short = is_shorter_better(class.places.count());
         // SAFETY: the caller's promise.
         unsafe {
             match (vectors, V::PAIRS) {
-                (1, 12) => self.tiles::<V, 12, 1>(class, args),
-                (1, 6) if !short => self.tiles::<V, 12, 1>(class, args),
-                (1, _) => self.tiles::<V, 8, 1>(class, args),
-                (_, 12) if short => self.tiles::<V, 8, 2>(class, args),
-                (_, 12) => self.tiles::<V, 12, 2>(class, args),
-                (_, 6) => self.tiles::<V, 6, 2>(class, args),
-                (_, _) => self.tiles::<V, 4, 2>(class, args),
+                (Vectors::Half, _) if short => self.tiles::<V::Half, 8, 1>(class, args),
+                (Vectors::Half, _) => self.tiles::<V::Half, 12, 1>(class, args),
+                (Vectors::One, 12) => self.tiles::<V, 12, 1>(class, args),
+                (Vectors::One, 6) if !short => self.tiles::<V, 12, 1>(class, args),
+                (Vectors::One, _) => self.tiles::<V, 8, 1>(class, args),
+                (Vectors::Two, 12) if short => self.tiles::<V, 8, 2>(class, args),
+                (Vectors::Two, 12) => self.tiles::<V, 12, 2>(class, args),
+                (Vectors::Two, 6) => self.tiles::<V, 6, 2>(class, args),
+                (Vectors::Two, _) => self.tiles::<V, 4, 2>(class, args),
             }
         }
     }

@@ -4,7 +4,7 @@
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 use super::Args;
-use super::dense::Block;
+use super::dense::{Block, Vectors};
 use crate::kernels::vector::Vector;
 
 /// Taps side by side.
@@ -19,7 +19,7 @@ const CHUNK: usize = 512;
 /// What is read there.
 static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
 
-/// Computes a block of whole rows and of one or two vectors of channels.
+/// Computes a block of whole rows.
 ///
 /// # Safety
 ///
@@ -27,30 +27,60 @@ static ZEROS: [f32; CHUNK] = [0.0; CHUNK];
 /// [`Slide::is_by_row`](super::slide::Slide::is_by_row) holds.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: usize, args: Args) {
-    let columns = block.slide.to[1];
-    // The widest of the tiles that leave the least over.
-    let best = |widths: [usize; 3]| widths.into_iter().min_by_key(|width| columns.next_multiple_of(*width));
+pub unsafe fn compute<V: Vector>(block: &Block<'_>, vectors: Vectors, args: Args) {
     // SAFETY: the caller's promise.
     unsafe {
-        if V::PAIRS < 12 {
-            // Beside the sums, there are registers for what three taps see and three weights: of one vector at a time.
-            return match (vectors, best([10, 8, 7])) {
-                (1, Some(10)) => by_row::<V, 10, 1, 1>(block, args),
-                (1, Some(7)) => by_row::<V, 7, 1, 1>(block, args),
-                (1, _) => by_row::<V, 8, 1, 1>(block, args),
-                (_, Some(10)) => by_row::<V, 10, 1, 2>(block, args),
-                (_, Some(7)) => by_row::<V, 7, 1, 2>(block, args),
-                (_, _) => by_row::<V, 8, 1, 2>(block, args),
-            };
+        match vectors {
+            Vectors::Half => one::<V::Half>(block, args),
+            Vectors::One => one::<V>(block, args),
+            Vectors::Two => two::<V>(block, args),
         }
-        match (vectors, best(if vectors == 1 { [16, 14, 8] } else { [10, 8, 7] })) {
-            (1, Some(14)) => by_row::<V, 14, 1, 1>(block, args),
-            (1, Some(8)) => by_row::<V, 8, 1, 1>(block, args),
-            (1, _) => by_row::<V, 16, 1, 1>(block, args),
-            (_, Some(10)) => by_row::<V, 10, 2, 2>(block, args),
-            (_, Some(7)) => by_row::<V, 7, 2, 2>(block, args),
-            (_, _) => by_row::<V, 8, 2, 2>(block, args),
+    }
+}
+
+/// The widest of these tiles that leave the least over.
+fn best(widths: [usize; 3], block: &Block<'_>) -> Option<usize> {
+    widths.into_iter().min_by_key(|width| block.slide.to[1].next_multiple_of(*width))
+}
+
+/// A block of one vector of channels.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn one<V: Vector>(block: &Block<'_>, args: Args) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (V::PAIRS, best(if V::PAIRS == 12 { [16, 14, 8] } else { [10, 8, 7] }, block)) {
+            (12, Some(14)) => by_row::<V, 14, 1, 1>(block, args),
+            (12, Some(16)) => by_row::<V, 16, 1, 1>(block, args),
+            (_, Some(10)) => by_row::<V, 10, 1, 1>(block, args),
+            (_, Some(7)) => by_row::<V, 7, 1, 1>(block, args),
+            (_, _) => by_row::<V, 8, 1, 1>(block, args),
+        }
+    }
+}
+
+/// A block of two vectors of channels: beside the sums, some machines have registers for what three taps see and three weights only
+/// of one of them at a time.
+///
+/// # Safety
+///
+/// As for [`compute`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn two<V: Vector>(block: &Block<'_>, args: Args) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (V::PAIRS, best([10, 8, 7], block)) {
+            (12, Some(10)) => by_row::<V, 10, 2, 2>(block, args),
+            (12, Some(7)) => by_row::<V, 7, 2, 2>(block, args),
+            (12, _) => by_row::<V, 8, 2, 2>(block, args),
+            (_, Some(10)) => by_row::<V, 10, 1, 2>(block, args),
+            (_, Some(7)) => by_row::<V, 7, 1, 2>(block, args),
+            (_, _) => by_row::<V, 8, 1, 2>(block, args),
         }
     }
 }

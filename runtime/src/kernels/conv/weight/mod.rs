@@ -14,6 +14,7 @@ use std::ops::Range;
 use self::column::Column;
 use self::rows::Lines;
 use super::channelwise;
+use super::dense::{Vectors, blocks};
 use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape, Role};
 use crate::kernels::conv::Before;
@@ -214,7 +215,7 @@ impl<'a> Weights<'a> {
                     unsafe { channelwise::add::<V>(&pairs, channels, [x, y], to, before) };
                     continue;
                 }
-                for (group, channel) in self.columns::<V>(block, 2) {
+                for (group, channel, vectors) in self.columns::<V>(block) {
                     let (column, width) = (group * self.width + channel, self.width - channel);
                     // SAFETY: the channels of this group; the rows of this tap, from the block's first channel on.
                     unsafe {
@@ -226,9 +227,10 @@ impl<'a> Weights<'a> {
                         };
                         let len = self.s.batch * self.s.out_height * self.s.out_width * self.s.out_channels - column;
                         let pixels = Listed { pairs, before, x, y, len };
-                        match width > V::LEN {
-                            true => self.rows::<V, 2>(pixels, width, to),
-                            false => self.rows::<V, 1>(pixels, width, to),
+                        match vectors {
+                            Vectors::Half => self.rows::<V::Half, 1>(pixels, width, to),
+                            Vectors::One => self.rows::<V, 1>(pixels, width, to),
+                            Vectors::Two => self.rows::<V, 2>(pixels, width, to),
                         }
                     }
                 }
@@ -256,7 +258,8 @@ impl<'a> Weights<'a> {
             let before = if first == rows.start { Before::Dropped } else { Before::Kept };
             for position in blocks.clone() {
                 let (kh, block) = (position % taps[0], position / taps[0]);
-                for (group, channel) in self.columns::<V>(block, 1) {
+                let (group, channels) = self.channels(block);
+                for channel in channels.step_by(V::LEN) {
                     let column = group * self.width + channel;
                     let rows = first..rows.end.min(first + stretch);
                     // SAFETY: the channels of this group; the rows of these taps, from the block's first channel on.
@@ -270,10 +273,16 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The group of a block, and its channels in steps of some vectors.
-    fn columns<V: Vector>(&self, block: usize, vectors: usize) -> impl Iterator<Item = (usize, usize)> + use<V> {
+    /// The group of a block, and its channels.
+    fn channels(&self, block: usize) -> (usize, Range<usize>) {
         let (group, first) = (block / self.blocks, block % self.blocks * CHANNELS);
-        (first..self.width.min(first + CHANNELS)).step_by(vectors * V::LEN).map(move |channel| (group, channel))
+        (group, first..self.width.min(first + CHANNELS))
+    }
+
+    /// The group of a block, and its channels by vectors.
+    fn columns<V: Vector>(&self, block: usize) -> impl Iterator<Item = (usize, usize, Vectors)> + use<V> {
+        let (group, channels) = self.channels(block);
+        blocks::<V>(channels.len()).map(move |(further, vectors)| (group, channels.start + further, vectors))
     }
 
     /// Finds the pixels of `y` among these whose window has the tap on the image.
