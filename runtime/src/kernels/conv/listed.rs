@@ -101,7 +101,7 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// Windows of few numbers, most of which lie in short runs, are gone through number by number.
+/// Windows of few numbers, which lie in short runs, are gone through number by number.
 const FEW_NUMBERS: usize = 64;
 const SHORT_RUN: usize = 16;
 
