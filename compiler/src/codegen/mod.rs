@@ -8,13 +8,11 @@
 
 use std::num::NonZeroUsize;
 
-use cranelift::codegen::{CodegenError, Context};
-use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift::codegen::CodegenError;
 use cranelift::prelude::isa::OwnedTargetIsa;
 use cranelift::prelude::settings::{self, Configurable, SetError};
-use cranelift::prelude::{AbiParam, types};
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{FuncId, Module as _, ModuleError, default_libcall_names};
+use cranelift_module::{Module as _, ModuleError, default_libcall_names};
 use spnc_runtime::kernels::Isa;
 
 use crate::lir;
@@ -23,6 +21,7 @@ mod arena;
 mod call;
 mod executable;
 mod facts;
+mod generate;
 mod kernel;
 mod memory;
 mod plan;
@@ -96,7 +95,7 @@ impl Default for Options {
 /// Generates code for all functions of a module, and lays out its arena, zeroed.
 pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Error> {
     let mut jit = new_jit(options.target)?;
-    let ids = define_kernels(&mut jit, module)?;
+    let ids = generate::define(&mut jit, &module.kernels, options.threads)?;
     jit.finalize_definitions().map_err(Box::new)?;
     let entries: Vec<*const u8> = ids.into_iter().map(|id| jit.get_finalized_function(id)).collect();
     Ok(Executable::new(jit, &entries, module, options))
@@ -105,58 +104,19 @@ pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Err
 /// Prints the code of all kernels of a module.
 pub fn list(module: &lir::Module, target: Target) -> Result<Listing, Error> {
     let mut jit = new_jit(target)?;
-    let mut generator = Generator::new(&mut jit)?;
+    let imports = routines::Imports::declare(&mut jit)?;
+    let mut generator = generate::Generator::new(jit.isa(), imports);
     let mut listing = Listing::default();
     for (index, kernel) in module.kernels.iter().enumerate() {
-        generator.build(&mut jit, index, kernel);
+        generator.build(index, kernel);
         generator.context.set_disasm(true);
         listing.clif += &format!("{}\n", generator.context.func.display());
         let code = generator.context.compile(jit.isa(), &mut Default::default());
         let code = code.map_err(|error| Box::new(error.inner))?;
         listing.asm += &format!("k{index}:\n{}\n", code.vcode.as_deref().unwrap_or_default());
-        jit.clear_context(&mut generator.context);
     }
     drop_code(jit);
     Ok(listing)
-}
-
-fn define_kernels(jit: &mut JITModule, module: &lir::Module) -> Result<Vec<FuncId>, Error> {
-    let mut generator = Generator::new(jit)?;
-    let define = |(index, kernel)| {
-        generator.build(jit, index, kernel);
-        let id = jit.declare_anonymous_function(&generator.context.func.signature).map_err(Box::new)?;
-        jit.define_function(id, &mut generator.context).map_err(Box::new)?;
-        jit.clear_context(&mut generator.context);
-        Ok(id)
-    };
-    module.kernels.iter().enumerate().map(define).collect()
-}
-
-/// What is used again from one function to the next.
-struct Generator {
-    context: Context,
-    builder: FunctionBuilderContext,
-    imports: routines::Imports,
-    loads: memory::Loads,
-}
-
-impl Generator {
-    fn new(jit: &mut JITModule) -> Result<Generator, Error> {
-        let imports = routines::Imports::declare(jit)?;
-        let loads = memory::Loads::of(jit.isa());
-        Ok(Generator { context: jit.make_context(), builder: FunctionBuilderContext::new(), imports, loads })
-    }
-
-    /// Builds the function of a kernel in `self.context`.
-    fn build(&mut self, jit: &mut JITModule, index: usize, kernel: &lir::Kernel) {
-        let mut signature = jit.make_signature();
-        signature.params.extend([AbiParam::new(types::I64); 3]);
-        self.context.func.signature = signature;
-        self.context.func.name = cranelift::codegen::ir::UserFuncName::testcase(format!("k{index}"));
-        self.imports.next_function();
-        let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        kernel::Emitter::emit(kernel, &mut self.imports, self.loads, builder).finalize(jit.target_config());
-    }
 }
 
 fn new_jit(target: Target) -> Result<JITModule, Error> {

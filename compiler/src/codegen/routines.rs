@@ -87,6 +87,7 @@ pub(super) fn register(builder: &mut JITBuilder, isa: Isa) {
 }
 
 /// The routines as a module knows them, and those that the current function uses.
+#[derive(Clone)]
 pub(super) struct Imports {
     declared: Vec<(Routine, FuncId, Signature)>,
     used: Vec<(Routine, ir::FuncRef)>,

@@ -10,7 +10,8 @@ use crate::pass::fuse::{Cluster, Kind, Node, Phase, Plan};
 
 /// For each node that takes the place of another, that one.
 pub fn of(plan: &Plan, needed: &[bool]) -> BTreeMap<usize, usize> {
-    let mut reuse = Reuse { plan, needed, at: places(plan), reused: BTreeMap::new(), taken: BTreeSet::new() };
+    let (reused, taken) = (BTreeMap::new(), BTreeSet::new());
+    let mut reuse = Reuse { plan, needed, at: places(plan), readers: readers(plan), reused, taken };
     for (index, (cluster, phases)) in plan.clusters.iter().enumerate() {
         reuse.within(index, cluster, phases);
     }
@@ -29,10 +30,20 @@ fn places(plan: &Plan) -> Vec<(usize, usize)> {
     places
 }
 
+/// The nodes that read each value, each as often as it reads.
+fn readers(plan: &Plan) -> Vec<Vec<usize>> {
+    let mut readers = vec![vec![]; plan.node_of.len()];
+    for (reader, node) in plan.nodes.iter().enumerate() {
+        node.reads.iter().for_each(|read| readers[read.base.0 as usize].push(reader));
+    }
+    readers
+}
+
 struct Reuse<'a> {
     plan: &'a Plan,
     needed: &'a [bool],
     at: Vec<(usize, usize)>,
+    readers: Vec<Vec<usize>>,
     reused: BTreeMap<usize, usize>,
     /// Nodes whose place another one has taken.
     taken: BTreeSet<usize>,
@@ -72,8 +83,9 @@ impl Reuse<'_> {
             return false;
         }
         let steps = self.steps(cluster, new, &self.plan.nodes[new].own_strides());
-        let mut readers = (0..self.plan.nodes.len()).filter(|node| *node != old);
-        readers.all(|reader| self.is_done(index, cluster, reader, [new, old], &steps))
+        let readers = &self.readers[self.plan.nodes[old].value.0 as usize];
+        let mut readers = readers.iter().filter(|node| **node != old);
+        readers.all(|reader| self.is_done(index, cluster, *reader, [new, old], &steps))
             && (self.at[old].0 != index || self.steps(cluster, old, &self.plan.nodes[old].own_strides()) == steps)
     }
 
@@ -86,8 +98,8 @@ impl Reuse<'_> {
     /// Whether `reader` has read what it needs of `old` when `new` is written.
     fn is_done(&self, index: usize, cluster: &Cluster, reader: usize, [new, old]: [usize; 2], steps: &[usize]) -> bool {
         let base = self.plan.nodes[old].value;
-        let mut reads = self.plan.nodes[reader].reads.iter().filter(|read| read.base == base).peekable();
-        if reads.peek().is_none() || self.at[reader].0 < index {
+        let mut reads = self.plan.nodes[reader].reads.iter().filter(|read| read.base == base);
+        if self.at[reader].0 < index {
             return true;
         }
         self.at[reader].0 == index

@@ -98,6 +98,7 @@ impl Forest {
         for value in func.values() {
             forest.join_around(func, facts, value, is_seam);
         }
+        (0..count).for_each(|node| forest.parent[node] = forest.find(node));
         forest
     }
 
@@ -146,21 +147,28 @@ impl Forest {
         }
     }
 
+    /// The root of a node's tree, when all are joined.
     fn root(&self, node: usize) -> usize {
-        let mut root = node;
-        while self.parent[root] != root {
-            root = self.parent[root];
+        self.parent[node]
+    }
+
+    /// The root of a node's tree. What it passes is half as deep from then on: without it the axes of a deep network are one long path.
+    fn find(&mut self, node: usize) -> usize {
+        let mut node = node;
+        while self.parent[node] != node {
+            self.parent[node] = self.parent[self.parent[node]];
+            node = self.parent[node];
         }
-        root
+        node
     }
 
     fn enlarge(&mut self, node: usize, live: &Mask) {
-        let root = self.root(node);
+        let root = self.find(node);
         self.live[root] = self.live[root].or(live);
     }
 
     fn join(&mut self, a: usize, b: usize) {
-        let [a, b] = [self.root(a), self.root(b)];
+        let [a, b] = [self.find(a), self.find(b)];
         if a != b {
             self.parent[a] = b;
             let live = std::mem::replace(&mut self.live[a], Mask::none());

@@ -1,0 +1,120 @@
+//! Kernels to functions, one after the other or several at a time.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use cranelift::codegen::Context;
+use cranelift::codegen::ir::{Signature, UserFuncName};
+use cranelift::codegen::isa::TargetIsa;
+use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift::prelude::{AbiParam, types};
+use cranelift_jit::JITModule;
+use cranelift_module::{FuncId, Module as _, ModuleReloc};
+
+use super::{Error, kernel, memory, routines};
+use crate::lir;
+
+/// Defines the functions of all kernels. The code is the same for any number of threads.
+pub(super) fn define(
+    jit: &mut JITModule,
+    kernels: &[lir::Kernel],
+    threads: NonZeroUsize,
+) -> Result<Vec<FuncId>, Error> {
+    let imports = routines::Imports::declare(jit)?;
+    let signature = signature(jit.isa());
+    let declare = |_| Ok(jit.declare_anonymous_function(&signature).map_err(Box::new)?);
+    let ids: Vec<FuncId> = kernels.iter().map(declare).collect::<Result<_, Error>>()?;
+    let mut codes = generate(jit.isa(), &imports, kernels, &ids, threads)?;
+    codes.sort_unstable_by_key(|code| code.index);
+    for code in codes {
+        let id = ids[code.index];
+        jit.define_function_bytes(id, code.alignment, &code.bytes, &code.relocs).map_err(Box::new)?;
+    }
+    Ok(ids)
+}
+
+/// The machine code of a kernel's function.
+struct Code {
+    /// The number of the kernel.
+    index: usize,
+    alignment: u64,
+    bytes: Vec<u8>,
+    relocs: Vec<ModuleReloc>,
+}
+
+/// The code of all kernels, in any order: each thread takes the next one that nobody has taken.
+fn generate(
+    isa: &dyn TargetIsa,
+    imports: &routines::Imports,
+    kernels: &[lir::Kernel],
+    ids: &[FuncId],
+    threads: NonZeroUsize,
+) -> Result<Vec<Code>, Error> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut generator = Generator::new(isa, imports.clone());
+        let mut codes = vec![];
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(kernel) = kernels.get(index) else { return Ok(codes) };
+            codes.push(generator.code(index, kernel, ids[index])?);
+        }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.get().min(kernels.len())).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let others =
+            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let all: Vec<Vec<Code>> = [own].into_iter().chain(others).collect::<Result<_, Error>>()?;
+        Ok(all.into_iter().flatten().collect())
+    })
+}
+
+/// What is used again from one function to the next.
+pub(super) struct Generator<'a> {
+    pub context: Context,
+    isa: &'a dyn TargetIsa,
+    builder: FunctionBuilderContext,
+    imports: routines::Imports,
+    loads: memory::Loads,
+}
+
+impl Generator<'_> {
+    pub fn new(isa: &dyn TargetIsa, imports: routines::Imports) -> Generator<'_> {
+        let loads = memory::Loads::of(isa);
+        Generator { context: Context::new(), isa, builder: FunctionBuilderContext::new(), imports, loads }
+    }
+
+    /// Builds the function of a kernel in `self.context`.
+    pub fn build(&mut self, index: usize, kernel: &lir::Kernel) {
+        self.context.clear();
+        self.context.func.signature = signature(self.isa);
+        self.context.func.name = UserFuncName::testcase(format!("k{index}"));
+        self.imports.next_function();
+        let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
+        let builder = kernel::Emitter::emit(kernel, &mut self.imports, self.loads, builder);
+        builder.finalize(self.isa.frontend_config());
+    }
+
+    /// The machine code of a kernel, whose function the module knows as `id`.
+    fn code(&mut self, index: usize, kernel: &lir::Kernel, id: FuncId) -> Result<Code, Error> {
+        self.build(index, kernel);
+        let _ = self.context.compile(self.isa, &mut Default::default()).map_err(|error| Box::new(error.inner))?;
+        let code = self.context.compiled_code().expect("it was compiled just now");
+        let relocs = code.buffer.relocs().iter();
+        Ok(Code {
+            index,
+            alignment: u64::from(code.buffer.alignment),
+            bytes: code.code_buffer().to_vec(),
+            relocs: relocs.map(|reloc| ModuleReloc::from_mach_reloc(reloc, &self.context.func, id)).collect(),
+        })
+    }
+}
+
+/// A table of pointers, and the range of the first row dimension.
+fn signature(isa: &dyn TargetIsa) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params.extend([AbiParam::new(types::I64); 3]);
+    signature
+}
