@@ -22,6 +22,8 @@ struct Planned {
     extent: usize,
     /// Positions in a slice.
     chunk: usize,
+    /// The slice that does the first ones.
+    first: usize,
     work: Work,
 }
 
@@ -47,7 +49,8 @@ impl Plan {
     /// Resolves the addresses of a function's calls.
     pub fn new(func: &lir::Func, module: &lir::Module, entries: &[*const u8], arena: &Arena, isa: Isa) -> Plan {
         let resolver = Resolver { module, entries, arena, isa };
-        let steps = func.steps.iter().map(|step| step.calls.iter().map(|call| resolver.call(call)).collect()).collect();
+        let planned = |(call, first): (&Call, &usize)| resolver.call(call, *first);
+        let steps = func.steps.iter().map(|step| step.calls.iter().zip(&step.starts).map(planned).collect()).collect();
         Plan { slices: func.steps.iter().map(|step| step.slices).collect(), steps }
     }
 
@@ -72,6 +75,7 @@ impl Plan {
     #[expect(unsafe_code, reason = "the only call into generated code")]
     pub unsafe fn run_call(&self, step: usize, call: usize, slice: usize) {
         let call = &self.steps[step][call];
+        let Some(slice) = slice.checked_sub(call.first) else { return };
         let start = (slice * call.chunk).min(call.extent);
         let end = (start + call.chunk).min(call.extent);
         if start < end {
@@ -90,7 +94,7 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
-    fn call(&self, call: &Call) -> Planned {
+    fn call(&self, call: &Call, first: usize) -> Planned {
         let (extent, chunk) = call.cut(self.module);
         let work = match call {
             Call::Run(run) => self.kernel(run),
@@ -104,7 +108,7 @@ impl Resolver<'_> {
             },
             Call::Routine(routine) => self.routine(routine),
         };
-        Planned { extent, chunk, work }
+        Planned { extent, chunk, first, work }
     }
 
     #[expect(unsafe_code, reason = "generated code becomes a function")]

@@ -54,7 +54,7 @@ impl Kernel {
 
 impl Routine {
     /// Where it reads. The phases of a convolution share operands, of which packing reads those that it packs.
-    fn read(&self) -> Vec<Place> {
+    pub(super) fn read(&self) -> Vec<Place> {
         let Task::Conv(role, phase, conv) = self.task else { return self.from.clone() };
         match phase {
             Phase::Pack => {
@@ -67,7 +67,7 @@ impl Routine {
     }
 
     /// Where it writes. A convolution leaves what it has packed as it is; only the slices of a sum over a batch leave their shares beside it.
-    fn written(&self) -> Vec<Place> {
+    pub(super) fn written(&self) -> Vec<Place> {
         let both = || [self.to].into_iter().chain(self.work).collect();
         let Task::Conv(role, phase, _) = self.task else { return both() };
         match (phase, role) {

@@ -26,8 +26,9 @@
 //! A function runs its steps in order, each after all of the one before. A step is a list of [`Call`]s, cut into
 //! [`Step::slices`] slices: a slice runs its part of each call, in order, and may run on any thread at any time. So a
 //! slice may read only what earlier steps wrote and what *the same slice* of earlier calls in the step wrote,
-//! and no two slices write the same element. A call is cut along one extent of its *output*: slice `i` does the
-//! positions from `i * chunk` to `min((i + 1) * chunk, extent)`, possibly none. The cut does not depend on the number of
+//! and no two slices write the same element. A call is cut along one extent of its *output*: its slice `i` does the
+//! positions from `i * chunk` to `min((i + 1) * chunk, extent)`, possibly none. That is slice `i` of the step, or, where calls that
+//! are too small to be cut run beside one another, one so many behind it as [`Step::starts`] says. The cut does not depend on the number of
 //! threads, so neither do results. Each call has a label, the layer or tensor that it works for, which changes nothing.
 //!
 //! # Kernels
@@ -58,6 +59,7 @@
 //! See [`mod@verify`].
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 mod access;
@@ -333,6 +335,8 @@ pub struct Step {
     pub slices: usize,
     /// What each slice does, in order.
     pub calls: Vec<Call>,
+    /// For each call the slice that does its first positions.
+    pub starts: Vec<usize>,
     /// For each call the layer or tensor that it works for, as `net.fc1`, for people only; empty where that is unknown.
     pub labels: Vec<Arc<str>>,
 }
@@ -409,6 +413,18 @@ impl Call {
 }
 
 impl Step {
+    /// A step of one call.
+    pub fn alone(call: Call, slices: usize, label: Arc<str>) -> Step {
+        Step { slices, calls: vec![call], starts: vec![0], labels: vec![label] }
+    }
+
+    /// The positions of a call, given by its place among the calls, that a slice does.
+    pub fn positions(&self, module: &Module, call: usize, slice: usize) -> Range<usize> {
+        let (extent, chunk) = self.calls[call].cut(module);
+        let position = |slice: usize| (slice.saturating_sub(self.starts[call]) * chunk).min(extent);
+        position(slice)..position(slice + 1)
+    }
+
     /// The calls, each with the layer or tensor that it works for.
     pub fn labelled(&self) -> impl Iterator<Item = (&Call, &Arc<str>)> {
         self.calls.iter().zip(&self.labels)

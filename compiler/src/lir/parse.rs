@@ -240,9 +240,10 @@ impl Reader {
             self.expect("step")?;
             let slices = self.number()?;
             self.expect("{")?;
-            let mut step = Step { slices, calls: vec![], labels: vec![] };
+            let mut step = Step { slices, calls: vec![], starts: vec![], labels: vec![] };
             while !self.skip("}") {
                 step.calls.push(self.call()?);
+                step.starts.push(if self.skip("at") { self.number()? } else { 0 });
                 step.labels.push(if self.skip("of") { self.string()?.into() } else { "".into() });
             }
             steps.push(step);

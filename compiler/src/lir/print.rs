@@ -91,9 +91,10 @@ fn print_func(out: &mut String, func: &Func) {
     line(out, 0, format_args!("\nfunc {name:?} in [{}] out [{}] {{", list(inputs), list(outputs)));
     for step in steps {
         line(out, 1, format_args!("step {} {{", step.slices));
-        for (call, label) in step.labelled() {
+        for ((call, label), start) in step.labelled().zip(&step.starts) {
+            let at = if *start == 0 { String::new() } else { format!(" at {start}") };
             let of = if label.is_empty() { String::new() } else { format!(" of {label:?}") };
-            line(out, 2, format_args!("{}{of}", print_call(call)));
+            line(out, 2, format_args!("{}{at}{of}", print_call(call)));
         }
         line(out, 1, format_args!("}}"));
     }

@@ -121,6 +121,31 @@ fn slices_of_joined_calls_must_be_apart() {
     assert_eq!(verify(&parse(&joined).expect("readable text")).err().map(|errors| errors.len()), Some(1));
 }
 
+/// The update of the weights beside the product of others: two calls of one slice each.
+#[test]
+fn calls_beside_one_another_start_at_slices_of_their_own() {
+    let square = "gemm 2 2 4 x 1 @3[0, 2, 1] = @5[0, 4, 1] @4[0, 1, 4] cut rows chunk 2";
+    let apart = VALID.replace("  step 1 {\n    run k1", "  step 2 {\n    run k1");
+    let beside = |first: &str| {
+        let from = apart.find("  }\n  step 1 {\n    gemm").expect("two steps");
+        format!("{}    {first} at 1 of \"square\"\n  }}\n}}\n", &apart[..from])
+    };
+    let text = beside(square);
+    let module = parse(&text).expect("readable text");
+    assert_eq!((print(&module), verify(&module)), (text, Ok(())));
+    let step = &module.funcs[0].steps[1];
+    let positions = |call, slice| step.positions(&module, call, slice).len();
+    assert_eq!([positions(0, 0), positions(0, 1), positions(1, 0), positions(1, 1)], [8, 0, 0, 2]);
+    let cases = [
+        (square.replace("@5[", "@0["), "slices may touch the same element"),
+        (square.replace("chunk 2", "chunk 1"), "2 positions by 1 are not 1 slices"),
+    ];
+    for (call, expected) in cases {
+        let errors = verify(&parse(&beside(&call)).expect("readable text")).expect_err("damage");
+        assert!(errors[0].ends_with(expected), "{errors:?}");
+    }
+}
+
 #[test]
 fn unreadable_text_is_told_with_its_line() {
     let error = |from: &str, to: &str| parse(&VALID.replacen(from, to, 1)).expect_err("unreadable");

@@ -4,7 +4,7 @@
 //!   come first and overlap with nothing; inputs, outputs and what is kept overlap with nothing. What is kept is written by one function. Scratch buffers of one function overlap only
 //!   if no step needs both.
 //! - **Steps.** Every call has positions to do and none of them beyond [`Step::slices`](super::Step::slices). In a step of several calls,
-//!   what one slice writes no other slice touches. Every call has a label, which may be empty.
+//!   what one slice writes no other slice touches. Every call has a label, which may be empty, and a slice that it starts at.
 //! - **Runs.** One arg for each param, of its type; every access of every phase lies inside its buffer. Args
 //!   overlap only if neither is stored to.
 //! - **Products.** Factors and result lie inside their buffers; the result has no element twice and overlaps with neither factor.
@@ -98,8 +98,10 @@ fn check_kept(module: &Module, errors: &mut Vec<String>) {
 fn check_func(module: &Module, func: &Func, errors: &mut Vec<String>) {
     for (index, step) in func.steps.iter().enumerate() {
         let mut found = vec![];
-        require(&mut found, step.labels.len() == step.calls.len(), || "not every call has a label".into());
-        step.calls.iter().for_each(|call| check_call(module, step, call, &mut found));
+        let is_whole = [step.labels.len(), step.starts.len()] == [step.calls.len(); 2];
+        require(&mut found, is_whole, || "not every call has a label and a start".into());
+        let calls = step.calls.iter().zip(&step.starts);
+        calls.for_each(|(call, start)| check_call(module, step, (call, *start), &mut found));
         if found.is_empty() {
             require(&mut found, slices_are_apart(module, step), || "slices may touch the same element".into());
         }
@@ -127,10 +129,12 @@ fn check_lives(module: &Module, func: &Func, errors: &mut Vec<String>) {
     }
 }
 
-fn check_call(module: &Module, step: &Step, call: &Call, errors: &mut Vec<String>) {
+fn check_call(module: &Module, step: &Step, (call, start): (&Call, usize), errors: &mut Vec<String>) {
     let (extent, chunk) = call.cut(module);
-    let covered = chunk > 0 && extent > 0 && extent.div_ceil(chunk) <= step.slices;
-    require(errors, covered, || format!("{extent} positions by {chunk} are not {} slices", step.slices));
+    let covered = chunk > 0 && extent > 0 && start.saturating_add(extent.div_ceil(chunk)) <= step.slices;
+    require(errors, covered, || {
+        format!("{extent} positions by {chunk} are not {} slices", step.slices.saturating_sub(start))
+    });
     match call {
         Call::Run(run) => check_run(module, run, errors),
         Call::Gemm(gemm) => check_gemm(module, gemm, errors),
@@ -140,7 +144,7 @@ fn check_call(module: &Module, step: &Step, call: &Call, errors: &mut Vec<String
             }
         }
         Call::Routine(routine) => {
-            let alone = step.slices == 1 || step.calls.len() == 1;
+            let alone = extent <= chunk || step.calls.len() == 1;
             require(errors, alone, || "a routine that is cut has company".into());
             check_routine(module, routine, errors);
         }
@@ -238,18 +242,15 @@ fn check_gemm(module: &Module, gemm: &Gemm, errors: &mut Vec<String>) {
 
 /// Whether, between the calls of a step, what one slice writes no other slice touches.
 pub fn slices_are_apart(module: &Module, step: &Step) -> bool {
-    let clash = |call: &Call, i: usize, other: &Call, j: usize| {
-        let (a, b) = (touched(module, call, i), touched(module, other, j));
+    let clash = |call: usize, i: usize, other: usize, j: usize| {
+        let (a, b) = (touched(module, step, call, i), touched(module, step, other, j));
         let clash = |a: &Touched, b: &Touched| {
             a.buffer == b.buffer && (a.written || b.written) && overlap(&a.elements, &b.elements)
         };
         a.iter().any(|a| b.iter().any(|b| clash(a, b)))
     };
     let pairs = || (0..step.slices).flat_map(|i| (0..step.slices).map(move |j| (i, j))).filter(|(i, j)| i != j);
-    step.calls
-        .iter()
-        .enumerate()
-        .all(|(index, call)| step.calls[..index].iter().all(|other| pairs().all(|(i, j)| !clash(call, i, other, j))))
+    (0..step.calls.len()).all(|call| (0..call).all(|other| pairs().all(|(i, j)| !clash(call, i, other, j))))
 }
 
 /// Elements of a buffer that all that a slice of a call touches lies between.
@@ -259,9 +260,8 @@ struct Touched {
     written: bool,
 }
 
-fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
-    let (extent, chunk) = call.cut(module);
-    let range = (slice * chunk).min(extent)..((slice + 1) * chunk).min(extent);
+fn touched(module: &Module, step: &Step, call: usize, slice: usize) -> Vec<Touched> {
+    let range = step.positions(module, call, slice);
     if range.is_empty() {
         return vec![];
     }
@@ -274,7 +274,7 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
         }
         Touched { buffer: place.buffer, elements: first..first + reach(&sizes, strides) + 1, written }
     };
-    match call {
+    match &step.calls[call] {
         Call::Run(run) => {
             let kernel = module.kernel(run.kernel);
             let cut = (!kernel.rows.is_empty()).then_some(0);
@@ -306,10 +306,11 @@ fn touched(module: &Module, call: &Call, slice: usize) -> Vec<Touched> {
         }
         Call::Routine(routine) => {
             let Routine { task, from, to, work, .. } = routine;
-            let read =
-                from.iter().zip(task.operands()).map(|(place, (len, _))| span(*place, &[len], &[1], None, false));
-            let written = [(*to, task.result().0)].into_iter().chain(work.map(|work| (work, task.work_len())));
-            read.chain(written.map(|(place, len)| span(place, &[len], &[1], None, true))).collect()
+            let operands = from.iter().zip(task.operands()).map(|(place, (len, _))| (*place, len));
+            let all = operands.chain([(*to, task.result().0)]).chain(work.map(|work| (work, task.work_len())));
+            let (read, written) = (routine.read(), routine.written());
+            let touched = all.filter(|(place, _)| read.contains(place) || written.contains(place));
+            touched.map(|(place, len)| span(place, &[len], &[1], None, written.contains(&place))).collect()
         }
         Call::Quantile(q) => {
             let all = [(q.from, q.len, false), (q.share, 1, false), (q.to, 1, true), (q.work, q.len, true)];

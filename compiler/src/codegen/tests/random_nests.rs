@@ -299,7 +299,7 @@ impl Maker {
         let chunk = self.pick(&[16, 32, extent.next_multiple_of(16).max(16)]);
         let run = Run { kernel: KernelId(0), args, chunk };
         let slices = extent.div_ceil(chunk).max(1);
-        let step = Step { slices, calls: vec![Call::Run(run)], labels: vec!["".into()] };
+        let step = Step::alone(Call::Run(run), slices, "".into());
         module.funcs.push(Func { name: "f".into(), inputs, outputs, steps: vec![step] });
         module.kernels.push(self.kernel);
         module

@@ -26,7 +26,7 @@ fn module(tasks: &[Task], chunk: usize) -> Module {
     let step = |task: &Task| {
         let slices = task.extent().div_ceil(chunk);
         let call = Call::Routine(Routine { task: *task, from: from.clone(), to, work, chunk });
-        Step { slices, calls: vec![call], labels: vec!["".into()] }
+        Step::alone(call, slices, "".into())
     };
     let steps = tasks.iter().filter(|task| task.extent() > 0).map(step).collect();
     let inputs = from.iter().map(|place| place.buffer).collect();

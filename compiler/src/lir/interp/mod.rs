@@ -46,10 +46,8 @@ impl Arena {
     pub fn run(&mut self, module: &Module, func: &Func) {
         for step in &func.steps {
             for slice in 0..step.slices {
-                for call in &step.calls {
-                    let (extent, chunk) = call.cut(module);
-                    let range = (slice * chunk).min(extent)..((slice + 1) * chunk).min(extent);
-                    self.call(module, call, range);
+                for (index, call) in step.calls.iter().enumerate() {
+                    self.call(module, call, step.positions(module, index, slice));
                 }
             }
         }
@@ -60,7 +58,7 @@ impl Arena {
             Call::Run(run) => self.kernel(module, run, range),
             Call::Gemm(gemm) => self.gemm(module, gemm, range),
             Call::Quantile(quantile) if !range.is_empty() => self.quantile(module, quantile),
-            Call::Routine(call) if range.start == 0 && does_all(&call.task) => self.routine(module, call),
+            Call::Routine(call) if range.contains(&0) && does_all(&call.task) => self.routine(module, call),
             Call::Quantile(_) | Call::Routine(_) => {}
         }
     }

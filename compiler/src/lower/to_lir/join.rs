@@ -20,7 +20,7 @@ pub fn run(module: &Module, steps: Vec<Step>) -> Vec<Step> {
 fn join(module: &Module, first: &Step, second: &Step) -> Option<Step> {
     let both = |calls: &[Call], slices| {
         let labels = [&first.labels[..], &second.labels].concat();
-        Step { slices, calls: [&first.calls[..], calls].concat(), labels }
+        Step { slices, calls: [&first.calls[..], calls].concat(), starts: vec![0; labels.len()], labels }
     };
     if first.slices == 1 && second.slices == 1 {
         return Some(both(&second.calls, 1));

@@ -11,6 +11,7 @@ use crate::pass::fuse::{self, Cluster, Kind, Phase, Plan, Product, product};
 use crate::tir::{self, Value};
 
 mod arena;
+mod beside;
 mod collapse;
 mod join;
 mod label;
@@ -63,7 +64,8 @@ fn schedule(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Modu
 fn finish(mut module: lir::Module) -> lir::Module {
     for index in 0..module.funcs.len() {
         let steps = std::mem::take(&mut module.funcs[index].steps);
-        module.funcs[index].steps = join::run(&module, steps);
+        let joined = join::run(&module, steps);
+        module.funcs[index].steps = beside::run(&module, joined);
     }
     arena::plan(&mut module);
     if cfg!(debug_assertions)
@@ -161,7 +163,7 @@ impl<'a> FuncLowering<'a> {
 
     fn push(&mut self, call: Call, label: Arc<str>) {
         let (extent, chunk) = call.cut(&self.program.module);
-        self.steps.push(Step { slices: extent.div_ceil(chunk), calls: vec![call], labels: vec![label] });
+        self.steps.push(Step::alone(call, extent.div_ceil(chunk), label));
     }
 
     fn place_inputs(&mut self) {

@@ -1,6 +1,6 @@
 //! Into how many slices work is cut: a matter of its size alone, so that results do not depend on the number of threads.
 
-use crate::lir::{Cut, Kernel, Lanes, Task};
+use crate::lir::{Call, Cut, Gemm, Kernel, Lanes, Module, Phase, Task};
 use crate::pass::fuse::Product;
 
 /// The most slices of a loop nest.
@@ -33,15 +33,19 @@ const FAR: usize = 1 << 20;
 /// The fewest and the most slices of a product that is cut.
 const PRODUCT_SLICES: (usize, usize) = (2, 8);
 
+/// A number of a quantile is looked at several times.
+const QUANTILE: usize = 8;
+
 /// Rows in a slice of a kernel.
 pub fn of_kernel(kernel: &Kernel) -> usize {
-    let extent = kernel.extent();
-    let rows: usize = kernel.rows.iter().product();
-    let work =
-        |phase: &crate::lir::Phase| phase.inner.iter().product::<usize>() * (phase.defs.len() + phase.stores.len());
-    let work = rows * kernel.phases.iter().map(work).sum::<usize>();
     let grain = if kernel.lanes == Lanes::Rows && kernel.rows.len() == 1 { 16 } else { 1 };
-    chunk(extent, work / NEST_SLICE, MOST, grain)
+    chunk(kernel.extent(), work(kernel) / NEST_SLICE, MOST, grain)
+}
+
+/// Instructions times points.
+fn work(kernel: &Kernel) -> usize {
+    let of = |phase: &Phase| phase.inner.iter().product::<usize>() * (phase.defs.len() + phase.stores.len());
+    kernel.rows.iter().product::<usize>() * kernel.phases.iter().map(of).sum::<usize>()
 }
 
 /// What of a product is cut, and how much of it is in a slice.
@@ -71,6 +75,17 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
 /// Positions in a slice of a routine.
 pub fn of_task(task: &Task) -> usize {
     chunk(task.extent(), task.work() / TASK_SLICE, MOST, 1)
+}
+
+/// How long a call takes, in thousandths of a slice.
+pub fn cost(module: &Module, call: &Call) -> usize {
+    let (work, slice) = match call {
+        Call::Run(run) => (work(module.kernel(run.kernel)), NEST_SLICE),
+        Call::Gemm(Gemm { m, n, k, stack, terms, .. }) => (m * n * k * stack * terms.count, TASK_SLICE),
+        Call::Quantile(quantile) => (QUANTILE * quantile.len, TASK_SLICE),
+        Call::Routine(routine) => (routine.task.work(), TASK_SLICE),
+    };
+    1000 * work / slice
 }
 
 /// Positions in a slice when an extent is cut into about `slices`, in multiples of `grain`.

@@ -109,6 +109,37 @@ fn a_factor_that_all_samples_share_is_a_product_for_each_of_them() {
     assert_eq!(steps(&module), (0, 2));
 }
 
+/// Two products of each other's size, each too small to be cut, and their sum, which needs both.
+#[test]
+fn what_is_too_small_to_be_cut_runs_beside_what_it_does_not_need() {
+    let module = check_text(
+        "%0 = param a : f32[90, 90]
+         %1 = param b : f32[90, 90]
+         %2 = param x : f32[90, 90]
+         %3 = contract ij,jk->ik %0, %2 : f32[90, 90]
+         %4 = contract ij,jk->ik %2, %1 : f32[90, 90]
+         %5 = contract ij,jk->ik %3, %4 : f32[90, 90]
+         return y = %5",
+    );
+    let slices: Vec<(usize, &[usize])> =
+        module.funcs[0].steps.iter().map(|step| (step.slices, &step.starts[..])).collect();
+    assert_eq!(slices, [(2, &[0, 1][..]), (1, &[0])], "{}", lir::print(&module));
+}
+
+#[test]
+fn what_takes_no_time_waits_for_its_turn() {
+    let module = check_text(
+        "%0 = param a : f32[8, 9]
+         %1 = param b : f32[7, 9]
+         %2 = reduce_sum %0, [1] : f32[8]
+         %3 = reduce_max %1, [0] : f32[9]
+         return sums = %2
+         return most = %3",
+    );
+    assert!(module.funcs[0].steps.iter().all(|step| step.slices == 1), "{}", lir::print(&module));
+    assert_eq!(module.funcs[0].steps.len(), 1, "{}", lir::print(&module));
+}
+
 /// A product too small for a routine reads each element of its first operand once for each column.
 #[test]
 fn what_is_expensive_is_computed_once_for_a_product_in_loops() {
