@@ -35,20 +35,31 @@ pub struct Compiled {
     options: Options,
     /// For each step of `built` what can be left out of it.
     forms: Vec<Option<Forms>>,
-    /// The step, by variant and batch, that keeps elements of lasting tensors which have changed since.
-    ahead: Option<(usize, usize)>,
-    /// When forms were last chosen such that looking again would change nothing.
+    /// The compressed step that holds elements of lasting tensors, if one does.
+    held: Option<Held>,
+    /// When forms were last chosen such that only live positions can change what is chosen.
     looked: Option<Look>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
 }
 
-/// A choice of forms that stands until something other than steps of the same variant changes lasting tensors.
+/// A step that keeps the elements of its patterns by themselves.
 #[derive(Clone, Copy, Debug)]
+struct Held {
+    /// The step, by variant and batch.
+    key: (usize, usize),
+    /// Whether they have changed, and the lasting tensors have not followed.
+    is_ahead: bool,
+}
+
+/// A choice of forms that stands until there are other live positions, or something other than steps of the same variant changes lasting tensors.
+#[derive(Debug)]
 struct Look {
     variant: usize,
     /// For how many steps it was made: for fewer of them other forms are worth even less.
     ahead: u64,
+    /// The least and the most live positions of each class of axes, if there are any classes.
+    counts: Vec<(usize, usize)>,
 }
 
 impl Compiled {
@@ -66,7 +77,7 @@ impl Compiled {
             built: built.clone(),
             options,
             forms,
-            ahead: None,
+            held: None,
             looked: None,
             unread: vec![],
             host: Host::new(built),
@@ -119,28 +130,36 @@ impl Compiled {
 
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place.
     fn load(&mut self, key: (usize, usize), clock: Clock) {
-        if self.ahead.is_some_and(|ahead| ahead != key) {
-            self.settle();
+        if self.held.is_some_and(|held| held.key != key) {
+            self.release();
         }
         let Machine { code, train, .. } = &mut self.machine;
         let Some(step) = train.get_mut(&key) else { return };
         step.follow(code, self.host.seed, clock, key.1);
         match step.compressed().filter(|step| step.is_covered) {
-            None => self.settle(),
-            Some(step) if self.ahead.is_none() => {
-                step.load(code);
-                self.ahead = Some(key);
+            None => self.release(),
+            Some(step) => {
+                if self.held.is_none() {
+                    step.load(code);
+                }
+                self.held = Some(Held { key, is_ahead: true });
             }
-            Some(_) => {}
         }
     }
 
-    /// Puts back into the lasting tensors what a compressed step has changed.
+    /// Puts back into the lasting tensors what a compressed step has changed, for those who read them. The step goes on with its own elements.
     fn settle(&mut self) {
-        let Some(key) = self.ahead.take() else { return };
-        if let Some(step) = self.machine.train[&key].compressed() {
+        let Some(held @ Held { is_ahead: true, .. }) = self.held else { return };
+        if let Some(step) = self.machine.train[&held.key].compressed() {
             step.store(&mut self.machine.code);
         }
+        self.held = Some(Held { is_ahead: false, ..held });
+    }
+
+    /// The same before lasting tensors, or what is held of them, change otherwise: a compressed step takes its elements from them anew.
+    fn release(&mut self) {
+        self.settle();
+        self.held = None;
     }
 
     /// Where each pattern of a step has elements at this place of the run.
@@ -166,10 +185,8 @@ impl Compiled {
 
     /// Whether a lasting tensor has no elements but at these positions, which increase.
     fn is_zero_outside(&self, name: &str, positions: &[usize]) -> bool {
-        let index = self.host.interface.description.tensors.iter().position(|tensor| tensor.name == *name);
-        let index = index.expect("assumptions are about lasting tensors");
         let mut inside = positions.iter().peekable();
-        let tensor = self.machine.code.floats(self.machine.tensors[index]).iter().enumerate();
+        let tensor = self.machine.code.floats(self.machine.tensors[self.index_of(name)]).iter().enumerate();
         let mut outside = tensor.filter(|(at, _)| inside.next_if(|position| *position == at).is_none());
         outside.all(|(_, element)| *element == 0.0)
     }
@@ -199,12 +216,23 @@ impl Compiled {
         }
     }
 
-    /// Whether the form of a step depends on nothing that steps change: no pattern moves, no axis has dead positions, and what may be zero outside
-    /// of patterns is.
-    fn is_settled(&self, index: usize, seen: &[Seen]) -> bool {
-        let Some(forms) = &self.forms[index] else { return true };
-        let is_fixed = |(pattern, seen): (&Pattern, &Seen)| !pattern.moves && pattern.assumed.is_subset(&seen.zeros);
-        forms.sizes().is_empty() && forms.patterns().iter().zip(seen).all(is_fixed)
+    /// Whether what was seen of the patterns of a step is what steps leave alone: none moves, and what may be zero outside of patterns is, or is not
+    /// written there.
+    fn are_fixed(&self, index: usize, key: (usize, usize), seen: &[Seen]) -> bool {
+        let step = self.machine.train[&key].compressed();
+        let is_held = |pattern: usize, name: &str| {
+            step.is_some_and(|step| step.holds(pattern, self.machine.tensors[self.index_of(name)]))
+        };
+        let mut patterns = self.forms[index].iter().flat_map(Forms::patterns).zip(seen).enumerate();
+        patterns.all(|(index, (pattern, seen))| {
+            !pattern.moves && pattern.assumed.iter().all(|name| seen.zeros.contains(name) || is_held(index, name))
+        })
+    }
+
+    /// The index of a lasting tensor.
+    fn index_of(&self, name: &str) -> usize {
+        let mut tensors = self.host.interface.description.tensors.iter();
+        tensors.position(|tensor| tensor.name == *name).expect("assumptions are about lasting tensors")
     }
 
     /// Ends compressed forms that an event has made wrong.
@@ -251,6 +279,13 @@ impl Compiled {
         }
     }
 
+    /// Whether states are updated in evaluations of so many samples.
+    fn evaluation_changes_tensors(&self, samples: usize) -> bool {
+        let tensors = &self.host.interface.description.tensors;
+        let mut results = self.built.evaluate.iter().filter(|(n, _)| *n == samples).flat_map(|(_, func)| &func.results);
+        results.any(|(name, _)| tensors.iter().any(|tensor| *tensor.name == **name))
+    }
+
     fn write_literals(&mut self) {
         for ((_, value), buffer) in self.host.interface.literals.iter().zip(&self.machine.literals) {
             narrow(value, self.machine.code.floats_mut(*buffer));
@@ -283,7 +318,7 @@ impl Program for Compiled {
     }
 
     fn init(&mut self, seed: u64) {
-        self.settle();
+        self.release();
         self.looked = None;
         self.host.seed = short_seed(seed);
         let Machine { code, tensors, .. } = &mut self.machine;
@@ -319,7 +354,7 @@ impl Program for Compiled {
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
-        self.looked = self.looked.filter(|look| look.variant == variant);
+        let _ = self.looked.take_if(|look| look.variant != variant);
         self.load((variant, samples), clock);
         let Machine { code, train, .. } = &mut self.machine;
         let call = train[&(variant, samples)].call(code, self.host.seed, clock);
@@ -331,7 +366,8 @@ impl Program for Compiled {
     }
 
     fn adapt(&mut self, variant: usize, clock: Clock, ahead: u64) {
-        if self.looked.is_some_and(|look| look.variant == variant && look.ahead >= ahead) {
+        let _ = self.looked.take_if(|look| look.variant != variant || look.ahead < ahead);
+        if self.looked.as_ref().is_some_and(|look| look.counts.is_empty()) {
             return;
         }
         self.settle();
@@ -343,15 +379,19 @@ impl Program for Compiled {
             return;
         }
         let counts = self.live_positions(key, clock);
+        if self.looked.as_ref().is_some_and(|look| look.counts == counts) {
+            return;
+        }
+        self.release();
         let positions = self.positions(key, clock);
         let seen = self.seen(index, &positions);
-        self.looked = self.is_settled(index, &seen).then_some(Look { variant, ahead });
         let Some(forms) = &mut self.forms[index] else { return };
         match (forms.choose(&counts, &seen, ahead), forms.form()) {
             (true, Form::Whole) => self.make_whole(index, key),
             (true, Form::Narrowed(_) | Form::Compressed(_)) => self.change_forms(),
             (false, _) => self.refresh_all_patterns(),
         }
+        self.looked = self.are_fixed(index, key, &seen).then_some(Look { variant, ahead, counts });
     }
 
     fn adapts_every(&self, variant: usize) -> usize {
@@ -370,7 +410,7 @@ impl Program for Compiled {
     }
 
     fn set_form(&mut self, form: &[Form]) {
-        self.settle();
+        self.release();
         self.looked = None;
         if self.form() == form {
             return;
@@ -387,13 +427,17 @@ impl Program for Compiled {
     }
 
     fn fire(&mut self, event: usize, clock: Clock) {
-        self.settle();
+        self.release();
         self.looked = None;
         self.machine.events[event].run(&mut self.machine.code, self.host.seed, clock, 1);
         self.check_patterns(event);
     }
 
     fn evaluate(&mut self, samples: usize, split: usize, clock: Clock) {
+        if self.evaluation_changes_tensors(samples) {
+            self.release();
+            self.looked = None;
+        }
         self.settle();
         let call = &self.machine.evaluate[&samples];
         call.run(&mut self.machine.code, self.host.seed, clock, split);
@@ -427,7 +471,8 @@ impl Program for Compiled {
         let buffer = self.machine.tensors[tensor];
         numbers.clear();
         numbers.extend_from_slice(self.machine.code.floats(buffer));
-        if let Some(step) = self.ahead.and_then(|key| self.machine.train[&key].compressed()) {
+        let ahead = self.held.filter(|held| held.is_ahead);
+        if let Some(step) = ahead.and_then(|held| self.machine.train[&held.key].compressed()) {
             step.put_back(&self.machine.code, buffer, &mut numbers);
         }
         *to = Numbers::Single(numbers);
@@ -436,7 +481,7 @@ impl Program for Compiled {
     fn write(&mut self, tensor: usize, value: &ArrayD<f64>) {
         let shape = &self.host.interface.description.tensors[tensor].shape;
         assert_eq!(value.shape(), shape.as_slice(), "a tensor keeps its shape");
-        self.settle();
+        self.release();
         self.looked = None;
         narrow(value, self.machine.code.floats_mut(self.machine.tensors[tensor]));
     }

@@ -102,6 +102,11 @@ impl CompressedStep {
         self.patterns.iter().filter(|(_, of)| of.moving.is_none()).map(|(pattern, of)| (*pattern, of))
     }
 
+    /// Whether of a lasting tensor it writes the elements of a pattern alone.
+    pub fn holds(&self, pattern: usize, tensor: BufferId) -> bool {
+        self.stored.iter().any(|stored| stored.pattern == pattern && stored.tensor == tensor)
+    }
+
     /// Says which elements the patterns have that steps leave alone.
     pub fn set_patterns(&mut self, code: &mut Executable, positions: &[Vec<usize>]) {
         for (pattern, of) in self.patterns.iter_mut().filter(|(_, of)| of.moving.is_none()) {

@@ -1,6 +1,7 @@
 //! Masks that steps leave alone.
 
 use proptest::prelude::*;
+use spnc_runtime::program::{Clock, Program};
 
 use super::*;
 
@@ -70,6 +71,35 @@ proptest! {
     ) {
         let _ = check(&program(NETWORK, more, optimizer), density, seed, lately);
     }
+}
+
+/// A step goes on with the elements that it has while others read the tensors, and takes them anew when somebody has written these.
+#[test]
+fn elements_are_taken_anew_from_tensors_that_were_written() {
+    let (_, built) = compiled(&program(NETWORK, "", "sgd(lr: 0.1, momentum: 0.9)"));
+    let compiled = || exec::Compiled::new(&built, Options::default()).expect("code for this machine");
+    let given = inputs(&built, &built.train[0].func, 0.01, 1, false);
+    let mut programs = [compiled().whole(), compiled()];
+    let learned = programs.each_mut().map(|program| {
+        let tensors = program.description().tensors.clone();
+        let weight = tensors.iter().position(|tensor| tensor.name == "net.fc1.w").expect("it has a first layer");
+        program.init(1);
+        write(program, &given);
+        for round in 0..4 {
+            program.adapt(0, Clock::START, u64::MAX - round);
+            fill(program, &given);
+            let _ = program.train_step(0, BATCH, Clock::START);
+            let _ = program.effective(Clock::START);
+            let _ = program.train_step(0, BATCH, Clock::START);
+            let halved = program.read(weight) / 2.0;
+            program.write(weight, &halved);
+        }
+        let _ = program.train_step(0, BATCH, Clock::START);
+        let values = tensors.into_iter().enumerate();
+        values.map(|(index, tensor)| (Arc::from(tensor.name), program.read(index))).collect::<Results>()
+    });
+    assert!(matches!(programs[1].form()[0], Form::Compressed(_)), "{:?}", programs[1].form());
+    assert_close(&learned[1], &learned[0], 1e-4);
 }
 
 /// An event prunes between two epochs: what is learned does not depend on the form.

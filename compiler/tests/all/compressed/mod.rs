@@ -16,7 +16,7 @@ use spnc::codegen::Options;
 use spnc::exec::{self, BatchSizes, Built, Forms, Inference, Seen, SpecialForm, Step};
 use spnc::pass::compress::{Compressed, Pattern};
 use spnc::tir::{DType, Func, interp};
-use spnc_runtime::program::{CompressedMatrix, Form};
+use spnc_runtime::program::{CompressedMatrix, Entry, FieldMut, Form, Program};
 use spnc_runtime::random::fill_uniform;
 
 const BATCH: usize = 24;
@@ -203,4 +203,23 @@ fn check_given(built: &Built, forms: &mut Forms, given: &Values) -> Vec<String> 
 /// A program trained in whole steps, and in those of its forms.
 fn trained(text: &str) -> [support::Trained; 2] {
     [support::Evaluator::Whole, support::Evaluator::Jit].map(|by| support::train_text(text, &[], None, by))
+}
+
+/// Writes all lasting tensors.
+fn write(program: &mut exec::Compiled, given: &Values) {
+    let names: Vec<String> = program.description().tensors.iter().map(|tensor| tensor.name.clone()).collect();
+    names.iter().enumerate().for_each(|(index, name)| program.write(index, &given[name.as_str()]));
+}
+
+/// Fills the fields of a batch.
+fn fill(program: &mut exec::Compiled, given: &Values) {
+    for index in 0..program.description().fields.len() {
+        let name = format!("digits.{}", program.description().fields[index].name);
+        let value = &given[name.as_str()];
+        match program.field(Entry::Train(0), BATCH, index) {
+            FieldMut::F32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as f32),
+            FieldMut::F64(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x),
+            FieldMut::I32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as i32),
+        }
+    }
 }

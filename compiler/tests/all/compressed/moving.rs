@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use spnc::tir::Op;
-use spnc_runtime::program::{Clock, Entry, FieldMut, Program};
+use spnc_runtime::program::{Clock, Program};
 
 use super::*;
 
@@ -181,25 +181,6 @@ fn a_step_without_room_is_computed_as_a_whole() {
         });
         assert!(matches!(programs[1].form()[0], Form::Compressed(_)));
         assert_close(&learned[1], &learned[0], 1e-4);
-    }
-}
-
-/// Writes all lasting tensors.
-fn write(program: &mut exec::Compiled, given: &Values) {
-    let names: Vec<String> = program.description().tensors.iter().map(|tensor| tensor.name.clone()).collect();
-    names.iter().enumerate().for_each(|(index, name)| program.write(index, &given[name.as_str()]));
-}
-
-/// Fills the fields of a batch.
-fn fill(program: &mut exec::Compiled, given: &Values) {
-    for index in 0..program.description().fields.len() {
-        let name = format!("digits.{}", program.description().fields[index].name);
-        let value = &given[name.as_str()];
-        match program.field(Entry::Train(0), BATCH, index) {
-            FieldMut::F32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as f32),
-            FieldMut::F64(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x),
-            FieldMut::I32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as i32),
-        }
     }
 }
 
