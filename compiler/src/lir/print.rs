@@ -15,8 +15,9 @@
 //! }
 //!
 //! func "step" in [@1] out [@2] {
-//!   step 1 {
+//!   step 2 {
 //!     run k0(@0, @2+0) chunk 2 of "net.fc1"
+//!     run k0(@1, @2+2) chunk 2 at 1 of "net.fc2"
 //!   }
 //! }
 //! ```
