@@ -26,8 +26,8 @@ pub fn run(module: &Module, steps: Vec<Step>) -> Vec<Step> {
 
 /// The calls of a step.
 struct Calls {
-    /// How long each takes, in thousandths of a slice.
-    costs: Vec<usize>,
+    /// How long those before each one take together, in thousandths of a slice, and at last all of them.
+    before: Vec<usize>,
     /// The buffers that each needs and those that it writes to.
     needed: Vec<Vec<BufferId>>,
     written: Vec<Vec<BufferId>>,
@@ -50,8 +50,10 @@ impl Piece {
 
 impl Calls {
     fn of(module: &Module, step: &Step) -> Calls {
+        let mut before = vec![0];
+        step.calls.iter().for_each(|call| before.push(before[before.len() - 1] + slices::cost(module, call)));
         Calls {
-            costs: step.calls.iter().map(|call| slices::cost(module, call)).collect(),
+            before,
             needed: step.calls.iter().map(|call| call.needed(module)).collect(),
             written: step.calls.iter().map(|call| call.written(module)).collect(),
         }
@@ -61,35 +63,45 @@ impl Calls {
     fn pieces(&self) -> Vec<Piece> {
         // How long the calls before each one take, and where the last of their pieces begins.
         let mut best = vec![(0, 0)];
-        for end in 1..=self.costs.len() {
+        for end in 1..=self.len() {
             let time = |start: usize| {
                 let wait = if start == 0 { 0 } else { WAIT };
-                best[start].0 + wait + self.piece(start..end).1
+                let calls = start..end;
+                best[start].0 + wait + self.in_two(calls.clone()).map_or_else(|| self.in_order(calls), |(_, time)| time)
             };
             let times = (0..end).map(|start| (time(start), start));
             best.extend(times.min());
         }
         let mut pieces = vec![];
-        let mut end = self.costs.len();
+        let mut end = self.len();
         while end > 0 {
-            let start = best[end].1;
-            pieces.push(self.piece(start..end).0);
-            end = start;
+            let calls = best[end].1..end;
+            end = calls.start;
+            let starts = self.in_two(calls.clone()).map_or_else(|| vec![0; calls.len()], |(starts, _)| starts);
+            pieces.push(Piece { calls, starts });
         }
         pieces.reverse();
         pieces
     }
 
-    /// These calls as a step, and how long it takes.
-    fn piece(&self, calls: Range<usize>) -> (Piece, usize) {
-        let in_order = self.costs[calls.clone()].iter().sum();
-        if calls.len() <= MOST_TOGETHER {
-            let (starts, longer) = self.beside(calls.clone());
-            if longer + WAIT < in_order {
-                return (Piece { calls, starts }, longer + WAIT);
-            }
+    fn len(&self) -> usize {
+        self.needed.len()
+    }
+
+    /// How long these calls take, one after the other.
+    fn in_order(&self, calls: Range<usize>) -> usize {
+        self.before[calls.end] - self.before[calls.start]
+    }
+
+    /// The slices of these calls and how long they take as two of them, where that is faster.
+    fn in_two(&self, calls: Range<usize>) -> Option<(Vec<usize>, usize)> {
+        let in_order = self.in_order(calls.clone());
+        // The longer slice takes at least half of the time.
+        if calls.len() > MOST_TOGETHER || in_order <= 2 * WAIT {
+            return None;
         }
-        (Piece { starts: vec![0; calls.len()], calls }, in_order)
+        let (starts, longer) = self.beside(calls);
+        (longer + WAIT < in_order).then_some((starts, longer + WAIT))
     }
 
     /// A slice for each of these calls, the same for those that need one another, and how long the longer slice takes.
@@ -101,7 +113,7 @@ impl Calls {
             apart.push(tied.into_iter().flatten().chain([call]).collect());
             groups = apart;
         }
-        let cost = |group: &[usize]| group.iter().map(|call| self.costs[*call]).sum::<usize>();
+        let cost = |group: &[usize]| group.iter().map(|call| self.in_order(*call..call + 1)).sum::<usize>();
         groups.sort_by_key(|group| (Reverse(cost(group)), group[0]));
         let mut starts = vec![0; calls.len()];
         let mut times = [0, 0];
