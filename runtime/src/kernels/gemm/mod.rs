@@ -1,6 +1,6 @@
 //! Matrix products.
 //!
-//! A *tile* of the result, six rows of two vectors, is kept in registers over a stretch of the sum. The factors come from
+//! A *tile* of the result, up to twelve rows of two vectors, is kept in registers over a stretch of the sum. The factors come from
 //! *panels*: as many columns of the second one as a tile has, and as many rows of the first, copied so that what is needed
 //! together lies together. The larger factor is copied panel by panel, each just before it is used and while it passes through the
 //! cache anyway, so that it is read from memory once; the smaller one is copied before, a block at a time that the second-level cache
@@ -20,7 +20,7 @@ use super::vector::Vector;
 use dot::Dots;
 pub use pack::BLOCK;
 use pack::Rows;
-use tile::{ROWS, Tile};
+use tile::Tile;
 
 /// How elements of a stack of matrices are apart in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -216,8 +216,11 @@ impl Matrix {
 /// How much of the sum a tile takes up at once: panels of it stay in the first-level cache.
 pub const STRETCH: usize = 256;
 
-/// Numbers of a factor that comes from memory, or from a cache that is shared: two megabytes.
-const FAR: usize = 512 * 1024;
+/// Numbers in a cache line.
+const LINE: usize = 16;
+
+/// Numbers of a factor that comes from memory, or from a cache that is shared: half a megabyte.
+const FAR: usize = 128 * 1024;
 
 /// Where copies of the factors go.
 struct Room {
@@ -353,8 +356,9 @@ impl Factors {
                     let rows = Rows::of(self.a, k, row, in_panel);
                     let mut at = first;
                     while at < last {
-                        let columns = Columns { start: panel(room.block, at), pitch: width, copy: None };
                         let size = width.min(n - at);
+                        let columns =
+                            Columns { start: panel(room.block, at), pitch: pack::pitch::<V>(size), copy: None };
                         // SAFETY: the caller's promise.
                         unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
                         at += width;
@@ -379,7 +383,7 @@ impl Factors {
         let mut first = 0;
         while first < m {
             let mut last = first;
-            while last < m && last + ROWS <= first + together {
+            while last < m && last + tile::tallest::<V>() <= first + together {
                 last += tile::height::<V>(m - last);
             }
             let in_block = copies.then_some((room.block.cast_const(), first));
@@ -391,9 +395,9 @@ impl Factors {
             let mut at = 0;
             while at < n {
                 let (size, panel) = (width.min(n - at), room.panel);
-                let copied = Columns { start: panel, pitch: width, copy: None };
+                let copied = Columns { start: panel, pitch: pack::pitch::<V>(size), copy: None };
                 let mut columns = Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) };
-                if self.b.col != 1 || size < width {
+                if self.b.col != 1 || !size.is_multiple_of(V::LEN) {
                     // SAFETY: the caller's promise; the panel has room for these columns.
                     unsafe { pack::columns::<V>(self.b.from(0, at), k, size, panel) };
                     columns = copied;
@@ -415,14 +419,17 @@ impl Factors {
         }
     }
 
-    /// Asks for a part of the second factor from a column on, whose lines are far apart, if it is too large for near caches: of all
-    /// lines as many as so many rows are of all, behind those of the rows before.
+    /// Asks for a panel of the second factor from a column on, whose rows are far apart, if they lie in too much memory for near caches:
+    /// of them as many as so many rows are of all, behind those of the rows before. Behind the last panel there may be that of the next part.
     #[inline(always)]
     fn prefetch<V: Vector>(&self, col: usize, [before, rows, all]: [usize; 3]) {
-        let [_, n, k] = self.sizes;
-        if self.b.col == 1 && col < n && n * k > FAR {
+        let k = self.sizes[2];
+        if self.b.col == 1 && self.b.row * k > FAR {
             for row in before * k / all..(before + rows) * k / all {
                 V::prefetch(self.b.at(row, col));
+                if V::LEN == LINE {
+                    V::prefetch(self.b.at(row, col + LINE));
+                }
             }
         }
     }

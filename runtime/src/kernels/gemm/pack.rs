@@ -1,9 +1,11 @@
 //! Copies of parts of the factors.
 
+#![expect(clippy::needless_range_loop, reason = "vectors are in step with pointers; plain loops unroll")]
+
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
-use super::tile::{self, ROWS};
+use super::tile;
 use super::{Matrix, STRETCH};
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
@@ -67,7 +69,7 @@ impl Rows {
 #[inline(always)]
 pub fn rows_in_panel<V: Vector>(length: usize, left: usize) -> usize {
     let (most, mut count) = (PANEL / length.max(1), 0);
-    while count < left && count + ROWS <= most {
+    while count < left && count + tile::tallest::<V>() <= most {
         count += tile::height::<V>(left - count);
     }
     count
@@ -82,97 +84,138 @@ pub fn rows_in_panel<V: Vector>(length: usize, left: usize) -> usize {
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub unsafe fn rows<V: Vector>(from: Matrix, length: usize, [count, left]: [usize; 2], to: *mut f32) {
-    let (mut row, mut first) = (0, 0);
+    let mut row = 0;
     while row < count {
-        let height = tile::height::<V>(left - row);
-        if height == ROWS && from.row == 1 {
-            // Tiles of neighbouring rows are copied together, since their numbers lie together.
-            row += ROWS;
-            if row < count && tile::height::<V>(left - row) == ROWS {
-                continue;
-            }
-            // SAFETY: the caller's promise.
-            unsafe { side_by_side(from.from(first, 0), length, row - first, to.add(first * length)) };
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { one_tile(from.from(row, 0), length, height, to.add(row * length)) };
+        let (height, first) = (tile::height::<V>(left - row), row);
+        row += height;
+        // Tiles of neighbouring rows are copied together, since their numbers lie together.
+        while from.row == 1 && row < count && tile::height::<V>(left - row) == height {
             row += height;
         }
-        first = row;
+        let (from, to) = (from.from(first, 0), to.wrapping_add(first * length));
+        // SAFETY: the caller's promise.
+        unsafe {
+            match if from.row == 1 { height } else { 0 } {
+                4 => side_by_side::<4>(from, length, row - first, to),
+                6 => side_by_side::<6>(from, length, row - first, to),
+                8 => side_by_side::<8>(from, length, row - first, to),
+                10 => side_by_side::<10>(from, length, row - first, to),
+                12 => side_by_side::<12>(from, length, row - first, to),
+                _ => one_by_one(from, length, [row - first, height], to),
+            }
+        }
     }
 }
 
-/// Rows of whole tiles that lie side by side.
+/// Rows that lie side by side, of whole tiles of `R` rows.
 ///
 /// # Safety
 ///
 /// As for [`rows`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn side_by_side(from: Matrix, length: usize, count: usize, to: *mut f32) {
+unsafe fn side_by_side<const R: usize>(from: Matrix, length: usize, count: usize, to: *mut f32) {
     for at in 0..length {
         let mut row = 0;
         while row < count {
-            // A fixed number is copied by two instructions.
+            // A fixed number is copied by few instructions.
             // SAFETY: the caller's promise.
-            unsafe { std::ptr::copy_nonoverlapping(from.at(row, at), to.add(row * length + at * ROWS), ROWS) };
-            row += ROWS;
+            unsafe { std::ptr::copy_nonoverlapping(from.at(row, at), to.add(row * length + at * R), R) };
+            row += R;
         }
     }
 }
 
-/// The rows of one tile.
+/// Rows of whole tiles of so many rows.
 ///
 /// # Safety
 ///
 /// As for [`rows`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn one_tile(from: Matrix, length: usize, height: usize, to: *mut f32) {
-    for at in 0..length {
-        for row in 0..height {
-            // SAFETY: the caller's promise.
-            unsafe { *to.add(at * height + row) = *from.at(row, at) };
+unsafe fn one_by_one(from: Matrix, length: usize, [count, height]: [usize; 2], to: *mut f32) {
+    let mut first = 0;
+    while first < count {
+        for at in 0..length {
+            for row in 0..height {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(first * length + at * height + row) = *from.at(first + row, at) };
+            }
+        }
+        first += height;
+    }
+}
+
+/// How many numbers a panel has for each one of so many columns: as many as a vector has, or two.
+#[inline(always)]
+pub fn pitch<V: Vector>(width: usize) -> usize {
+    if width <= V::LEN { V::LEN } else { 2 * V::LEN }
+}
+
+/// Copies `width` columns of `length` numbers: one or two vectors for each number, zeros behind the last column.
+///
+/// # Safety
+///
+/// The columns, which two vectors hold, can be read, and [`pitch`] times `length` numbers be written at `to`.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+pub unsafe fn columns<V: Vector>(from: Matrix, length: usize, width: usize, to: *mut f32) {
+    let pitch = pitch::<V>(width);
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (from.col, pitch == V::LEN) {
+            (1, true) => in_order::<V, 1>(from, length, width, to),
+            (1, false) => in_order::<V, 2>(from, length, width, to),
+            _ => apart::<V>(from, length, [width, pitch], to),
         }
     }
 }
 
-/// Copies `width` columns of `length` numbers: two vectors for each number, zeros behind the last column.
+/// Columns that lie side by side and fill `W` vectors, but for the last one.
 ///
 /// # Safety
 ///
-/// The columns can be read, and two vectors of `length` numbers be written at `to`; two vectors have at least as many numbers as there are
-/// columns.
+/// As for [`columns`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-pub unsafe fn columns<V: Vector>(from: Matrix, length: usize, width: usize, to: *mut f32) {
-    let pitch = 2 * V::LEN;
+unsafe fn in_order<V: Vector, const W: usize>(from: Matrix, length: usize, width: usize, to: *mut f32) {
+    let mut masks = [V::mask(0); W];
+    for v in 0..W {
+        masks[v] = V::mask(width - v * V::LEN);
+    }
+    for at in 0..length {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let row = match width == W * V::LEN {
+                true => load_row::<V, W>(from.at(at, 0)),
+                false => load_row_masked::<V, W>(from.at(at, 0), &masks),
+            };
+            for v in 0..W {
+                row[v].store(to.add((at * W + v) * V::LEN));
+            }
+        }
+    }
+}
+
+/// Columns whose numbers do not lie side by side.
+///
+/// # Safety
+///
+/// As for [`columns`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn apart<V: Vector>(from: Matrix, length: usize, [width, pitch]: [usize; 2], to: *mut f32) {
+    let whole = if from.row == 1 { width / V::LEN * V::LEN } else { 0 };
+    let mut first = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        if from.col == 1 && width == pitch {
-            for at in 0..length {
-                let [low, high] = load_row::<V, 2>(from.at(at, 0));
-                low.store(to.add(at * pitch));
-                high.store(to.add(at * pitch + V::LEN));
-            }
-        } else if from.col == 1 {
-            let masks = [V::mask(width), V::mask(width.saturating_sub(V::LEN))];
-            for at in 0..length {
-                let [low, high] = load_row_masked::<V, 2>(from.at(at, 0), &masks);
-                low.store(to.add(at * pitch));
-                high.store(to.add(at * pitch + V::LEN));
-            }
-        } else {
-            let whole = if from.row == 1 { width / V::LEN * V::LEN } else { 0 };
-            let mut first = 0;
-            while first < whole {
-                turned::<V>(from.from(0, first), length, to.add(first));
-                first += V::LEN;
-            }
-            for at in 0..length {
-                for col in whole..pitch {
-                    *to.add(at * pitch + col) = if col < width { *from.at(at, col) } else { 0.0 };
-                }
+        while first < whole {
+            turned::<V>(from.from(0, first), length, (to.add(first), pitch));
+            first += V::LEN;
+        }
+        for at in 0..length {
+            for col in whole..pitch {
+                *to.add(at * pitch + col) = if col < width { *from.at(at, col) } else { 0.0 };
             }
         }
     }
@@ -185,8 +228,8 @@ pub unsafe fn columns<V: Vector>(from: Matrix, length: usize, width: usize, to: 
 /// As for [`columns`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn turned<V: Vector>(from: Matrix, length: usize, to: *mut f32) {
-    let (pitch, whole) = (2 * V::LEN, length / V::LEN * V::LEN);
+unsafe fn turned<V: Vector>(from: Matrix, length: usize, (to, pitch): (*mut f32, usize)) {
+    let whole = length / V::LEN * V::LEN;
     // SAFETY: the caller's promise.
     unsafe {
         let mut at = 0;

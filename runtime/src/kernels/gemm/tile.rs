@@ -5,19 +5,33 @@
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 use super::Matrix;
+use crate::kernels::Isa;
 use crate::kernels::routine::{Args, Body, Routine, built};
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
-/// Rows of a tile of two vectors.
-pub const ROWS: usize = 6;
+/// How many rows a tile of two vectors has at most.
+#[inline(always)]
+pub fn tallest<V: Vector>() -> usize {
+    V::PAIRS
+}
 
 /// How many rows the next tile has where so many are left: about as many as those behind it, since additions to few sums wait for one
-/// another.
+/// another. Tiles of more than six rows have an even number of them.
 #[inline(always)]
 pub fn height<V: Vector>(left: usize) -> usize {
-    let most = ROWS.min(V::PAIRS);
+    let most = tallest::<V>();
     // Many rows fill their tiles, whatever their number; divisions take long.
-    if left > (most - 1) * (most - 1) { most } else { left.div_ceil(left.div_ceil(most).max(1)) }
+    if left > (most - 1) * (most - 1) {
+        return most;
+    }
+    let share = left.div_ceil(left.div_ceil(most).max(1));
+    if share <= 6 || share.is_multiple_of(2) {
+        share
+    } else if share < left {
+        share + 1
+    } else {
+        left.div_ceil(2)
+    }
 }
 
 /// How many vectors tiles of so few rows may have, the most first; none where there are enough rows for tiles of two vectors.
@@ -65,23 +79,21 @@ pub struct Tile {
 /// Copies of the columns go to the third pointer.
 #[inline(always)]
 pub fn of_size<V: Vector>(height: usize, width: usize) -> Routine<Tile> {
-    if width <= V::LEN {
-        return match height {
-            1 => built::<Size<1, 1>>(V::ISA),
-            2 => built::<Size<2, 1>>(V::ISA),
-            3 => built::<Size<3, 1>>(V::ISA),
-            4 => built::<Size<4, 1>>(V::ISA),
-            5 => built::<Size<5, 1>>(V::ISA),
-            _ => built::<Size<ROWS, 1>>(V::ISA),
-        };
-    }
+    if width <= V::LEN { of_height::<1>(V::ISA, height) } else { of_height::<2>(V::ISA, height) }
+}
+
+#[inline(always)]
+fn of_height<const W: usize>(isa: Isa, height: usize) -> Routine<Tile> {
     match height {
-        1 => built::<Size<1, 2>>(V::ISA),
-        2 => built::<Size<2, 2>>(V::ISA),
-        3 => built::<Size<3, 2>>(V::ISA),
-        4 => built::<Size<4, 2>>(V::ISA),
-        5 => built::<Size<5, 2>>(V::ISA),
-        _ => built::<Size<ROWS, 2>>(V::ISA),
+        1 => built::<Size<1, W>>(isa),
+        2 => built::<Size<2, W>>(isa),
+        3 => built::<Size<3, W>>(isa),
+        4 => built::<Size<4, W>>(isa),
+        5 => built::<Size<5, W>>(isa),
+        6 => built::<Size<6, W>>(isa),
+        8 => built::<Size<8, W>>(isa),
+        10 => built::<Size<10, W>>(isa),
+        _ => built::<Size<12, W>>(isa),
     }
 }
 
@@ -202,8 +214,8 @@ unsafe fn sum<V: Vector, const R: usize, const W: usize, const COPIES: bool>(
     [apart, step]: [usize; 2],
     sums: &mut [[V; W]; R],
 ) {
-    // From two pointers, one instruction's address reaches six rows.
-    let mut halves = [rows, rows.wrapping_add(3 * apart)];
+    // From each pointer, one instruction's address reaches three rows.
+    let mut threes = [0, 1, 2, 3].map(|three| rows.wrapping_add(3 * three * apart));
     let mut copy = copy.cast_mut();
     for _ in 0..tile.length {
         // SAFETY: the caller's promise.
@@ -216,13 +228,15 @@ unsafe fn sum<V: Vector, const R: usize, const W: usize, const COPIES: bool>(
                 copy = copy.add(W * V::LEN);
             }
             for r in 0..R {
-                let x = V::splat(*halves[r / 3].wrapping_add(r % 3 * apart));
+                let x = V::splat(*threes[r / 3].wrapping_add(r % 3 * apart));
                 for v in 0..W {
                     sums[r][v] = x.mul_add(factors[v], sums[r][v]);
                 }
             }
         }
         columns = columns.wrapping_add(tile.pitch);
-        halves = [halves[0].wrapping_add(step), halves[1].wrapping_add(step)];
+        for three in 0..R.div_ceil(3) {
+            threes[three] = threes[three].wrapping_add(step);
+        }
     }
 }
