@@ -295,8 +295,11 @@ fn tables(c: &mut Criterion) {
     let chances = numbers(groups.rows * 784);
     let group: Vec<usize> =
         (0..chances.len()).filter(|i| chances[*i] < 0.051).map(|i| i / 784).take(groups.indices).collect();
+    let inputs = TableShape { rows: 784, ..groups };
+    let input: Vec<usize> =
+        (0..chances.len()).filter(|i| chances[*i] < 0.051).map(|i| i / 300).take(inputs.indices).collect();
     let mut bench = c.benchmark_group("rows");
-    for (name, shape, index) in [("", words, word), (", groups", groups, group)] {
+    for (name, shape, index) in [("", words, word), (", groups", groups, group), (", small groups", inputs, input)] {
         let index: Vec<f32> = index.iter().map(|i| f32::from_bits(*i as u32)).collect();
         assert_eq!(index.len(), shape.indices, "an index for each row of the values");
         let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));

@@ -8,6 +8,8 @@ use std::ops::Range;
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::Isa;
+
 /// The number type of a batch field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
@@ -87,8 +89,15 @@ pub enum FieldMut<'a> {
     I32(&'a mut [i32]),
 }
 
-/// What copies some samples of a batch to where they go.
-pub type CopySamples<'a> = dyn Fn(Range<usize>, FieldMut<'_>) + Sync + 'a;
+/// What copies a field of a batch to where it goes, maybe a part at a time and by several threads at once.
+pub trait CopyField: Sync {
+    /// Copies these samples, one after the other.
+    fn samples(&self, some: Range<usize>, to: FieldMut<'_>);
+
+    /// Copies these elements of all samples, one element after the other: the numbers that the samples have there side by side. What turns them
+    /// are the instructions of `isa`, which the machine has.
+    fn elements(&self, some: Range<usize>, isa: Isa, to: &mut [f32]);
+}
 
 /// The numbers of a tensor, row-major, in the precision that its program computes in.
 #[derive(Clone, Debug)]
@@ -181,10 +190,9 @@ pub trait Program {
     /// Where field `index` of a batch of `samples` samples goes, before [`Program::train_step`] or [`Program::evaluate`].
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_>;
 
-    /// Has field `index` of a batch of `samples` samples filled: `copy` is given some of the samples and where they go until all have
-    /// been, maybe by several threads at once.
-    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &CopySamples<'_>) {
-        copy(0..samples, self.field(entry, samples, index));
+    /// Has field `index` of a batch of `samples` samples filled by `copy`, in the order in which the program reads it.
+    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &dyn CopyField) {
+        copy.samples(0..samples, self.field(entry, samples, index));
     }
 
     /// One step on the batch in the fields, with the updates of `variant`. Returns the value of each term of the objective.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
+use spnc_runtime::kernels::turn::TOGETHER;
 use spnc_runtime::program::{
-    Choice, Clock, CompressedMatrix, CopySamples, Description, Element, Entry, FieldMut, Form, Numbers, Program,
+    Choice, Clock, CompressedMatrix, CopyField, Description, Element, Entry, FieldMut, Form, Numbers, Program,
 };
 
+use super::batch::{self, Place};
 use super::blame;
 use super::forms::{self, Forms, Seen};
 use super::host::{Host, outside_name, short_seed, write};
@@ -39,6 +41,8 @@ pub struct Compiled {
     held: Option<Held>,
     /// When forms were last chosen such that only live positions can change what is chosen.
     looked: Option<Look>,
+    /// Whether each field of the batch to train on was last filled, or put, in the order that a compressed step takes turned.
+    is_turned: Vec<bool>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
 }
@@ -79,6 +83,7 @@ impl Compiled {
             forms,
             held: None,
             looked: None,
+            is_turned: vec![false; built.interface.field_names.len()],
             unread: vec![],
             host: Host::new(built),
         };
@@ -114,12 +119,31 @@ impl Compiled {
     }
 
     /// Where a field of a batch goes, if the entry reads it.
-    fn buffer(&self, entry: Entry, samples: usize, field: usize) -> Option<BufferId> {
+    fn place(&self, entry: Entry, samples: usize, field: usize) -> Option<Place> {
         let call = match entry {
-            Entry::Train(variant) => &self.machine.train[&(variant, samples)].whole,
+            Entry::Train(variant) => self.machine.train[&(variant, samples)].expected(),
             Entry::Evaluate => &self.machine.evaluate[&samples],
         };
         call.fields[field]
+    }
+
+    /// Has the batch of a step lie in the order in which the compressed step reads it, or all others do.
+    fn arrange(&mut self, key @ (_, samples): (usize, usize), is_compressed: bool) {
+        let Machine { code, train, .. } = &mut self.machine;
+        let Some(compressed) = train[&key].compressed() else { return };
+        let places = train[&key].whole.fields.iter().zip(&compressed.call.fields);
+        for (is_turned, (rows, turned)) in self.is_turned.iter_mut().zip(places) {
+            let (Some(rows), Some(turned)) = (rows, turned.filter(|place| place.is_turned)) else { continue };
+            match (*is_turned, is_compressed) {
+                (false, true) => batch::turn(code, rows.buffer, turned.buffer, samples),
+                (true, false) => {
+                    let elements = code.floats(turned.buffer).len() / samples;
+                    batch::turn(code, turned.buffer, rows.buffer, elements);
+                }
+                (false, false) | (true, true) => {}
+            }
+            *is_turned = is_compressed;
+        }
     }
 
     /// What the function of effective parameters gave last under the first name that is asked for.
@@ -128,7 +152,8 @@ impl Compiled {
         Some(widen(self.machine.code.floats(*buffer), shape))
     }
 
-    /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place.
+    /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place, and
+    /// whatever does compute it the batch in its order.
     fn load(&mut self, key: (usize, usize), clock: Clock) {
         if self.held.is_some_and(|held| held.key != key) {
             self.release();
@@ -136,7 +161,9 @@ impl Compiled {
         let Machine { code, train, .. } = &mut self.machine;
         let Some(step) = train.get_mut(&key) else { return };
         step.follow(code, self.host.seed, clock, key.1);
-        match step.compressed().filter(|step| step.is_covered) {
+        let covered = step.compressed().filter(|step| step.is_covered);
+        let is_covered = covered.is_some();
+        match covered {
             None => self.release(),
             Some(step) => {
                 if self.held.is_none() {
@@ -145,6 +172,7 @@ impl Compiled {
                 self.held = Some(Held { key, is_ahead: true });
             }
         }
+        self.arrange(key, is_covered);
     }
 
     /// Puts back into the lasting tensors what a compressed step has changed, for those who read them. The step goes on with its own elements.
@@ -326,7 +354,14 @@ impl Program for Compiled {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let buffer = self.buffer(entry, samples, index);
+        let buffer = match entry {
+            Entry::Train(variant) => {
+                self.is_turned[index] = false;
+                self.machine.train[&(variant, samples)].whole.fields[index]
+            }
+            Entry::Evaluate => self.machine.evaluate[&samples].fields[index],
+        };
+        let buffer = buffer.map(|place| place.buffer);
         let info = &self.host.interface.description.fields[index];
         match (buffer, info.element) {
             (Some(buffer), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
@@ -338,18 +373,29 @@ impl Program for Compiled {
         }
     }
 
-    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &CopySamples<'_>) {
+    fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &dyn CopyField) {
         let info = &self.host.interface.description.fields[index];
         let (threads, width) = (self.machine.code.threads(), info.shape.iter().product::<usize>());
-        match (self.buffer(entry, samples, index), info.element) {
-            (Some(buffer), Element::Real) if threads > 1 && samples * width >= SHARED => {
+        let is_shared = threads > 1 && samples * width >= SHARED;
+        match (self.place(entry, samples, index), info.element) {
+            (Some(Place { buffer, is_turned: true }), _) => {
+                let part = if is_shared { width.div_ceil(PARTS * threads).next_multiple_of(TOGETHER) } else { width };
+                let isa = self.options.target.isa();
+                self.machine.code.write_parts(buffer, part * samples, &|index, to| {
+                    let first = index * part;
+                    copy.elements(first..first + to.len() / samples, isa, to);
+                });
+                self.is_turned[index] = true;
+            }
+            (Some(Place { buffer, is_turned: false }), Element::Real) if is_shared => {
                 let part = samples.div_ceil(PARTS * threads);
                 self.machine.code.write_parts(buffer, part * width, &|index, to| {
                     let first = index * part;
-                    copy(first..first + to.len() / width, FieldMut::F32(to));
+                    copy.samples(first..first + to.len() / width, FieldMut::F32(to));
                 });
+                self.is_turned[index] = false;
             }
-            _ => copy(0..samples, self.field(entry, samples, index)),
+            _ => copy.samples(0..samples, self.field(entry, samples, index)),
         }
     }
 
@@ -503,11 +549,14 @@ impl Program for Compiled {
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
+        self.arrange((variant, samples), false);
         let tensors = self.tensor_values();
         let step = self.built.train.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
         let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(buffer) = self.machine.train[&(variant, samples)].whole.fields[index] else { continue };
+            let Some(Place { buffer, .. }) = self.machine.train[&(variant, samples)].whole.fields[index] else {
+                continue;
+            };
             match self.host.interface.description.fields[index].element {
                 Element::Real => write(&mut plan, name, self.machine.code.floats(buffer).iter().map(|x| f64::from(*x))),
                 Element::Integer => {

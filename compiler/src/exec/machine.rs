@@ -6,6 +6,7 @@ use std::sync::Arc;
 use spnc_runtime::program::{Clock, Form};
 
 use super::Built;
+use super::batch::{Place, take_turned};
 use super::compressed::CompressedStep;
 use super::forms::{Forms, SpecialForm};
 use crate::codegen::{self, Executable, Options};
@@ -56,7 +57,7 @@ pub(super) struct Machine {
 #[derive(Debug)]
 pub(super) struct Call {
     pub index: usize,
-    pub fields: Vec<Option<BufferId>>,
+    pub fields: Vec<Option<Place>>,
     seed: Option<BufferId>,
     step: Option<BufferId>,
     epoch: Option<BufferId>,
@@ -71,7 +72,8 @@ pub(super) struct Call {
 impl Machine {
     /// Generates the code of all functions; steps in the forms that are chosen.
     pub fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
-        let functions: Vec<Functions> = forms.iter().map(Functions::of).collect();
+        let of = |forms| Functions::of(forms, &built.interface.field_names);
+        let functions: Vec<Functions> = forms.iter().map(of).collect();
         let module = lowered(built, functions.iter().flat_map(Functions::all), &stored(&functions));
         let code = codegen::compile(&module, options)?;
         let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
@@ -135,9 +137,13 @@ struct Functions {
 }
 
 impl Functions {
-    fn of(forms: &Option<Forms>) -> Functions {
+    /// A step on compressed matrices takes the `fields` turned that it reads so.
+    fn of(forms: &Option<Forms>, fields: &[Arc<str>]) -> Functions {
         let of = |forms: &Forms| {
-            let special = forms.special();
+            let mut special = forms.special();
+            if let Some(SpecialForm::Compressed(compressed)) = &mut special {
+                take_turned(&mut compressed.func, fields);
+            }
             let strays = special.as_ref().and_then(|special| match special {
                 SpecialForm::Narrowed(..) => None,
                 SpecialForm::Compressed(compressed) => forms.strays(compressed),
@@ -222,6 +228,11 @@ impl Train {
         }
     }
 
+    /// What computes the next step, unless it turns out to have no room.
+    pub fn expected(&self) -> &Call {
+        self.compressed().filter(|step| step.is_covered).map_or(&self.whole, |step| &step.call)
+    }
+
     /// Looks at the patterns that steps change, before a step.
     pub fn follow(&mut self, code: &mut Executable, seed: i32, clock: Clock, samples: usize) {
         if let (Some(Special::Compressed(step)), Some(masks)) = (&mut self.special, &self.masks) {
@@ -258,7 +269,7 @@ impl Call {
         let numbered = outputs.iter().filter(|(name, ..)| name.starts_with("term.") || name.starts_with("partial."));
         Call {
             index: code.func(&func.name).expect("every function was compiled"),
-            fields: built.interface.field_names.iter().map(|name| input(name)).collect(),
+            fields: built.interface.field_names.iter().map(|name| Place::of(name, scheduled, module)).collect(),
             seed: input("seed"),
             step: input("step"),
             epoch: input("epoch"),

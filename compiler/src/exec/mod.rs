@@ -11,6 +11,7 @@
 //! Both are made from the same optimised functions ([`Built`]). Start values and the closing arithmetic of reports come from the
 //! interpreter in either case ([`host`]), so two evaluators differ in the steps and in nothing else.
 
+mod batch;
 mod blame;
 pub mod break_even;
 mod build;

@@ -1,14 +1,14 @@
-//! Samples in memory, and how they are gathered into a batch.
+//! Samples in memory.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::batch::Batch;
 use super::{Bits, DataError, Fault};
 use crate::huge_pages;
-use crate::kernels::prefetch::prefetch;
-use crate::program::{Element, FieldInfo, FieldMut};
+use crate::program::{CopyField, Element, FieldInfo, FieldMut};
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,13 +83,13 @@ impl Values {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
     info: FieldInfo,
-    values: Arc<Values>,
+    pub(super) values: Arc<Values>,
     /// The elements from one stored sample to the next.
     step: usize,
     /// Where a sample begins, counted from its place.
     offset: usize,
     /// The elements of a sample.
-    width: usize,
+    pub(super) width: usize,
 }
 
 impl Column {
@@ -115,7 +115,7 @@ impl Column {
     }
 
     /// The elements of the stored sample `place`.
-    fn range(&self, place: usize) -> Range<usize> {
+    pub(super) fn range(&self, place: usize) -> Range<usize> {
         let start = place * self.step + self.offset;
         start..start + self.width
     }
@@ -313,28 +313,22 @@ impl Dataset {
         if others.is_empty() { vec![Split::Train] } else { others }
     }
 
+    /// Field `field` of the samples `rows` of a split.
+    ///
+    /// # Panics
+    ///
+    /// If the field does not exist.
+    pub fn batch<'a>(&'a self, split: Split, rows: &'a [usize], field: usize) -> Batch<'a> {
+        Batch { column: &self.columns[field], split: self.rows(split), rows }
+    }
+
     /// Copies field `field` of the samples `rows` of a split to `out`, one sample after the other, converted to its type.
     ///
     /// # Panics
     ///
     /// If a row or the field does not exist, or `out` has another length than the samples.
     pub fn gather(&self, split: Split, rows: &[usize], field: usize, out: FieldMut<'_>) {
-        let column = &self.columns[field];
-        let take = Take { column, split: self.rows(split), rows };
-        match (&*column.values, out) {
-            (Values::U8(from), FieldMut::F32(to)) => take.copy(from, to, f32::from),
-            (Values::U8(from), FieldMut::F64(to)) => take.copy(from, to, f64::from),
-            (Values::U8(from), FieldMut::I32(to)) => take.copy(from, to, i32::from),
-            (Values::I32(from), FieldMut::F32(to)) => take.copy(from, to, |x| x as f32),
-            (Values::I32(from), FieldMut::F64(to)) => take.copy(from, to, f64::from),
-            (Values::I32(from), FieldMut::I32(to)) => take.copy(from, to, |x| x),
-            (Values::F32(from), FieldMut::F32(to)) => take.copy(from, to, |x| x),
-            (Values::F32(from), FieldMut::F64(to)) => take.copy(from, to, f64::from),
-            (Values::F32(from), FieldMut::I32(to)) => take.copy(from, to, |x| x as i32),
-            (Values::F64(from), FieldMut::F32(to)) => take.copy(from, to, |x| x as f32),
-            (Values::F64(from), FieldMut::F64(to)) => take.copy(from, to, |x| x),
-            (Values::F64(from), FieldMut::I32(to)) => take.copy(from, to, |x| x as i32),
-        }
+        self.batch(split, rows, field).samples(0..rows.len(), out);
     }
 
     /// The SHA-256 of fields, splits and every element, in hexadecimal: equal for equal data, wherever it came from.
@@ -357,34 +351,6 @@ impl Dataset {
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How many samples before a copy its memory is asked for.
-const AHEAD: usize = 2;
-
-/// Which samples to copy.
-struct Take<'a> {
-    column: &'a Column,
-    split: &'a Rows,
-    rows: &'a [usize],
-}
-
-impl Take<'_> {
-    fn copy<S: Copy, D>(&self, from: &[S], to: &mut [D], convert: impl Fn(S) -> D) {
-        let width = self.column.width;
-        assert_eq!(to.len(), self.rows.len() * width, "the batch field has another size than the samples");
-        let of = |row: usize| &from[self.column.range(self.split.place(row))];
-        for (place, &row) in self.rows.iter().enumerate() {
-            // Shuffled samples are where the machine does not expect them.
-            if let Some(&soon) = self.rows.get(place + AHEAD) {
-                prefetch(of(soon));
-            }
-            let sample = of(row);
-            for (to, &from) in to[place * width..(place + 1) * width].iter_mut().zip(sample) {
-                *to = convert(from);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | `synthetic(…)` | nothing: a teacher with known support | `x`, `y` |
 
 mod args;
+mod batch;
 mod cifar;
 mod csv;
 mod dataset;
@@ -36,6 +37,7 @@ mod text;
 use std::path::PathBuf;
 
 pub use args::{Arg, Request};
+pub use batch::Batch;
 pub(crate) use dataset::hex;
 pub(crate) use dataset::{Column, Rows, Values};
 pub use dataset::{Dataset, Split};

@@ -39,24 +39,28 @@ pub enum Isa {
 impl Isa {
     /// The widest one that this machine has.
     pub fn best() -> Isa {
-        let has = Isa::available();
-        has.into_iter().max().unwrap_or(Isa::Portable)
+        [Isa::Avx512, Isa::Avx2].into_iter().find(|isa| isa.is_available()).unwrap_or(Isa::Portable)
     }
 
     /// All that this machine has, the plainest first.
     pub fn available() -> Vec<Isa> {
-        let mut found = vec![Isa::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx2);
+        [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available()).collect()
+    }
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                let parts = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512vl")];
+                let wide = [is_x86_feature_detected!("avx512dq"), is_x86_feature_detected!("avx512bw")];
+                Isa::Avx2.is_available() && parts.iter().chain(&wide).all(|part| *part)
             }
-            let parts = [is_x86_feature_detected!("avx512f"), is_x86_feature_detected!("avx512vl")];
-            let wide = [is_x86_feature_detected!("avx512dq"), is_x86_feature_detected!("avx512bw")];
-            if found.contains(&Isa::Avx2) && parts.iter().chain(&wide).all(|part| *part) {
-                found.push(Isa::Avx512);
-            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => false,
         }
-        found
     }
 }

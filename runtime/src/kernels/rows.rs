@@ -123,14 +123,14 @@ impl Body for Gather {
             if let Some(indices) = unsafe { shared_indices(s, args) }.filter(|_| !whole.is_empty()) {
                 let edges = [args.first..whole.start * s.indices, whole.end * s.indices..args.last];
                 // SAFETY: the caller's promise; these tables are in the range.
-                unsafe { gather_alike(s, args, indices, whole) };
+                unsafe { gather_alike::<V>(s, args, indices, whole) };
                 for Range { start: first, end: last } in edges {
                     // SAFETY: the caller's promise: these are parts of the range.
-                    unsafe { gather_numbers(s, Args { first, last, ..args }) };
+                    unsafe { gather_numbers::<V>(s, Args { first, last, ..args }) };
                 }
             } else {
                 // SAFETY: the caller's promise.
-                unsafe { gather_numbers(s, args) };
+                unsafe { gather_numbers::<V>(s, args) };
             }
             return;
         }
@@ -159,42 +159,91 @@ impl Body for Gather {
 /// As for [`Routine`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn gather_numbers(s: &TableShape, args: Args) {
+unsafe fn gather_numbers<V: Vector>(s: &TableShape, args: Args) {
     let mut position = args.first;
     while position < args.last {
         let (table, first) = (position / s.indices, position % s.indices);
         let count = (s.indices - first).min(args.last - position);
-        // SAFETY: a table, the indices from this one on, and as many elements of the result. Numbers are only moved, as bits.
+        // SAFETY: a table, the indices from this one on, and as many elements of the result. Numbers are only moved.
         let (numbers, indices, to) = unsafe {
-            let numbers = std::slice::from_raw_parts(args.a.cast::<u32>().add(table * s.rows), s.rows);
+            let numbers = std::slice::from_raw_parts(args.a.add(table * s.rows), s.rows);
             let indices = std::slice::from_raw_parts(args.b.cast::<i32>().add(s.index_of(position)), count);
-            (numbers, indices, std::slice::from_raw_parts_mut(args.to.cast::<u32>().add(position), count))
+            (numbers, indices, std::slice::from_raw_parts_mut(args.to.add(position), count))
         };
-        pick(numbers, indices, to);
+        pick::<V>(numbers, indices, to);
         position += count;
     }
 }
 
-/// The numbers of a table that indices name, as bits; zero for one that names none.
+/// The numbers of a table that indices name, as bits; zero for one that names none. Those of a group are neighbours.
 #[inline(always)]
-#[expect(unsafe_code, reason = "reads without a jump")]
-fn pick(numbers: &[u32], indices: &[i32], to: &mut [u32]) {
+fn pick<V: Vector>(numbers: &[f32], indices: &[i32], to: &mut [f32]) {
     if numbers.is_empty() {
-        return to.fill(0);
+        return to.fill(0.0);
     }
-    let number = |index| {
-        let row = row(index, numbers.len());
-        // Read in any case: what is chosen then needs no jump.
-        // SAFETY: a number of the table, which has one.
-        let number = unsafe { *numbers.get_unchecked(row.unwrap_or(0)) };
-        if row.is_some() { number } else { 0 }
+    let ends = parts(indices.len());
+    let mut at = [0, ends[0], ends[1], ends[2]];
+    while (0..PARTS).all(|part| at[part] < ends[part]) {
+        for part in 0..PARTS {
+            let range = at[part]..ends[part];
+            at[part] += pick_run::<V>(numbers, &indices[range.clone()], &mut to[range]);
+        }
+    }
+    for part in 0..PARTS {
+        while at[part] < ends[part] {
+            let range = at[part]..ends[part];
+            at[part] += pick_run::<V>(numbers, &indices[range.clone()], &mut to[range]);
+        }
+    }
+}
+
+/// The number for the first index, and for those behind it that are equal; how many these are.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads without a jump, and writes whole vectors")]
+fn pick_run<V: Vector>(numbers: &[f32], indices: &[i32], to: &mut [f32]) -> usize {
+    let row = row(indices[0], numbers.len());
+    // Read in any case: what is chosen then needs no jump.
+    // SAFETY: a number of the table, which has one.
+    let number = unsafe { *numbers.get_unchecked(row.unwrap_or(0)) };
+    let number = if row.is_some() { number } else { 0.0 };
+    let (Some(run), Some(to)) = (indices.get(..RUN).filter(|run| run[1] == run[0]), to.get_mut(..RUN)) else {
+        to[0] = number;
+        return 1;
     };
-    let ((eights, rest), (to_eights, to_rest)) = (indices.as_chunks::<8>(), to.as_chunks_mut::<8>());
-    for (eight, to) in eights.iter().zip(to_eights) {
-        // Those of a group are neighbours.
-        *to = if are_all(eight, eight[0]) { [number(eight[0]); 8] } else { eight.map(number) };
+    // What lies behind the end of a run is written once more.
+    for vector in 0..RUN / V::LEN {
+        // SAFETY: so many places.
+        unsafe { V::splat(number).store(to.as_mut_ptr().add(vector * V::LEN)) };
     }
-    to_rest.iter_mut().zip(rest).for_each(|(to, index)| *to = number(*index));
+    equal_first::<V>(run)
+}
+
+/// In how many parts indices are gone through side by side: where a run begins is known when the one before has ended, and machines can do several of
+/// these at once.
+const PARTS: usize = 4;
+
+/// Where the parts end.
+#[inline(always)]
+fn parts(len: usize) -> [usize; PARTS] {
+    let part = len / PARTS;
+    [part, 2 * part, 3 * part, len]
+}
+
+/// How many indices are looked at together for where a run of equal ones ends.
+const RUN: usize = 32;
+
+/// How many of these indices, at the beginning, are equal. Nothing jumps: where a run ends could not be guessed.
+#[inline(always)]
+#[expect(unsafe_code, reason = "reads whole vectors")]
+fn equal_first<V: Vector>(run: &[i32]) -> usize {
+    assert_eq!(run.len(), RUN);
+    let mut others = 0;
+    for vector in 0..RUN / V::LEN {
+        // SAFETY: so many indices.
+        others |= unsafe { V::unlike(run.as_ptr().add(vector * V::LEN), run.as_ptr()) } << (vector * V::LEN);
+    }
+    // The bit behind the last: of a number that is never zero machines count the zeros by one instruction.
+    (u64::from(others) | 1 << RUN).trailing_zeros() as usize
 }
 
 impl Body for Scatter {
@@ -224,7 +273,7 @@ impl Body for Scatter {
                     continue;
                 }
                 // SAFETY: the caller's promise; the rows of this range are `to`.
-                unsafe { scatter_numbers(s, args, table, to) };
+                unsafe { scatter_numbers::<V>(s, args, table, to) };
             }
             return;
         }
@@ -249,7 +298,7 @@ impl Body for Scatter {
 /// As for [`Routine`].
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f32]) {
+unsafe fn scatter_numbers<V: Vector>(s: &TableShape, args: Args, table: usize, to: &mut [f32]) {
     let start = table * s.indices;
     // SAFETY: the indices of the table and its values.
     let (indices, values) = unsafe {
@@ -258,61 +307,75 @@ unsafe fn scatter_numbers(s: &TableShape, args: Args, table: usize, to: &mut [f3
     };
     // Rows before the range wrap around, to places beyond it.
     let base = (table * s.rows).wrapping_sub(args.first);
-    let mut at = 0;
-    while let Some(&index) = indices.get(at) {
-        let (sum, count) = sum_equal(&indices[at..], &values[at..]);
-        if let Some(to) = row(index, s.rows).and_then(|row| to.get_mut(base.wrapping_add(row))) {
-            *to += sum;
+    let ends = parts(indices.len());
+    let mut at = [0, ends[0], ends[1], ends[2]];
+    while (0..PARTS).all(|part| at[part] < ends[part]) {
+        for part in 0..PARTS {
+            let range = at[part]..ends[part];
+            at[part] += scatter_run::<V>(s.rows, base, &indices[range.clone()], &values[range], to);
         }
-        at += count;
     }
-}
-
-/// The sum of the values at the beginning whose indices are equal, and how many these are. Those of every eighth place have a sum of
-/// their own, since additions wait for one another; where a run ends nothing jumps, since nothing could be guessed there.
-#[inline(always)]
-fn sum_equal(indices: &[i32], values: &[f32]) -> (f32, usize) {
-    let first = indices[0];
-    if indices.get(1) != Some(&first) {
-        return (values[0], 1);
-    }
-    let ((eights, _), (values_of_eights, _)) = (indices.as_chunks::<8>(), values.as_chunks::<8>());
-    let (mut sums, mut count) = ([0.0; 8], 0);
-    for (eight, values) in eights.iter().zip(values_of_eights) {
-        if are_all(eight, first) {
-            sums = std::array::from_fn(|lane| sums[lane] + values[lane]);
-            count += 8;
-            continue;
+    for part in 0..PARTS {
+        while at[part] < ends[part] {
+            let range = at[part]..ends[part];
+            at[part] += scatter_run::<V>(s.rows, base, &indices[range.clone()], &values[range], to);
         }
-        let equal = count_equal(eight, first);
-        sums = std::array::from_fn(|lane| sums[lane] + if lane < equal { values[lane] } else { 0.0 });
-        return (total(sums), count + equal);
     }
-    let rest = indices[count..].iter().zip(&values[count..]).take_while(|(index, _)| **index == first);
-    let (rest, equal) = rest.fold((0.0, 0), |(sum, count), (_, value)| (sum + value, count + 1));
-    (total(sums) + rest, count + equal)
 }
 
-/// Whether all eight are this index.
+/// Adds the first value, and those behind it whose indices are equal, to their row of a table of so many, if it is in the part `to` that begins at `base`;
+/// how many these are.
 #[inline(always)]
-fn are_all(eight: &[i32; 8], index: i32) -> bool {
-    eight.iter().fold(true, |all, other| all & (*other == index))
-}
-
-/// How many of eight indices, at the beginning, are this one. Nothing jumps: where a run ends could not be guessed.
-#[inline(always)]
-fn count_equal(eight: &[i32; 8], index: i32) -> usize {
-    let (mut is_equal, mut count) = (1, 0);
-    for other in eight {
-        is_equal &= usize::from(*other == index);
-        count += is_equal;
+fn scatter_run<V: Vector>(rows: usize, base: usize, indices: &[i32], values: &[f32], to: &mut [f32]) -> usize {
+    let (sum, count) = sum_equal::<V>(indices, values);
+    if let Some(to) = row(indices[0], rows).and_then(|row| to.get_mut(base.wrapping_add(row))) {
+        *to += sum;
     }
     count
 }
 
+/// The numbers of the places of a run.
+const PLACES: [f32; RUN] = {
+    let mut places = [0.0; RUN];
+    let mut place = 0;
+    while place < RUN {
+        places[place] = place as f32;
+        place += 1;
+    }
+    places
+};
+
+/// The sum of the values at the beginning whose indices are equal, and how many these are. Each lane has a sum of its own, since additions
+/// wait for one another; where a run ends nothing jumps, since nothing could be guessed there.
 #[inline(always)]
-fn total([a, b, c, d, e, f, g, h]: [f32; 8]) -> f32 {
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+#[expect(unsafe_code, reason = "reads whole vectors")]
+fn sum_equal<V: Vector>(indices: &[i32], values: &[f32]) -> (f32, usize) {
+    let first = indices[0];
+    if indices.get(1) != Some(&first) {
+        return (values[0], 1);
+    }
+    let (mut sum, mut count) = (V::splat(0.0), 0);
+    while let (Some(run), Some(values)) = (indices.get(count..count + RUN), values.get(count..count + RUN)) {
+        if run[0] != first {
+            return (sum.total(), count);
+        }
+        let equal = equal_first::<V>(run);
+        for vector in 0..RUN / V::LEN {
+            // SAFETY: so many places and values.
+            let (places, values) = unsafe {
+                let at = vector * V::LEN;
+                (V::load(PLACES.as_ptr().add(at)), V::load(values.as_ptr().add(at)))
+            };
+            sum = sum.add(V::splat(equal as f32).where_larger(places, values, V::splat(0.0)));
+        }
+        count += equal;
+        if equal < RUN {
+            return (sum.total(), count);
+        }
+    }
+    let rest = indices[count..].iter().zip(&values[count..]).take_while(|(index, _)| **index == first);
+    let (rest, equal) = rest.fold((0.0, 0), |(sum, count), (_, value)| (sum + value, count + 1));
+    (sum.total() + rest, count + equal)
 }
 
 /// The tables whose rows, so many each, all lie between two positions.
@@ -341,15 +404,14 @@ unsafe fn shared_indices<'a>(s: &TableShape, args: Args) -> Option<&'a [i32]> {
 /// As for [`Routine`]; the tables, which have rows, lie in the range.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn gather_alike(s: &TableShape, args: Args, indices: &[i32], tables: Range<usize>) {
+unsafe fn gather_alike<V: Vector>(s: &TableShape, args: Args, indices: &[i32], tables: Range<usize>) {
     for table in tables {
-        // SAFETY: a table, and its part of the result, which nobody else writes. Numbers are only moved, as bits.
+        // SAFETY: a table, and its part of the result, which nobody else writes. Numbers are only moved.
         let (numbers, to) = unsafe {
-            let numbers = std::slice::from_raw_parts(args.a.cast::<u32>().add(table * s.rows), s.rows);
-            let to = args.to.cast::<u32>().add(table * s.indices);
-            (numbers, std::slice::from_raw_parts_mut(to, s.indices))
+            let numbers = std::slice::from_raw_parts(args.a.add(table * s.rows), s.rows);
+            (numbers, std::slice::from_raw_parts_mut(args.to.add(table * s.indices), s.indices))
         };
-        pick(numbers, indices, to);
+        pick::<V>(numbers, indices, to);
     }
 }
 

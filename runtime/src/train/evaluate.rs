@@ -1,14 +1,12 @@
 //! The evaluation of splits.
 
-use std::ops::Range;
-
 use indexmap::IndexMap;
 use ndarray::ArrayD;
 
 use super::Evaluated;
 use super::run::Trainer;
 use crate::data::Split;
-use crate::program::{Clock, Entry, FieldMut, Role};
+use crate::program::{Clock, Entry, Role};
 
 impl Trainer<'_> {
     /// The reported numbers of every evaluated split, by name; `None` when interrupted. Carried states are left as they were.
@@ -36,8 +34,7 @@ impl Trainer<'_> {
             }
             for (field, &from) in self.fields.iter().enumerate() {
                 let (data, rows) = (self.data, &samples[rows.clone()]);
-                let copy = |some: Range<usize>, to: FieldMut<'_>| data.gather(split.split, &rows[some], from, to);
-                self.program.fill(Entry::Evaluate, rows.len(), field, &copy);
+                self.program.fill(Entry::Evaluate, rows.len(), field, &data.batch(split.split, rows, from));
             }
             self.program.evaluate(rows.len(), split.n, clock);
         }

@@ -1,7 +1,6 @@
 //! A run under way: stages, epochs, steps.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
@@ -13,7 +12,7 @@ use super::{
     TrainError, error, tally,
 };
 use crate::data::{Bits, Dataset, Split, shuffle};
-use crate::program::{Clock, Entry, FieldMut, Numbers, Program, Role};
+use crate::program::{Clock, Entry, Numbers, Program, Role};
 
 /// The fewest steps from one look for another form to the next, which takes about as long as some of them: epochs that are shorter do not all begin
 /// with it.
@@ -269,8 +268,7 @@ impl<'a> Trainer<'a> {
         let rows = self.batches.train_rows(self.at.index);
         for (field, &from) in self.fields.iter().enumerate() {
             let (data, rows) = (self.data, &self.order[rows.clone()]);
-            let copy = |some: Range<usize>, to: FieldMut<'_>| data.gather(Split::Train, &rows[some], from, to);
-            self.program.fill(Entry::Train(phase.variant), rows.len(), field, &copy);
+            self.program.fill(Entry::Train(phase.variant), rows.len(), field, &data.batch(Split::Train, rows, from));
         }
         rows.len()
     }

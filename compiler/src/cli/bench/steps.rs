@@ -1,9 +1,7 @@
 //! Steps of training on batches of the program's data, as a run does them.
 
-use std::ops::Range;
-
 use spnc_runtime::data::{Bits, Split};
-use spnc_runtime::program::{Clock, Entry, FieldMut, Form, Program};
+use spnc_runtime::program::{Clock, Entry, Form, Program};
 
 use super::subject::Place;
 use crate::cli::exit::Exit;
@@ -105,8 +103,7 @@ impl<'a> Steps<'a> {
     fn gather(&mut self) {
         for (field, &from) in self.fields.iter().enumerate() {
             let (data, rows) = (&self.job.data, &self.order[self.seen..self.seen + self.batch]);
-            let copy = |some: Range<usize>, to: FieldMut<'_>| data.gather(Split::Train, &rows[some], from, to);
-            self.program.fill(Entry::Train(self.at.variant), self.batch, field, &copy);
+            self.program.fill(Entry::Train(self.at.variant), self.batch, field, &data.batch(Split::Train, rows, from));
         }
     }
 

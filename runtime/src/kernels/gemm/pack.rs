@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 
 use super::tile;
 use super::{Matrix, STRETCH};
+use crate::kernels::turn::TOGETHER;
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// How many numbers a block of the smaller factor has at most: half of a second-level cache.
@@ -232,9 +233,13 @@ unsafe fn turned<V: Vector>(from: Matrix, length: usize, (to, pitch): (*mut f32,
     let whole = length / V::LEN * V::LEN;
     // SAFETY: the caller's promise.
     unsafe {
+        let mut columns = [std::ptr::null(); TOGETHER];
+        for (col, column) in columns[..V::LEN].iter_mut().enumerate() {
+            *column = from.at(0, col).cast_const();
+        }
         let mut at = 0;
         while at < whole {
-            V::turn((from.at(at, 0), from.col), (to.add(at * pitch), pitch));
+            V::turn(columns.as_ptr(), at, to.add(at * pitch), pitch);
             at += V::LEN;
         }
         for at in whole..length {

@@ -41,6 +41,9 @@ pub(super) trait Vector: Copy {
     /// The sum of the numbers of each vector.
     fn totals(of: [Self; 4]) -> [f32; 4];
 
+    /// The sum of the numbers.
+    fn total(self) -> f32;
+
     /// The first `count` numbers; all of them for a larger one.
     fn mask(count: usize) -> Self::Mask;
 
@@ -72,17 +75,26 @@ pub(super) trait Vector: Copy {
     #[expect(unsafe_code, reason = "writes memory")]
     unsafe fn store_masked(self, to: *mut f32, mask: Self::Mask);
 
-    /// Asks for the cache line of a number that is soon needed; any address will do.
-    fn prefetch(from: *const f32);
-
-    /// Turns a square of as many rows as a vector has numbers: row `i` of `to` becomes column `i` of `from`. Both have
-    /// their rows the second number of elements apart.
+    /// Which of the first [`Self::LEN`] integers differ from another one, the first of them in the lowest bit.
     ///
     /// # Safety
     ///
-    /// The square can be read at the first pointer and written at the second; they do not overlap.
+    /// So many integers can be read, and the other one.
+    #[expect(unsafe_code, reason = "reads memory")]
+    unsafe fn unlike(integers: *const i32, other: *const i32) -> u32;
+
+    /// Asks for the cache line of a number that is soon needed; any address will do.
+    fn prefetch(from: *const f32);
+
+    /// Turns a square of as many rows as a vector has numbers: row `i` of `to` becomes what the rows hold at element `at + i`. Rows
+    /// of `to` are `pitch` elements apart.
+    ///
+    /// # Safety
+    ///
+    /// There are as many pointers, each to a row of which the elements can be read; the square can be written and does not overlap with
+    /// any row.
     #[expect(unsafe_code, reason = "reads and writes memory")]
-    unsafe fn turn(from: (*const f32, usize), to: (*mut f32, usize));
+    unsafe fn turn(rows: *const *const f32, at: usize, to: *mut f32, pitch: usize);
 }
 
 /// `R` vectors from a number on. This, and what else works on vectors, is a plain loop: a closure would be compiled by itself, without
@@ -163,6 +175,12 @@ impl Vector for Plain {
     }
 
     #[inline(always)]
+    fn total(self) -> f32 {
+        let [a, b, c, d] = self.0;
+        (a + c) + (b + d)
+    }
+
+    #[inline(always)]
     fn mask(count: usize) -> usize {
         count.min(4)
     }
@@ -207,17 +225,25 @@ impl Vector for Plain {
     }
 
     #[inline(always)]
+    #[expect(unsafe_code, reason = "reads memory")]
+    unsafe fn unlike(integers: *const i32, other: *const i32) -> u32 {
+        // SAFETY: the caller's promise.
+        let (integers, other) = unsafe { (integers.cast::<[i32; 4]>().read_unaligned(), *other) };
+        integers.iter().zip(0..).map(|(integer, bit)| u32::from(*integer != other) << bit).sum()
+    }
+
+    #[inline(always)]
     fn prefetch(_: *const f32) {}
 
     #[inline(always)]
     #[expect(unsafe_code, reason = "reads and writes memory")]
-    unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
-        // SAFETY: the rows of the square.
-        let rows: [Plain; 4] = std::array::from_fn(|row| unsafe { Plain::load(from.add(row * pitch)) });
+    unsafe fn turn(rows: *const *const f32, at: usize, to: *mut f32, pitch: usize) {
+        // SAFETY: elements of the rows.
+        let rows: [Plain; 4] = std::array::from_fn(|row| unsafe { Plain::load((*rows.add(row)).add(at)) });
         for lane in 0..4 {
             let column = Plain(rows.map(|row| row.0[lane]));
             // SAFETY: a row of the turned square.
-            unsafe { column.store(to.add(lane * to_pitch)) };
+            unsafe { column.store(to.add(lane * pitch)) };
         }
     }
 }

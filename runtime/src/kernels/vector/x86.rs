@@ -71,6 +71,12 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn total(self) -> f32 {
+        // SAFETY: the machine has the instructions.
+        Half(unsafe { _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0)) }).total()
+    }
+
+    #[inline(always)]
     fn mask(count: usize) -> usize {
         count.min(8)
     }
@@ -116,30 +122,40 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn unlike(integers: *const i32, other: *const i32) -> u32 {
+        // SAFETY: the machine has the instructions; the caller's promise.
+        unsafe {
+            let equal = _mm256_cmpeq_epi32(_mm256_loadu_si256(integers.cast()), _mm256_set1_epi32(*other));
+            _mm256_movemask_ps(_mm256_castsi256_ps(equal)) as u32 ^ 0xff
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(from: *const f32) {
         // SAFETY: the machine has the instruction, which reads nothing that the program would see.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
     }
 
     #[inline(always)]
-    unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
-        // SAFETY: the machine has the instructions; halves of rows of the square and of the turned one.
+    unsafe fn turn(rows: *const *const f32, at: usize, to: *mut f32, pitch: usize) {
+        // SAFETY: the machine has the instructions; halves of the rows' elements, and rows of the square.
         unsafe {
             for half in 0..2 {
-                // Row `i` has what rows `i` and `i + 4` hold in this half.
-                let pair = |row: usize| {
-                    let at = from.add(row * pitch + 4 * half);
-                    let low = _mm256_castps128_ps256(_mm_loadu_ps(at));
-                    _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(at.add(4 * pitch)))
-                };
-                let [a, b, c, d] = [pair(0), pair(1), pair(2), pair(3)];
+                // Rows that are four apart, side by side.
+                let mut pairs = [_mm256_setzero_ps(); 4];
+                for (row, pair) in pairs.iter_mut().enumerate() {
+                    let at = at + 4 * half;
+                    let [low, high] = [(*rows.add(row)).add(at), (*rows.add(row + 4)).add(at)];
+                    *pair = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(low)), _mm_loadu_ps(high));
+                }
+                let [a, b, c, d] = pairs;
                 let [low_ab, high_ab] = [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)];
                 let [low_cd, high_cd] = [_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d)];
-                let to = |row: usize| to.add((4 * half + row) * to_pitch);
-                _mm256_storeu_ps(to(0), _mm256_shuffle_ps::<0x44>(low_ab, low_cd));
-                _mm256_storeu_ps(to(1), _mm256_shuffle_ps::<0xee>(low_ab, low_cd));
-                _mm256_storeu_ps(to(2), _mm256_shuffle_ps::<0x44>(high_ab, high_cd));
-                _mm256_storeu_ps(to(3), _mm256_shuffle_ps::<0xee>(high_ab, high_cd));
+                let to = to.add(4 * half * pitch);
+                _mm256_storeu_ps(to, _mm256_shuffle_ps::<0x44>(low_ab, low_cd));
+                _mm256_storeu_ps(to.add(pitch), _mm256_shuffle_ps::<0xee>(low_ab, low_cd));
+                _mm256_storeu_ps(to.add(2 * pitch), _mm256_shuffle_ps::<0x44>(high_ab, high_cd));
+                _mm256_storeu_ps(to.add(3 * pitch), _mm256_shuffle_ps::<0xee>(high_ab, high_cd));
             }
         }
     }
@@ -193,6 +209,15 @@ impl Vector for Half {
     }
 
     #[inline(always)]
+    fn total(self) -> f32 {
+        // SAFETY: the machine has the instructions.
+        unsafe {
+            let pairs = _mm_add_ps(self.0, _mm_movehl_ps(self.0, self.0));
+            _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)))
+        }
+    }
+
+    #[inline(always)]
     fn mask(count: usize) -> usize {
         count.min(4)
     }
@@ -239,22 +264,31 @@ impl Vector for Half {
     }
 
     #[inline(always)]
+    unsafe fn unlike(integers: *const i32, other: *const i32) -> u32 {
+        // SAFETY: the machine has the instructions; the caller's promise.
+        unsafe {
+            let equal = _mm_cmpeq_epi32(_mm_loadu_si128(integers.cast()), _mm_set1_epi32(*other));
+            _mm_movemask_ps(_mm_castsi128_ps(equal)) as u32 ^ 0xf
+        }
+    }
+
+    #[inline(always)]
     fn prefetch(from: *const f32) {
         Avx2::prefetch(from);
     }
 
     #[inline(always)]
-    unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
-        // SAFETY: the machine has the instructions; rows of the square and of the turned one.
+    unsafe fn turn(rows: *const *const f32, at: usize, to: *mut f32, pitch: usize) {
+        // SAFETY: the machine has the instructions; elements of the rows and rows of the square.
         unsafe {
-            let mut rows = [_mm_setzero_ps(); 4];
-            for (row, numbers) in rows.iter_mut().enumerate() {
-                *numbers = _mm_loadu_ps(from.add(row * pitch));
+            let mut square = [_mm_setzero_ps(); 4];
+            for (row, numbers) in square.iter_mut().enumerate() {
+                *numbers = _mm_loadu_ps((*rows.add(row)).add(at));
             }
-            let [a, b, c, d] = &mut rows;
+            let [a, b, c, d] = &mut square;
             _MM_TRANSPOSE4_PS(a, b, c, d);
-            for (row, numbers) in rows.iter().enumerate() {
-                _mm_storeu_ps(to.add(row * to_pitch), *numbers);
+            for (row, numbers) in square.iter().enumerate() {
+                _mm_storeu_ps(to.add(row * pitch), *numbers);
             }
         }
     }
@@ -309,6 +343,12 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn total(self) -> f32 {
+        // SAFETY: the machine has the instructions.
+        Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0)) }).total()
+    }
+
+    #[inline(always)]
     fn mask(count: usize) -> __mmask16 {
         ((1u32 << count.min(16)) - 1) as __mmask16
     }
@@ -338,17 +378,39 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn unlike(integers: *const i32, other: *const i32) -> u32 {
+        // SAFETY: the machine has the instructions; the caller's promise.
+        u32::from(unsafe { _mm512_cmpneq_epi32_mask(_mm512_loadu_si512(integers.cast()), _mm512_set1_epi32(*other)) })
+    }
+
+    #[inline(always)]
     fn prefetch(from: *const f32) {
         Avx2::prefetch(from);
     }
 
     #[inline(always)]
-    unsafe fn turn((from, pitch): (*const f32, usize), (to, to_pitch): (*mut f32, usize)) {
-        for [row, col] in [[0, 0], [0, 8], [8, 0], [8, 8]] {
-            // SAFETY: a quarter of the square, which becomes the one across the diagonal.
-            unsafe {
-                let (from, to) = (from.add(row * pitch + col), to.add(col * to_pitch + row));
-                Avx2::turn((from, pitch), (to, to_pitch));
+    unsafe fn turn(rows: *const *const f32, at: usize, to: *mut f32, pitch: usize) {
+        // SAFETY: the machine has the instructions; quarters of the rows' elements and rows of the square.
+        unsafe {
+            for quarter in 0..4 {
+                // Rows that are four, eight and twelve apart, side by side.
+                let mut fours = [_mm512_setzero_ps(); 4];
+                for (row, four) in fours.iter_mut().enumerate() {
+                    let mut parts = [_mm_setzero_ps(); 4];
+                    for (index, part) in parts.iter_mut().enumerate() {
+                        *part = _mm_loadu_ps((*rows.add(row + 4 * index)).add(at + 4 * quarter));
+                    }
+                    let low = _mm512_insertf32x4::<1>(_mm512_castps128_ps512(parts[0]), parts[1]);
+                    *four = _mm512_insertf32x4::<3>(_mm512_insertf32x4::<2>(low, parts[2]), parts[3]);
+                }
+                let [a, b, c, d] = fours;
+                let [low_ab, high_ab] = [_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)];
+                let [low_cd, high_cd] = [_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d)];
+                let to = to.add(4 * quarter * pitch);
+                _mm512_storeu_ps(to, _mm512_shuffle_ps::<0x44>(low_ab, low_cd));
+                _mm512_storeu_ps(to.add(pitch), _mm512_shuffle_ps::<0xee>(low_ab, low_cd));
+                _mm512_storeu_ps(to.add(2 * pitch), _mm512_shuffle_ps::<0x44>(high_ab, high_cd));
+                _mm512_storeu_ps(to.add(3 * pitch), _mm512_shuffle_ps::<0xee>(high_ab, high_cd));
             }
         }
     }
