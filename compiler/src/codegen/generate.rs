@@ -11,21 +11,24 @@ use cranelift::frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift::prelude::{AbiParam, types};
 use cranelift_jit::JITModule;
 use cranelift_module::{FuncId, Module as _, ModuleReloc};
+use spnc_runtime::kernels::Isa;
 
-use super::{Error, kernel, memory, routines};
+#[cfg(target_arch = "x86_64")]
+use super::wide;
+use super::{Error, Options, kernel, memory, routines};
 use crate::lir;
 
 /// Defines the functions of all kernels. The code is the same for any number of threads.
 pub(super) fn define(
     jit: &mut JITModule,
     kernels: &[lir::Kernel],
-    threads: NonZeroUsize,
+    Options { threads, target }: Options,
 ) -> Result<Vec<FuncId>, Error> {
     let imports = routines::Imports::declare(jit)?;
     let signature = signature(jit.isa());
     let declare = |_| Ok(jit.declare_anonymous_function(&signature).map_err(Box::new)?);
     let ids: Vec<FuncId> = kernels.iter().map(declare).collect::<Result<_, Error>>()?;
-    let mut codes = generate(jit.isa(), &imports, kernels, &ids, threads)?;
+    let mut codes = generate(jit.isa(), &imports, kernels, &ids, (threads, target.isa()))?;
     codes.sort_unstable_by_key(|code| code.index);
     for code in codes {
         let id = ids[code.index];
@@ -49,11 +52,11 @@ fn generate(
     imports: &routines::Imports,
     kernels: &[lir::Kernel],
     ids: &[FuncId],
-    threads: NonZeroUsize,
+    (threads, routines): (NonZeroUsize, Isa),
 ) -> Result<Vec<Code>, Error> {
     let next = AtomicUsize::new(0);
     let work = || {
-        let mut generator = Generator::new(isa, imports.clone());
+        let mut generator = Generator::new(isa, imports.clone(), routines);
         let mut codes = vec![];
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
@@ -78,28 +81,46 @@ pub(super) struct Generator<'a> {
     builder: FunctionBuilderContext,
     imports: routines::Imports,
     loads: memory::Loads,
+    /// What routines are built for, and vectors of eight with them.
+    routines: Isa,
 }
 
 impl Generator<'_> {
-    pub fn new(isa: &dyn TargetIsa, imports: routines::Imports) -> Generator<'_> {
+    pub fn new(isa: &dyn TargetIsa, imports: routines::Imports, routines: Isa) -> Generator<'_> {
         let loads = memory::Loads::of(isa);
-        Generator { context: Context::new(), isa, builder: FunctionBuilderContext::new(), imports, loads }
+        Generator { context: Context::new(), isa, builder: FunctionBuilderContext::new(), imports, loads, routines }
     }
 
-    /// Builds the function of a kernel in `self.context`.
-    pub fn build(&mut self, index: usize, kernel: &lir::Kernel) {
+    /// Builds the function of a kernel in `self.context`, with vectors of so many numbers.
+    pub fn build(&mut self, index: usize, kernel: &lir::Kernel, width: usize) {
         self.context.clear();
         self.context.func.signature = signature(self.isa);
         self.context.func.name = UserFuncName::testcase(format!("k{index}"));
         self.imports.next_function();
         let builder = FunctionBuilder::new(&mut self.context.func, &mut self.builder);
-        let builder = kernel::Emitter::emit(kernel, &mut self.imports, self.loads, builder);
+        let builder = kernel::Emitter::emit(kernel, &mut self.imports, self.loads, width, builder);
         builder.finalize(self.isa.frontend_config());
+    }
+
+    /// The machine code of a kernel with vectors of eight numbers, whose function is built in `self.context` then. `None` if it has no use for them or the
+    /// machine does not have them.
+    #[cfg(target_arch = "x86_64")]
+    pub fn wide(&mut self, index: usize, kernel: &lir::Kernel) -> Option<wide::Encoded> {
+        if self.routines == Isa::Portable || !cfg!(unix) || kernel::widest(kernel) == 4 {
+            return None;
+        }
+        self.build(index, kernel, 8);
+        let (imports, routines) = (&self.imports, self.routines);
+        wide::generate(&self.context.func, &|reference| imports.address(reference, routines))
     }
 
     /// The machine code of a kernel, whose function the module knows as `id`.
     fn code(&mut self, index: usize, kernel: &lir::Kernel, id: FuncId) -> Result<Code, Error> {
-        self.build(index, kernel);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(wide) = self.wide(index, kernel) {
+            return Ok(Code { index, alignment: wide::ALIGNMENT, bytes: wide.bytes, relocs: vec![] });
+        }
+        self.build(index, kernel, 4);
         let _ = self.context.compile(self.isa, &mut Default::default()).map_err(|error| Box::new(error.inner))?;
         let code = self.context.compiled_code().expect("it was compiled just now");
         let relocs = code.buffer.relocs().iter();

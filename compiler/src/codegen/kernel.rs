@@ -3,11 +3,13 @@
 //!
 //! The function takes a table of pointers, one for each param, and the range of the first row dimension. Loops are
 //! tested at the top. The dimension that vectors run along is cut into *segments*: a loop over blocks of several
-//! vectors, then what is left as straight code: single vectors, then single elements.
+//! vectors, then what is left as straight code: single vectors, then single elements. Vectors have four numbers, or eight
+//! where the machine has them and a kernel uses them.
 
 use cranelift::codegen::ir;
 use cranelift::frontend::FunctionBuilder;
 use cranelift::prelude::{InstBuilder, IntCC, types};
+use spnc_runtime::kernels::LANES;
 
 use super::facts::Facts;
 use super::memory::{Access, Address, Loads};
@@ -46,8 +48,8 @@ pub(super) enum Pos {
 pub(super) struct Emitted {
     /// Its one number, if it is the same in all lanes.
     pub scalar: Option<ir::Value>,
-    /// That number in all lanes of a vector.
-    pub spread: Option<ir::Value>,
+    /// That number in all lanes of a vector, for each width in use.
+    pub spread: Vec<(usize, ir::Value)>,
     /// Its vectors (or single elements), if it differs between lanes.
     pub lanes: Vec<ir::Value>,
 }
@@ -59,6 +61,8 @@ pub(super) struct Emitter<'a, 'b> {
     pub b: FunctionBuilder<'b>,
     pub imports: &'a mut Imports,
     pub loads: Loads,
+    /// The numbers in a vector: four, or eight with four for what is left.
+    pub width: usize,
     pub values: Vec<Emitted>,
     /// The position along each dimension whose loop we are in.
     pub at: Vec<Pos>,
@@ -79,6 +83,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         kernel: &'a Kernel,
         imports: &'a mut Imports,
         loads: Loads,
+        width: usize,
         b: FunctionBuilder<'b>,
     ) -> FunctionBuilder<'b> {
         let facts = Facts::new(kernel);
@@ -86,7 +91,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         let accesses = Access::all(kernel);
         let slots = Slots::default();
         let (at, addresses) = (vec![], vec![]);
-        let mut emitter = Emitter { kernel, facts, b, imports, loads, values, at, accesses, addresses, slots };
+        let mut emitter = Emitter { kernel, facts, b, imports, loads, width, values, at, accesses, addresses, slots };
         emitter.function();
         emitter.b.seal_all_blocks();
         emitter.b
@@ -126,7 +131,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
     /// The loop over the last row dimension, whose neighbours share vectors.
     fn lane_rows(&mut self, from: Pos, to: Pos) {
         let size = self.kernel.rows[self.kernel.rows.len() - 1];
-        let main = Shape { width: 4, unroll: unroll_of_rows(self.kernel) };
+        let main = Shape { width: self.width, unroll: unroll_of_rows(self.kernel, self.width) };
         let whole = size - size % main.lanes();
         if whole > 0 {
             let to = self.at_most(to, whole);
@@ -137,7 +142,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         }
         if whole < size {
             self.if_beyond(to, whole, &mut |this| {
-                for (start, shape) in rest(whole, size) {
+                for (start, shape) in rest(whole, size, this.width) {
                     this.within(Pos::Known(start), None, &mut |this| this.row(shape));
                 }
             });
@@ -187,7 +192,7 @@ impl<'a, 'b> Emitter<'a, 'b> {
         };
         let depth = self.kernel.rows.len() + dim + 1;
         let in_lanes = self.kernel.lanes == Lanes::Inner && dim + 1 == phase.inner.len();
-        let segments = if in_lanes { segments(size, unroll(phase)) } else { vec![(0, size, shape)] };
+        let segments = if in_lanes { segments(size, self.main(phase)) } else { vec![(0, size, shape)] };
         let mut carried = carried.to_vec();
         for (from, to, shape) in segments {
             let step = if in_lanes { shape.lanes() } else { 1 };
@@ -234,11 +239,23 @@ impl<'a, 'b> Emitter<'a, 'b> {
             Lanes::Rows => vec![shape],
             Lanes::Inner => {
                 let size = phase.inner[phase.inner.len() - 1];
-                let vectors = Shape { width: 4, unroll: unroll(phase).min(size / 4) };
-                let parts = [vectors, Shape { width: 1, unroll: (size % 4).min(1) }];
-                parts.into_iter().filter(|part| part.unroll > 0).collect()
+                let mut parts: Vec<Shape> = vec![];
+                for (_, _, shape) in segments(size, self.main(phase)) {
+                    // Single elements go into one number, one after the other.
+                    let unroll = if shape.width == 1 { 1 } else { shape.unroll };
+                    match parts.iter_mut().find(|part| part.width == shape.width) {
+                        Some(part) => part.unroll = part.unroll.max(unroll),
+                        None => parts.push(Shape { unroll, ..shape }),
+                    }
+                }
+                parts
             }
         }
+    }
+
+    /// The blocks of the loop of a phase that vectors run along.
+    fn main(&self, phase: &Phase) -> Shape {
+        Shape { width: self.width, unroll: unroll(phase, self.width) }
     }
 
     fn fold_starts(&mut self, fold: FoldAt, layout: &[Shape]) -> Vec<ir::Value> {
@@ -268,14 +285,20 @@ impl<'a, 'b> Emitter<'a, 'b> {
 
     /// All accumulators of a fold along a dimension combined: vectors pairwise, then lanes, then single elements.
     fn fold_lanes(&mut self, fold: FoldAt, layout: &[Shape], parts: &[ir::Value]) -> ir::Value {
-        let vectors = layout.iter().filter(|part| part.width > 1).map(|part| part.unroll).sum();
-        let (vectors, singles) = parts.split_at(vectors);
+        let mut parts = parts;
         let mut numbers = vec![];
-        if let Some(vector) = self.combined(fold, vectors) {
-            let lanes: Vec<ir::Value> = [0, 2, 1, 3].map(|lane| self.b.ins().extractlane(vector, lane)).to_vec();
-            numbers.extend(self.combined(fold, &lanes));
+        for part in layout {
+            let (of_part, others) = parts.split_at(part.unroll);
+            parts = others;
+            let Some(vector) = self.combined(fold, of_part) else { continue };
+            if part.width == 1 {
+                numbers.push(vector);
+            } else {
+                let lanes = halves(part.width);
+                let lanes: Vec<ir::Value> = lanes.iter().map(|lane| self.b.ins().extractlane(vector, *lane)).collect();
+                numbers.extend(self.combined(fold, &lanes));
+            }
         }
-        numbers.extend(singles);
         match self.combined(fold, &numbers) {
             Some(number) => number,
             None => self.constant(fold.how.start(fold.is_float), fold.is_float, 1),
@@ -421,35 +444,71 @@ fn folds(phase: &Phase, numbers: &Numbers) -> Vec<FoldAt> {
     folds.collect()
 }
 
-/// A dimension cut into ranges, each with the shape of its blocks.
-fn segments(size: usize, unroll: usize) -> Vec<(usize, usize, Shape)> {
-    let main = Shape { width: 4, unroll };
-    let whole = size - size % main.lanes();
-    let blocks = std::iter::once((0, whole, main)).filter(|_| whole > 0);
-    blocks.chain(rest(whole, size).into_iter().map(|(start, shape)| (start, start + shape.lanes(), shape))).collect()
+/// The lanes of a vector, such that pairs of neighbours are half a vector apart, pairs of pairs a quarter, and so on.
+fn halves(width: usize) -> &'static [u8] {
+    if width == 8 { &[0, 4, 2, 6, 1, 5, 3, 7] } else { &[0, 2, 1, 3] }
 }
 
-/// What is left of a dimension behind its whole blocks: some vectors, then some elements.
-fn rest(whole: usize, size: usize) -> Vec<(usize, Shape)> {
-    let left = size - whole;
-    let vectors = (whole, Shape { width: 4, unroll: left / 4 });
-    let singles = (whole + left / 4 * 4, Shape { width: 1, unroll: left % 4 });
-    [vectors, singles].into_iter().filter(|(_, shape)| shape.unroll > 0).collect()
+/// A dimension cut into ranges, each with the shape of its blocks.
+fn segments(size: usize, main: Shape) -> Vec<(usize, usize, Shape)> {
+    let whole = size - size % main.lanes();
+    let blocks = std::iter::once((0, whole, main)).filter(|_| whole > 0);
+    let rest = rest(whole, size, main.width).into_iter();
+    blocks.chain(rest.map(|(start, shape)| (start, start + shape.lanes(), shape))).collect()
+}
+
+/// What is left of a dimension behind its whole blocks: some vectors, vectors of four, then some elements.
+fn rest(whole: usize, size: usize, width: usize) -> Vec<(usize, Shape)> {
+    let mut start = whole;
+    let mut shapes = vec![];
+    for width in [width, 4, 1] {
+        let unroll = (size - start) / width;
+        if unroll > 0 {
+            shapes.push((start, Shape { width, unroll }));
+            start += unroll * width;
+        }
+    }
+    shapes
 }
 
 /// Vectors in a block of neighbouring rows: two hide latencies; where routines are called, as many as they take at once; where
 /// memory is not walked through in order, a whole cache line.
-fn unroll_of_rows(kernel: &Kernel) -> usize {
+fn unroll_of_rows(kernel: &Kernel, width: usize) -> usize {
     let jumps = kernel.rows.len() > 1 || kernel.phases.iter().any(|phase| !phase.inner.is_empty());
-    let wide = jumps && kernel.rows.last().is_some_and(|size| *size >= 16);
-    if wide || kernel.phases.iter().any(calls_routines) { 4 } else { 2 }
+    let wide = jumps && kernel.rows.last().is_some_and(|size| *size >= LANES);
+    if wide || kernel.phases.iter().any(calls_routines) { LANES / width } else { 2 }
 }
 
 /// Vectors in a block of a phase that vectors run along: also four where they are combined, each into a number of its own,
 /// since a sum has to wait for the one before.
-fn unroll(phase: &Phase) -> usize {
+fn unroll(phase: &Phase, width: usize) -> usize {
     let folds = phase.defs.iter().any(|def| matches!(def.inst, Inst::Fold(..)));
-    if folds || calls_routines(phase) { 4 } else { 2 }
+    match () {
+        () if calls_routines(phase) => LANES / width,
+        () if folds => 4,
+        () => 2,
+    }
+}
+
+/// How many numbers a vector of a kernel may have: eight where there is a loop so long, and all that differs between lanes lies side by side.
+pub(super) fn widest(kernel: &Kernel) -> usize {
+    let is_long = |phase: &Phase| match kernel.lanes {
+        Lanes::Rows => kernel.rows.last().is_some_and(|size| *size >= 8),
+        Lanes::Inner => phase.inner.last().is_some_and(|size| *size >= 8),
+    };
+    let is_wide =
+        kernel.phases.iter().any(is_long) && kernel.phases.iter().all(|phase| lies_side_by_side(kernel, phase));
+    if is_wide { 8 } else { 4 }
+}
+
+fn lies_side_by_side(kernel: &Kernel, phase: &Phase) -> bool {
+    let Some(dim) = super::facts::lane_dim(kernel, phase.inner.len()) else { return true };
+    let loads = phase.defs.iter().filter_map(|def| match &def.inst {
+        Inst::Load(_, strides) => Some(strides),
+        Inst::Const(_) | Inst::Index(_) | Inst::Unary(..) | Inst::Binary(..) | Inst::Select(..) => None,
+        Inst::Convert(_) | Inst::Uniform { .. } | Inst::Fold(..) => None,
+    });
+    loads.chain(phase.stores.iter().map(|store| &store.strides)).all(|strides| strides[dim] <= 1)
 }
 
 fn calls_routines(phase: &Phase) -> bool {

@@ -116,13 +116,13 @@ impl Emitter<'_, '_> {
 
     fn load_one(&mut self, from: Address, stride: usize, ty: ir::Type, lane: usize, width: usize) -> ir::Value {
         if width == 1 || stride == 1 {
-            let ty = if width == 1 { ty } else { vector_type(ty) };
+            let ty = vector_type(ty, width);
             let (base, offset) = self.displaced(from, lane * stride);
             return self.load_from(base, offset, ty);
         }
         // Lanes that are apart in memory are gathered one by one.
         let parts: Vec<ir::Value> = (0..width).map(|part| self.load_one(from, stride, ty, lane + part, 1)).collect();
-        let first = self.b.ins().scalar_to_vector(vector_type(ty), parts[0]);
+        let first = self.b.ins().scalar_to_vector(vector_type(ty, width), parts[0]);
         let rest = (1..).zip(&parts[1..]);
         rest.fold(first, |vector, (part, number)| self.b.ins().insertlane(vector, *number, part))
     }
@@ -199,9 +199,9 @@ pub(super) fn scalar_type(dtype: DType) -> ir::Type {
     }
 }
 
-/// The type of a vector of these.
-pub(super) fn vector_type(ty: ir::Type) -> ir::Type {
-    ty.by(4).expect("vectors of four exist for the types of elements")
+/// The type of a vector of so many of these, or of one alone.
+pub(super) fn vector_type(ty: ir::Type, width: usize) -> ir::Type {
+    ty.by(width as u32).expect("vectors of four and of eight exist for the types of elements")
 }
 
 /// Memory is planned, so nothing traps; nothing is promised about alignment, since lanes may start anywhere.

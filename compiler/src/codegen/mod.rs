@@ -3,8 +3,8 @@
 //! [`compile`] turns every kernel of a module into a function and every [`lir::Func`] into a list of calls, and returns
 //! an [`Executable`]: machine code, the arena it works on, and the threads that run it.
 //!
-//! Generated vectors have 128 bits, which any x86-64 with SSE4.1 and any AArch64 has; wider ones are used by the
-//! runtime's routines and matrix products, which generated code calls.
+//! Generated vectors have 128 bits, which any x86-64 with SSE4.1 and any AArch64 has, and 256 with AVX2, by a back end of our own; wider
+//! ones are used by the runtime's routines and matrix products, which generated code calls.
 
 use std::num::NonZeroUsize;
 
@@ -29,6 +29,8 @@ mod point;
 mod routines;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use executable::{Executable, Observe};
 
@@ -78,7 +80,7 @@ pub struct Listing {
 
 impl Target {
     /// The instructions of routines.
-    fn isa(self) -> Isa {
+    pub(crate) fn isa(self) -> Isa {
         match self {
             Target::Native => Isa::best(),
             Target::Baseline => Isa::Portable,
@@ -95,7 +97,7 @@ impl Default for Options {
 /// Generates code for all functions of a module, and lays out its arena, zeroed.
 pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Error> {
     let mut jit = new_jit(options.target)?;
-    let ids = generate::define(&mut jit, &module.kernels, options.threads)?;
+    let ids = generate::define(&mut jit, &module.kernels, options)?;
     jit.finalize_definitions().map_err(Box::new)?;
     let entries: Vec<*const u8> = ids.into_iter().map(|id| jit.get_finalized_function(id)).collect();
     Ok(Executable::new(jit, &entries, module, options))
@@ -105,10 +107,16 @@ pub fn compile(module: &lir::Module, options: Options) -> Result<Executable, Err
 pub fn list(module: &lir::Module, target: Target) -> Result<Listing, Error> {
     let mut jit = new_jit(target)?;
     let imports = routines::Imports::declare(&mut jit)?;
-    let mut generator = generate::Generator::new(jit.isa(), imports);
+    let mut generator = generate::Generator::new(jit.isa(), imports, target.isa());
     let mut listing = Listing::default();
     for (index, kernel) in module.kernels.iter().enumerate() {
-        generator.build(index, kernel);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(wide) = generator.wide(index, kernel) {
+            listing.clif += &format!("{}\n", generator.context.func.display());
+            listing.asm += &format!("k{index}:\n{}\n", wide.text());
+            continue;
+        }
+        generator.build(index, kernel, 4);
         generator.context.set_disasm(true);
         listing.clif += &format!("{}\n", generator.context.func.display());
         let code = generator.context.compile(jit.isa(), &mut Default::default());

@@ -46,10 +46,10 @@ impl Emitter<'_, '_> {
 
     /// Records a value that is the same in all lanes.
     pub fn set_scalar(&mut self, number: usize, scalar: ir::Value) {
-        let spread = self.facts.spread[number].then(|| {
-            let ty = vector_type(self.b.func.dfg.value_type(scalar));
-            self.b.ins().splat(ty, scalar)
-        });
+        let widths = if self.width == 4 { &[4][..] } else { &[4, self.width] };
+        let widths = if self.facts.spread[number] { widths } else { &[] };
+        let ty = self.b.func.dfg.value_type(scalar);
+        let spread = widths.iter().map(|&width| (width, self.b.ins().splat(vector_type(ty, width), scalar))).collect();
         self.values[number].scalar = Some(scalar);
         self.values[number].spread = spread;
     }
@@ -60,7 +60,8 @@ impl Emitter<'_, '_> {
         if self.facts.varies[value.0 as usize] {
             return emitted.lanes.clone();
         }
-        let one = if shape.width == 1 { emitted.scalar } else { emitted.spread };
+        let spread = || emitted.spread.iter().find(|(width, _)| *width == shape.width).map(|(_, spread)| *spread);
+        let one = if shape.width == 1 { emitted.scalar } else { spread() };
         vec![one.expect("a value is computed before it is used"); shape.unroll]
     }
 
@@ -134,7 +135,7 @@ impl Emitter<'_, '_> {
         if width == 1 {
             return one;
         }
-        let ty = vector_type(self.b.func.dfg.value_type(one));
+        let ty = vector_type(self.b.func.dfg.value_type(one), width);
         self.b.ins().splat(ty, one)
     }
 
@@ -159,10 +160,11 @@ impl Emitter<'_, '_> {
         if width == 1 {
             return self.b.ins().iadd_imm_s(first, i64::from(from));
         }
-        let bytes: Vec<u8> = (from..from + 4).flat_map(u32::to_le_bytes).collect();
+        let bytes: Vec<u8> = (from..from + width as u32).flat_map(u32::to_le_bytes).collect();
         let steps = self.b.func.dfg.constants.insert(ir::ConstantData::from(bytes.as_slice()));
-        let steps = self.b.ins().vconst(types::I32X4, steps);
-        let first = self.b.ins().splat(types::I32X4, first);
+        let ty = vector_type(types::I32, width);
+        let steps = self.b.ins().vconst(ty, steps);
+        let first = self.b.ins().splat(ty, first);
         self.b.ins().iadd(first, steps)
     }
 
@@ -281,7 +283,8 @@ impl Emitter<'_, '_> {
     }
 
     fn convert(&mut self, from: DType, to: DType, a: ir::Value) -> ir::Value {
-        let ty = if self.is_vector(a) { vector_type(scalar_type(to)) } else { scalar_type(to) };
+        let width = self.b.func.dfg.value_type(a).lane_count() as usize;
+        let ty = vector_type(scalar_type(to), width);
         match (from, to) {
             (DType::F32, DType::F32) | (DType::I32, DType::I32) | (DType::Bool, DType::Bool) => a,
             (DType::F32, DType::I32) => self.b.ins().fcvt_to_sint_sat(ty, a),
@@ -291,7 +294,6 @@ impl Emitter<'_, '_> {
                 self.compare(FloatCC::NotEqual, IntCC::NotEqual, a, zero)
             }
             (DType::Bool, DType::F32 | DType::I32) => {
-                let width = if self.is_vector(a) { 4 } else { 1 };
                 let one = self.constant(1.0, to == DType::F32, width);
                 self.keep(a, one)
             }
@@ -326,7 +328,7 @@ impl Emitter<'_, '_> {
 
     /// What a routine has written to the first block.
     fn results(&mut self, shape: Shape) -> Vec<ir::Value> {
-        let ty = if shape.width == 1 { types::F32 } else { types::F32X4 };
+        let ty = vector_type(types::F32, shape.width);
         let slot = self.slot(0);
         (0..shape.unroll)
             .map(|index| self.b.ins().stack_load(types::I64, ty, slot, (4 * index * shape.width) as i32))

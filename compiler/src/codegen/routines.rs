@@ -106,6 +106,13 @@ impl Imports {
         Ok(Imports { declared, used: vec![] })
     }
 
+    /// Where a routine lies that the function that is being built calls.
+    #[cfg(target_arch = "x86_64")]
+    pub fn address(&self, reference: ir::FuncRef, isa: Isa) -> Option<u64> {
+        let (routine, _) = self.used.iter().find(|(_, used)| *used == reference)?;
+        Some(routine.address(isa) as u64)
+    }
+
     /// Forgets the function before.
     pub fn next_function(&mut self) {
         self.used.clear();

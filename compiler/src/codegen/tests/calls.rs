@@ -6,14 +6,15 @@ use super::{check, compile};
 use crate::codegen::{Options, Target, list};
 use crate::lir::{self, Module};
 
-fn module(text: &str) -> Module {
+/// A module that a test has written down.
+pub fn module(text: &str) -> Module {
     let module = lir::parse(text).expect("the test's text parses");
     assert_eq!(lir::verify(&module), Ok(()), "{text}");
     module
 }
 
 /// Buffers one behind the other: name, role, type, length.
-fn buffers(list: &[(&str, &str, &str, usize)]) -> String {
+pub fn buffers(list: &[(&str, &str, &str, usize)]) -> String {
     let (mut offset, mut text) = (0, String::new());
     for (index, (name, role, dtype, len)) in list.iter().enumerate() {
         text += &format!("buffer @{index} {role} {name:?} {dtype} x {len} at {offset}\n");

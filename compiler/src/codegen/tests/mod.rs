@@ -15,6 +15,7 @@ use crate::lir::{BufferId, DType, Module, Role};
 mod calls;
 mod random_nests;
 mod routines;
+mod wide;
 
 #[test]
 fn a_training_step_agrees_with_the_interpreter() {
