@@ -29,6 +29,8 @@ const NAMED_ONLY_IN: &[(&str, &str)] = &[
     ("pest", "syntax"),
     ("cranelift", "codegen"),
     ("cranelift_jit", "codegen"),
+    ("iced_x86", "codegen"),
+    ("regalloc2", "codegen"),
     ("miette", "diag"),
     ("svg", "plot"),
     ("clap", "cli"),
