@@ -1,11 +1,12 @@
 //! Where the fields of a batch lie, and in which order: a step on compressed matrices reads samples turned, and it is cheaper to copy them so.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::codegen::Executable;
 use crate::lir::{self, BufferId};
 use crate::pass::dce;
-use crate::tir::{DType, Func, Op, Value};
+use crate::tir::{DType, Def, Func, Op, Type, Value};
 
 /// Where a field of a batch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,46 +39,78 @@ pub(super) fn turn(code: &mut Executable, from: BufferId, to: BufferId, rows: us
     }
 }
 
-/// Has a function take those of its fields turned, `[elements, samples]`, that it reads only so.
+/// Has a function take those of its fields turned, `[elements, samples]`, that it reads only so, maybe with something done to each number before.
 pub(super) fn take_turned(func: &mut Func, fields: &[Arc<str>]) {
-    let params: Vec<(Value, Arc<str>)> = func
+    let params: Vec<Value> = func
         .params()
         .filter(|(name, _, ty)| fields.contains(name) && ty.dtype == DType::F32)
-        .map(|(name, value, _)| (value, name.clone()))
+        .map(|(_, value, _)| value)
         .collect();
-    for (field, name) in params {
-        let Some(readers) = turned_readers(func, field) else { continue };
-        let ty = func.ty(readers[0]).clone();
-        let def = &mut func.defs[field.0 as usize];
-        (def.op, def.ty) = (Op::Param(turned(&name).into()), ty);
-        let operands = func.defs.iter_mut().flat_map(|def| def.op.operands_mut());
-        let results = func.results.iter_mut().map(|(_, value)| value);
-        operands.chain(results).filter(|value| readers.contains(value)).for_each(|value| *value = field);
+    for field in params {
+        if let Some(chain) = chain(func, field) {
+            *func = with_turned(func, field, &chain);
+        }
     }
     dce::run(func);
 }
 
-/// The values that are a field as a matrix, one row for each sample, and turned. `None` if it is read in another order, too, or not at all.
-fn turned_readers(func: &Func, field: Value) -> Option<Vec<Value>> {
-    let samples = func.ty(field).shape.first()?;
-    let (mut open, mut found) = (vec![field], vec![]);
+/// A field and what is computed from it number by number, up to where it is turned as a matrix with a row for each sample. `None` if anything reads it in
+/// another order, or nothing does.
+fn chain(func: &Func, field: Value) -> Option<BTreeSet<Value>> {
+    let samples = *func.ty(field).shape.first()?;
+    let (mut open, mut chain) = (vec![field], BTreeSet::from([field]));
+    let mut is_turned = false;
     while let Some(value) = open.pop() {
         if func.results.iter().any(|(_, result)| *result == value) {
             return None;
         }
         let reads = |reader: &Value| func.def(*reader).op.operands().contains(&value);
         for reader in func.values().filter(reads) {
-            let (op, shape) = (&func.def(reader).op, &func.ty(reader).shape);
-            if matches!(op, Op::Transpose(_, axes) if **axes == [1, 0]) {
-                found.push(reader);
-            } else if matches!(op, Op::Reshape(_)) && shape.len() == 2 && shape[0] == *samples {
-                open.push(reader);
-            } else {
+            let def = func.def(reader);
+            let is_end = matches!(&def.op, Op::Transpose(_, axes) if **axes == [1, 0]);
+            if !is_end && (!is_each_number(func, reader, &chain) || def.ty.shape.first() != Some(&samples)) {
                 return None;
             }
+            is_turned |= is_end;
+            let _ = chain.insert(reader);
+            open.extend((!is_end).then_some(reader));
         }
     }
-    (!found.is_empty()).then_some(found)
+    is_turned.then_some(chain)
+}
+
+/// Whether a value has a number for each one of a value of the chain, at the same place, and needs nothing else but constants.
+fn is_each_number(func: &Func, value: Value, chain: &BTreeSet<Value>) -> bool {
+    let def = func.def(value);
+    let is_constant = |operand: &Value| matches!(func.def(*operand).op, Op::Const(_));
+    let is_kind = matches!(def.op, Op::Reshape(_) | Op::Unary(..) | Op::Binary(..)) && def.ty.dtype == DType::F32;
+    is_kind && def.op.operands().iter().all(|operand| chain.contains(operand) || is_constant(operand))
+}
+
+/// The function with a field turned, and with it what is computed from it up to where it was turned before.
+fn with_turned(func: &Func, field: Value, chain: &BTreeSet<Value>) -> Func {
+    let samples = func.ty(field).shape[0];
+    let ty = Type::f32([func.ty(field).len() / samples.max(1), samples]);
+    let mut new = Func { defs: vec![], results: vec![], ..func.clone() };
+    let mut map: BTreeMap<Value, Value> = BTreeMap::new();
+    for value in func.values() {
+        let Def { op, ty: before, origin } = func.def(value).clone();
+        let now = match op {
+            Op::Param(name) if value == field => new.push(Op::Param(turned(&name).into()), ty.clone(), origin),
+            Op::Reshape(operand) | Op::Transpose(operand, _) if chain.contains(&value) => map[&operand],
+            mut op => {
+                for operand in op.operands_mut() {
+                    let constant = &func.def(*operand).op;
+                    let is_repeated = chain.contains(&value) && matches!(constant, Op::Const(_));
+                    *operand = if is_repeated { new.push(constant.clone(), ty.clone(), None) } else { map[operand] };
+                }
+                new.push(op, if chain.contains(&value) { ty.clone() } else { before }, origin)
+            }
+        };
+        let _ = map.insert(value, now);
+    }
+    new.results = func.results.iter().map(|(name, value)| (name.clone(), map[value])).collect();
+    new
 }
 
 #[cfg(test)]
@@ -113,17 +146,44 @@ mod tests {
         assert_eq!(taken(before), after);
     }
 
+    /// Bytes that become shares of one.
+    #[test]
+    fn what_is_done_to_each_number_is_done_to_the_turned_ones() {
+        let before = "func f {
+  %0 = param x : f32[8, 2, 3]
+  %1 = const 0.5 : f32[8, 2, 3]
+  %2 = mul %0, %1 : f32[8, 2, 3]
+  %3 = reshape %2 : f32[8, 6]
+  %4 = transpose %3, [1, 0] : f32[6, 8]
+  return y = %4
+  return half = %1
+}
+";
+        let after = "func f {
+  %0 = param x.turned : f32[6, 8]
+  %1 = const 0.5 : f32[8, 2, 3]
+  %2 = const 0.5 : f32[6, 8]
+  %3 = mul %0, %2 : f32[6, 8]
+  return y = %3
+  return half = %1
+}
+";
+        assert_eq!(taken(before), after);
+    }
+
     #[test]
     fn what_is_read_otherwise_too_stays() {
-        for (ty, other) in [("f32[8, 6]", "exp %0 : f32[8, 6]"), ("f32[8, 6]", "transpose %1, [1, 0] : f32[8, 6]")] {
-            let result = if other.starts_with("exp") { "%2" } else { "%0" };
+        for other in
+            ["exp %0 : f32[8, 6]", "mul %0, %0 : f32[8, 6]", "add %0, %2 : f32[8, 6]", "reduce_sum %0, [0] : f32[6]"]
+        {
             let text = format!(
                 "func f {{
-  %0 = param x : {ty}
+  %0 = param x : f32[8, 6]
   %1 = transpose %0, [1, 0] : f32[6, 8]
-  %2 = {other}
+  %2 = param z : f32[8, 6]
+  %3 = {other}
   return y = %1
-  return z = {result}
+  return w = %3
 }}
 "
             );

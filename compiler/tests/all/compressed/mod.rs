@@ -8,6 +8,7 @@ mod inference;
 mod moving;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -16,7 +17,8 @@ use spnc::codegen::Options;
 use spnc::exec::{self, BatchSizes, Built, Forms, Inference, Seen, SpecialForm, Step};
 use spnc::pass::compress::{Compressed, Pattern};
 use spnc::tir::{DType, Func, interp};
-use spnc_runtime::program::{CompressedMatrix, Entry, FieldMut, Form, Program};
+use spnc_runtime::kernels::Isa;
+use spnc_runtime::program::{CompressedMatrix, CopyField, Entry, FieldMut, Form, Program};
 use spnc_runtime::random::fill_uniform;
 
 const BATCH: usize = 24;
@@ -211,15 +213,32 @@ fn write(program: &mut exec::Compiled, given: &Values) {
     names.iter().enumerate().for_each(|(index, name)| program.write(index, &given[name.as_str()]));
 }
 
-/// Fills the fields of a batch.
+/// Fills the fields of a batch, in the order in which the program asks for them.
 fn fill(program: &mut exec::Compiled, given: &Values) {
     for index in 0..program.description().fields.len() {
         let name = format!("digits.{}", program.description().fields[index].name);
-        let value = &given[name.as_str()];
-        match program.field(Entry::Train(0), BATCH, index) {
-            FieldMut::F32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as f32),
-            FieldMut::F64(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x),
-            FieldMut::I32(to) => to.iter_mut().zip(value).for_each(|(to, x)| *to = *x as i32),
+        program.fill(Entry::Train(0), BATCH, index, &Given(&given[name.as_str()]));
+    }
+}
+
+/// A field of a batch: samples along the first axis.
+struct Given<'a>(&'a ArrayD<f64>);
+
+impl CopyField for Given<'_> {
+    fn samples(&self, some: Range<usize>, to: FieldMut<'_>) {
+        let width = self.0.len() / BATCH;
+        let numbers = self.0.iter().skip(some.start * width);
+        match to {
+            FieldMut::F32(to) => to.iter_mut().zip(numbers).for_each(|(to, x)| *to = *x as f32),
+            FieldMut::F64(to) => to.iter_mut().zip(numbers).for_each(|(to, x)| *to = *x),
+            FieldMut::I32(to) => to.iter_mut().zip(numbers).for_each(|(to, x)| *to = *x as i32),
         }
+    }
+
+    fn elements(&self, some: Range<usize>, _isa: Isa, to: &mut [f32]) {
+        let numbers: Vec<f64> = self.0.iter().copied().collect();
+        let width = numbers.len() / BATCH;
+        let turned = some.flat_map(|element| (0..BATCH).map(move |sample| sample * width + element));
+        to.iter_mut().zip(turned).for_each(|(to, at)| *to = numbers[at] as f32);
     }
 }
