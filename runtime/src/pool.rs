@@ -63,7 +63,8 @@ impl Pool {
         assert!(slices.iter().all(|count| *count <= MOST_SLICES), "a step has at most {MOST_SLICES} slices");
         let job = Job { slices, work };
         let flush = FlushDenormals::on();
-        if self.helpers.is_empty() {
+        // Steps of one slice each leave nothing to share, however short they are.
+        if self.helpers.is_empty() || slices.iter().all(|count| *count <= 1) {
             let all = slices.iter().enumerate().flat_map(|(step, count)| (0..*count).map(move |slice| (step, slice)));
             all.for_each(|(step, slice)| self.shared.guarded(|| work(step, slice)));
         } else {

@@ -298,7 +298,7 @@ impl Task {
 }
 
 /// Non-zeros take as long for one sample, which fills no vector, as for so many.
-const FEW_SAMPLES: usize = 10;
+const FEW_SAMPLES: usize = 12;
 
 impl Task {
     /// Its name without the operand that is computed: the three of a convolution are one kind.
