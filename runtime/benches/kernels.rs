@@ -198,7 +198,7 @@ fn square([batch, size, cin, cout]: [usize; 4], [taps, stride, pad, groups]: [us
 }
 
 /// Layers of networks that are in use.
-fn layers() -> [(&'static str, ConvShape); 16] {
+fn layers() -> [(&'static str, ConvShape); 17] {
     [
         ("ResNet-20, first", square([128, 32, 3, 16], [3, 1, 1, 1])),
         ("ResNet-20, stage 1", square([128, 32, 16, 16], [3, 1, 1, 1])),
@@ -212,6 +212,7 @@ fn layers() -> [(&'static str, ConvShape); 16] {
         ("VGG, 64 channels", square([64, 32, 64, 64], [3, 1, 1, 1])),
         ("VGG, 256 channels", square([64, 8, 256, 256], [3, 1, 1, 1])),
         ("VGG, 512 channels", square([64, 4, 512, 512], [3, 1, 1, 1])),
+        ("VGG, 512 channels, 2 x 2", square([64, 2, 512, 512], [3, 1, 1, 1])),
         ("1x1", square([32, 14, 256, 512], [1, 1, 0, 1])),
         ("channel by channel", square([32, 28, 128, 128], [3, 1, 1, 128])),
         ("channel by channel, 8 of them", square([128, 32, 8, 8], [3, 1, 1, 8])),
@@ -381,7 +382,7 @@ fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize
 
 #[expect(unsafe_code, reason = "calls routines")]
 fn turning(c: &mut Criterion) {
-    let shape = TurnShape { rows: 64, columns: 784 };
+    let shape = TurnShape { rows: 64, middle: 1, columns: 784 };
     let len = shape.rows * shape.columns;
     let mut tensors = [len; 2].map(Aligned::numbers);
     let [from, to] = tensors.each_mut().map(Aligned::start);

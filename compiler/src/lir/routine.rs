@@ -63,7 +63,7 @@ pub enum Task {
     SparseProduct(SparseShape),
     /// `y [rows, batch]`, `x [columns, batch]` and a pattern to the elements of `y xᵀ` at the pattern.
     SparseSampled(SparseShape),
-    /// `[rows, columns]` of any type to `[columns, rows]`.
+    /// `[rows, middle, columns]` of any type to `[columns, middle, rows]`.
     Turn(TurnShape, DType),
 }
 
@@ -163,7 +163,7 @@ impl Task {
             Task::SparseProduct(s) | Task::SparseSampled(s) => {
                 vec![s.rows, s.columns, s.non_zeros, s.batch, usize::from(s.is_ordered)]
             }
-            Task::Turn(TurnShape { rows, columns }, _) => vec![rows, columns],
+            Task::Turn(TurnShape { rows, middle, columns }, _) => vec![rows, middle, columns],
         }
     }
 
@@ -184,8 +184,8 @@ impl Task {
             Some(SparseShape { rows, columns, non_zeros, batch, is_ordered: is_ordered > 0 })
         };
         let turn = |dtype| {
-            let [rows, columns] = *sizes else { return None };
-            Some(Task::Turn(TurnShape { rows, columns }, dtype))
+            let [rows, middle, columns] = *sizes else { return None };
+            Some(Task::Turn(TurnShape { rows, middle, columns }, dtype))
         };
         match (name, sizes) {
             ("conv", _) => conv(ConvRole::Forward),
@@ -235,7 +235,7 @@ impl Task {
             Task::SparseSampled(s) => {
                 vec![f32(s.rows * s.batch), f32(s.columns * s.batch), (s.pattern_len(), DType::I32)]
             }
-            Task::Turn(TurnShape { rows, columns }, dtype) => vec![(rows * columns, dtype)],
+            Task::Turn(turn, dtype) => vec![(turn.len(), dtype)],
         }
     }
 
@@ -254,7 +254,7 @@ impl Task {
             Task::CumSum { outer, n, inner, .. } => f32(outer * n * inner),
             Task::SparseProduct(s) => f32(s.rows * s.batch),
             Task::SparseSampled(s) => f32(s.non_zeros),
-            Task::Turn(TurnShape { rows, columns }, dtype) => (rows * columns, dtype),
+            Task::Turn(turn, dtype) => (turn.len(), dtype),
         }
     }
 

@@ -4,13 +4,15 @@ use super::Isa;
 use super::routine::{Args, Body, Routine, built};
 use super::vector::Vector;
 
-/// The sizes of a matrix that is turned.
+/// The sizes of a tensor whose axes are turned around: of a matrix, or of one with an axis, or several that stay together, in the middle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct TurnShape {
-    /// Rows before, columns after.
+    /// The first axis before, the last one after.
     pub rows: usize,
-    /// Columns before, rows after.
+    /// What stays in the middle; 1 for a matrix.
+    pub middle: usize,
+    /// The last axis before, the first one after.
     pub columns: usize,
 }
 
@@ -26,12 +28,33 @@ pub const AHEAD: usize = 128;
 impl TurnShape {
     /// How many positions [`turn`] has.
     pub fn extent(&self) -> usize {
-        self.columns.div_ceil(BLOCK)
+        let along = if self.is_tall() { self.middle } else { self.columns };
+        along.div_ceil(BLOCK)
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.rows * self.middle * self.columns
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the number at a place of the result is read.
+    pub fn source(&self, at: usize) -> usize {
+        let (row, middle, column) = (at % self.rows, at / self.rows % self.middle, at / (self.rows * self.middle));
+        (row * self.middle + middle) * self.columns + column
+    }
+
+    /// Whether rows are what many of can be turned together: weights of convolutions, `[out, in, taps]`. Else it is columns.
+    fn is_tall(&self) -> bool {
+        self.middle > 1 && self.rows >= self.columns
     }
 }
 
-/// From a matrix `[rows, columns]` of 32-bit numbers of any type the turned one, `[columns, rows]`. Only the first operand
-/// is used, and no work buffer.
+/// From `[rows, middle, columns]` of 32-bit numbers of any type `[columns, middle, rows]`. Only the first operand is used, and no work buffer.
 pub fn turn(isa: Isa) -> Routine<TurnShape> {
     built::<Turn>(isa)
 }
@@ -131,19 +154,81 @@ impl Body for Turn {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &TurnShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent());
+        if s.is_tall() {
+            // SAFETY: the same promise.
+            return unsafe { tall::<V>(s, args) };
+        }
         let columns = [args.first * BLOCK, s.columns.min(args.last * BLOCK)];
-        for first in (0..s.rows).step_by(TOGETHER) {
-            let count = TOGETHER.min(s.rows - first);
+        let pitch = s.middle * s.rows;
+        for first in (0..pitch).step_by(TOGETHER) {
+            let count = TOGETHER.min(pitch - first);
             let mut rows = [std::ptr::null(); TOGETHER];
-            for (row, start) in rows[..count].iter_mut().enumerate() {
-                *start = args.a.wrapping_add((first + row) * s.columns);
+            for (at, start) in (first..).zip(&mut rows[..count]) {
+                *start = args.a.wrapping_add(s.source(at));
             }
-            // SAFETY: rows of the matrix, and rows of the result that nobody else writes.
+            // SAFETY: rows of the tensor, and rows of the result that nobody else writes.
             unsafe {
-                let to = args.to.add(columns[0] * s.rows + first);
-                Strip { rows, count, pitch: s.rows }.turn::<V, false>(columns, to);
+                let to = args.to.add(columns[0] * pitch + first);
+                Strip { rows, count, pitch }.turn::<V, false>(columns, to);
             }
         }
+    }
+}
+
+/// Turns parts of rows that lie in the middle, from one position to another: what becomes a row of the result is turned in a small square first.
+///
+/// # Safety
+///
+/// As for [`Routine`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn tall<V: Vector>(s: &TurnShape, args: Args) {
+    let (first, last) = (args.first * BLOCK * s.columns, s.middle.min(args.last * BLOCK) * s.columns);
+    for row in (0..s.rows).step_by(TOGETHER) {
+        let count = TOGETHER.min(s.rows - row);
+        let mut rows = [std::ptr::null(); TOGETHER];
+        for (at, start) in rows.iter_mut().enumerate() {
+            // Where there are not so many, the last one once more: whole squares are turned.
+            *start = args.a.wrapping_add((row + at.min(count - 1)) * s.middle * s.columns);
+        }
+        let mut square = [0.0; TOGETHER * TOGETHER];
+        for at in (first..last).step_by(V::LEN) {
+            let width = V::LEN.min(last - at);
+            // SAFETY: elements of the rows; as many rows of the square as a vector has numbers.
+            unsafe {
+                if width == V::LEN {
+                    for part in (0..TOGETHER).step_by(V::LEN) {
+                        V::turn(rows.as_ptr().add(part), at, square.as_mut_ptr().add(part), TOGETHER);
+                    }
+                } else {
+                    Strip { rows, count, pitch: TOGETHER }.each([0, count], [at, at + width], square.as_mut_ptr());
+                }
+            }
+            for (at, numbers) in (at..at + width).zip(square.chunks_exact(TOGETHER)) {
+                let place = (at % s.columns * s.middle + at / s.columns) * s.rows + row;
+                // SAFETY: a part of a row of the result that nobody else writes, as bits.
+                unsafe { store::<V>(numbers, count, args.to.add(place)) };
+            }
+        }
+    }
+}
+
+/// Writes the first numbers of a row of a square.
+///
+/// # Safety
+///
+/// So many can be written.
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn store<V: Vector>(numbers: &[f32], count: usize, to: *mut f32) {
+    if count == TOGETHER {
+        for part in (0..TOGETHER).step_by(V::LEN) {
+            // SAFETY: the caller's promise; a square has so many columns.
+            unsafe { V::load(numbers.as_ptr().add(part)).store(to.add(part)) };
+        }
+    } else {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr().cast::<u32>(), to.cast(), count) };
     }
 }
 

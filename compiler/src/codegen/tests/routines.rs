@@ -119,9 +119,11 @@ proptest! {
     }
 
     #[test]
-    fn turned_matrices([rows, columns] in prop::array::uniform2(1usize..70), dtype in 0usize..3, chunk in 1usize..20) {
+    fn turned_axes(
+        [rows, columns] in prop::array::uniform2(1usize..70), middle in prop_oneof![Just(1), 1usize..40], dtype in 0usize..3, chunk in 1usize..20,
+    ) {
         let dtype = [DType::F32, DType::I32, DType::Bool][dtype];
-        check(&module(&[Task::Turn(TurnShape { rows, columns }, dtype)], chunk), chunk as u64);
+        check(&module(&[Task::Turn(TurnShape { rows, middle, columns }, dtype)], chunk), chunk as u64);
     }
 
     #[test]

@@ -21,8 +21,11 @@ pub fn run(task: &Task, from: &[&[u32]], to: &mut [u32]) {
         Task::CumSum { n, inner, reverse, .. } => cumsum([n, inner], reverse, from[0], to),
         Task::SparseProduct(shape) => sparse_product(&shape, [from[0], from[1], from[2]], to),
         Task::SparseSampled(shape) => sparse_sampled(&shape, [from[0], from[1], from[2]], to),
-        Task::Turn(TurnShape { rows, columns }, _) => {
-            to.iter_mut().enumerate().for_each(|(at, to)| *to = from[0][at % rows * columns + at / rows]);
+        Task::Turn(TurnShape { rows, middle, columns }, _) => {
+            for (at, to) in to.iter_mut().enumerate() {
+                let [row, between, column] = [at % rows, at / rows % middle, at / rows / middle];
+                *to = from[0][(row * middle + between) * columns + column];
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use spnc_runtime::kernels::turn::TurnShape;
 
 use crate::lir::Task;
 use crate::lir::routine::{Conv, Pool, Rows, Windows};
-use crate::pass::fuse::product;
+use crate::pass::fuse::{product, turned};
 use crate::tir::{Func, Op, SparseRole, Value};
 use crate::window::{ConvRole, Pooling, Window};
 
@@ -69,9 +69,9 @@ pub fn of(func: &Func, value: Value) -> Task {
                 SparseRole::Sampled => Task::SparseSampled(sparse),
             }
         }
-        Op::Transpose(..) => {
-            let turn = TurnShape { rows: to[1], columns: to[0] };
-            Task::Turn(turn, super::dtype(func.ty(value).dtype))
+        Op::Transpose(a, axes) => {
+            let [rows, middle, columns] = turned::sides(shape(*a), axes).expect("axes that are turned around");
+            Task::Turn(TurnShape { rows, middle, columns }, super::dtype(func.ty(value).dtype))
         }
         Op::Param(_)
         | Op::Const(_)

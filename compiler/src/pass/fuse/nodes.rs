@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::index::{self, Map};
 use super::parts::Part;
 use super::product::{self, Product, base};
+use super::turned;
 use crate::scalar::{Binary, Unary};
 use crate::tir::{Func, Op, Reduction, Type, Value};
 
@@ -20,6 +21,9 @@ const EXPENSIVE_TO_REPEAT: u32 = 4;
 
 /// Matrices with shorter sides are transposed by loops, which can be fused.
 const TURNED: usize = 16;
+
+/// So are tensors of fewer numbers, if something stays in the middle.
+const TURNED_NUMBERS: usize = 1024;
 
 /// How a node is computed.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +114,7 @@ impl Node {
 pub fn choose(func: &Func, parts: BTreeMap<Value, Part>) -> (Vec<Node>, Vec<Option<usize>>) {
     let mut choice = Choice::new(func, parts);
     choice.mark_required();
+    choice.mark_turned();
     let costs = choice.mark_repeated();
     choice.mark_shared(&costs);
     loop {
@@ -270,13 +275,36 @@ impl Choice<'_> {
         costs
     }
 
-    /// Whether it is a transposed matrix of which the rows lie in memory: a routine reads them in the order they lie in.
+    /// Whether it is turned around, and what is turned lies in memory: a routine reads it in the order it lies in.
     fn is_turned(&self, value: Value) -> bool {
-        let Op::Transpose(a, _) = self.func.def(value).op else { return false };
-        let is_matrix = self.func.ty(a).rank() == 2 && self.func.ty(a).shape.iter().all(|size| *size >= TURNED);
-        let (below, start) = product::run(self.func, a);
+        let Op::Transpose(a, axes) = &self.func.def(value).op else { return false };
+        let (below, start) = product::run(self.func, *a);
         let is_node = self.chosen[below.0 as usize];
-        is_matrix && start == 0 && (is_node || matches!(self.func.def(below).op, Op::Param(_)))
+        self.is_worth_turning(*a, axes) && start == 0 && (is_node || matches!(self.func.def(below).op, Op::Param(_)))
+    }
+
+    fn is_worth_turning(&self, a: Value, axes: &[usize]) -> bool {
+        match turned::sides(&self.func.ty(a).shape, axes) {
+            Some([rows, 1, columns]) => rows.min(columns) >= TURNED,
+            Some([rows, _, columns]) => rows.max(columns) >= TURNED && self.func.ty(a).len() >= TURNED_NUMBERS,
+            None => false,
+        }
+    }
+
+    /// Gradients by the weights of convolutions, whose axes have another order than those of the weights: loops that read them across their rows would
+    /// take longer than turning them.
+    fn mark_turned(&mut self) {
+        for value in self.live_values() {
+            if !is_elementwise(&self.func.def(value).op) {
+                continue;
+            }
+            for operand in self.func.def(value).op.operands() {
+                let Op::Transpose(a, axes) = &self.func.def(operand).op else { continue };
+                if is_routine(&self.func.def(base(self.func, *a)).op) && self.is_worth_turning(*a, axes) {
+                    self.mark(operand);
+                }
+            }
+        }
     }
 
     /// The nodes; `Err` names a value that has to be one too.

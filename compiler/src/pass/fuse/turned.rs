@@ -53,6 +53,29 @@ fn uses(func: &Func) -> BTreeMap<Value, usize> {
     uses
 }
 
+/// The sizes of axes that a transpose turns around: the first, what is in the middle (1 if nothing is), the last, where axes that stay side by side are one.
+/// `None` if it does anything else.
+pub fn sides(shape: &[usize], axes: &[usize]) -> Option<[usize; 3]> {
+    // The axes of the result, as runs of axes of the operand; where there is one position there is nothing to order.
+    let mut runs: Vec<(usize, usize)> = vec![];
+    let long = |axis: &usize| shape[*axis] != 1;
+    let order: Vec<usize> = (0..shape.len()).filter(long).collect();
+    for axis in axes.iter().copied().filter(long) {
+        let place = order.iter().position(|other| *other == axis)?;
+        match runs.last_mut() {
+            Some((_, end)) if *end == place => *end += 1,
+            _ => runs.push((place, place + 1)),
+        }
+    }
+    let is_turned = runs.windows(2).all(|pair| pair[1].1 == pair[0].0);
+    let size = |(start, end): (usize, usize)| order[start..end].iter().map(|axis| shape[*axis]).product();
+    match runs[..] {
+        [last, first] if is_turned => Some([size(first), 1, size(last)]),
+        [last, middle, first] if is_turned => Some([size(first), size(middle), size(last)]),
+        _ => None,
+    }
+}
+
 /// The right factor of a product of few rows, if it is a matrix along whose rows the sums run.
 fn across(func: &Func, op: &Op) -> Option<Value> {
     let Op::Contract(Einsum { lhs, rhs, out }, a, b) = op else { return None };
@@ -95,5 +118,21 @@ mod tests {
     #[test]
     fn few_products_read_the_matrix_as_it_is() {
         assert_eq!(run(&recurrence(3)), recurrence(3));
+    }
+
+    #[test]
+    fn axes_that_stay_side_by_side_are_one() {
+        assert_eq!(sides(&[64, 784], &[1, 0]), Some([64, 1, 784]));
+        assert_eq!(sides(&[50, 20, 5, 5], &[2, 3, 1, 0]), Some([50, 20, 25]));
+        assert_eq!(sides(&[5, 5, 20, 50], &[3, 2, 0, 1]), Some([25, 20, 50]));
+        assert_eq!(
+            sides(&[20, 1, 5, 5], &[2, 3, 1, 0]),
+            Some([20, 1, 25]),
+            "where there is one position nothing is ordered"
+        );
+        assert_eq!(sides(&[64, 28, 28, 3], &[0, 3, 1, 2]), None, "the first axis stays");
+        assert_eq!(sides(&[64, 784], &[0, 1]), None);
+        assert_eq!(sides(&[2, 3, 4, 5], &[3, 1, 2, 0]), Some([2, 12, 5]));
+        assert_eq!(sides(&[2, 3, 4, 5], &[1, 0, 3, 2]), None);
     }
 }
