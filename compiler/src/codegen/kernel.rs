@@ -491,6 +491,7 @@ fn unroll(phase: &Phase, width: usize) -> usize {
 }
 
 /// How many numbers a vector of a kernel may have: eight where there is a loop so long, and all that differs between lanes lies side by side.
+#[cfg(any(test, target_arch = "x86_64"))]
 pub(super) fn widest(kernel: &Kernel) -> usize {
     let is_long = |phase: &Phase| match kernel.lanes {
         Lanes::Rows => kernel.rows.last().is_some_and(|size| *size >= 8),
@@ -501,6 +502,7 @@ pub(super) fn widest(kernel: &Kernel) -> usize {
     if is_wide { 8 } else { 4 }
 }
 
+#[cfg(any(test, target_arch = "x86_64"))]
 fn lies_side_by_side(kernel: &Kernel, phase: &Phase) -> bool {
     let Some(dim) = super::facts::lane_dim(kernel, phase.inner.len()) else { return true };
     let loads = phase.defs.iter().filter_map(|def| match &def.inst {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::codegen::Executable;
 use crate::lir::{self, BufferId};
 use crate::pass::dce;
-use crate::tir::{DType, Def, Func, Op, Type, Value};
+use crate::tir::{DType, Func, Op, Type, Value};
 
 /// Where a field of a batch goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,20 +94,24 @@ fn with_turned(func: &Func, field: Value, chain: &BTreeSet<Value>) -> Func {
     let mut new = Func { defs: vec![], results: vec![], ..func.clone() };
     let mut map: BTreeMap<Value, Value> = BTreeMap::new();
     for value in func.values() {
-        let Def { op, ty: before, origin } = func.def(value).clone();
-        let now = match op {
-            Op::Param(name) if value == field => new.push(Op::Param(turned(&name).into()), ty.clone(), origin),
-            Op::Reshape(operand) | Op::Transpose(operand, _) if chain.contains(&value) => map[&operand],
-            mut op => {
-                for operand in op.operands_mut() {
-                    let constant = &func.def(*operand).op;
-                    let is_repeated = chain.contains(&value) && matches!(constant, Op::Const(_));
-                    *operand = if is_repeated { new.push(constant.clone(), ty.clone(), None) } else { map[operand] };
-                }
-                new.push(op, if chain.contains(&value) { ty.clone() } else { before }, origin)
-            }
-        };
-        let _ = map.insert(value, now);
+        let mut def = func.def(value).clone();
+        let is_in_chain = chain.contains(&value);
+        if is_in_chain {
+            def.ty = ty.clone();
+        }
+        if let (Op::Reshape(operand) | Op::Transpose(operand, _), true) = (&def.op, is_in_chain) {
+            let _ = map.insert(value, map[operand]);
+            continue;
+        }
+        if let (Op::Param(name), true) = (&mut def.op, value == field) {
+            *name = turned(name).into();
+        }
+        for operand in def.op.operands_mut() {
+            let constant = &func.def(*operand).op;
+            let is_repeated = is_in_chain && matches!(constant, Op::Const(_));
+            *operand = if is_repeated { new.push(constant.clone(), ty.clone(), None) } else { map[operand] };
+        }
+        let _ = map.insert(value, new.push(def.op, def.ty, def.origin));
     }
     new.results = func.results.iter().map(|(name, value)| (name.clone(), map[value])).collect();
     new

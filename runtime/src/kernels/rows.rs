@@ -86,7 +86,7 @@ pub fn gather(isa: Isa) -> Routine<TableShape> {
 }
 
 /// From values `[batch, indices, width]` and indices `[batch, indices]` (or, shared, `[indices]`) a table `[batch, rows, width]`: each row is the
-/// sum of the values whose index it has, in their order. What has an index outside of the table is dropped. The work
+/// sum of the values whose index it has, in an order that depends on the indices alone. What has an index outside of the table is dropped. The work
 /// buffer is not used.
 pub fn scatter(isa: Isa) -> Routine<TableShape> {
     built::<Scatter>(isa)
@@ -415,7 +415,7 @@ unsafe fn gather_alike<V: Vector>(s: &TableShape, args: Args, indices: &[i32], t
     }
 }
 
-/// [`Scatter`] of the numbers of a table that lies in the range, whose rows are `to`.
+/// [`Scatter`] of the numbers of a table that lies in the range, whose rows are `to`, in the order of [`scatter_numbers`].
 ///
 /// # Safety
 ///
@@ -427,9 +427,10 @@ unsafe fn scatter_alike(s: &TableShape, args: Args, indices: &[i32], table: usiz
     // SAFETY: the values of the table; each index is one of its rows.
     unsafe {
         let values = args.a.add(table * s.indices);
-        for (at, index) in indices.iter().enumerate() {
-            *to.add(*index as usize) += *values.add(at);
-        }
+        let add = |at: usize| *to.add(indices[at] as usize) += *values.add(at);
+        let part = indices.len() / PARTS;
+        (0..part).for_each(|at| (0..PARTS).for_each(|of| add(of * part + at)));
+        (PARTS * part..indices.len()).for_each(add);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Instructions with registers to bytes.
 
-use iced_x86::{Code, Encoder, Formatter, Instruction, IntelFormatter, MemoryOperand, Register};
+use iced_x86::{Code, Encoder, Formatter, GasFormatter, Instruction, MemoryOperand, Register};
 use regalloc2::{Allocation, Block, Edit, InstOrEdit, Output, PReg, RegClass};
 
 use super::allocate::{Numbered, SLOT, numbered};
@@ -38,9 +38,9 @@ pub fn encode(code: &MachineCode, places: &Output) -> Option<Encoded> {
 }
 
 impl Encoded {
-    /// For people.
+    /// For people, written as Cranelift writes instructions.
     pub fn text(&self) -> String {
-        let mut formatter = IntelFormatter::new();
+        let mut formatter = GasFormatter::new();
         let mut text = String::new();
         for instruction in &self.instructions {
             text += "  ";
