@@ -59,7 +59,8 @@ pub(super) fn take_turned(func: &mut Func, fields: &[Arc<str>]) {
 fn chain(func: &Func, field: Value) -> Option<BTreeSet<Value>> {
     let samples = *func.ty(field).shape.first()?;
     let (mut open, mut chain) = (vec![field], BTreeSet::from([field]));
-    let mut is_turned = false;
+    // Apart, since what reads one of them beside the chain reads the field in both orders.
+    let mut ends = vec![];
     while let Some(value) = open.pop() {
         if func.results.iter().any(|(_, result)| *result == value) {
             return None;
@@ -71,11 +72,15 @@ fn chain(func: &Func, field: Value) -> Option<BTreeSet<Value>> {
             if !is_end && (!is_each_number(func, reader, &chain) || def.ty.shape.first() != Some(&samples)) {
                 return None;
             }
-            is_turned |= is_end;
-            let _ = chain.insert(reader);
-            open.extend((!is_end).then_some(reader));
+            if is_end {
+                ends.push(reader);
+            } else if chain.insert(reader) {
+                open.push(reader);
+            }
         }
     }
+    let is_turned = !ends.is_empty();
+    chain.extend(ends);
     is_turned.then_some(chain)
 }
 
@@ -193,6 +198,19 @@ mod tests {
             );
             assert!(!taken(&text).contains("turned"), "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_read_in_both_orders_stays() {
+        let text = "func f {
+  %0 = param x : f32[6, 6]
+  %1 = transpose %0, [1, 0] : f32[6, 6]
+  %2 = add %0, %1 : f32[6, 6]
+  %3 = transpose %2, [1, 0] : f32[6, 6]
+  return y = %3
+}
+";
+        assert_eq!(taken(text), text);
     }
 
     #[test]
