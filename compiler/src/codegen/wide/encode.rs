@@ -27,9 +27,10 @@ struct Layout {
 pub fn encode(code: &MachineCode, places: &Output) -> Option<Encoded> {
     // Far enough that no jump has a short form: sizes are the same when places are known.
     let unknown = Layout { blocks: vec![0; code.blocks.len()], pool: 0 };
-    let first = Writer::new(code, places, &unknown).function()?;
+    let numbered = numbered(code);
+    let first = Writer::new(&numbered, code, places, &unknown).function()?;
     let layout = Layout { blocks: first.blocks, pool: (first.at).next_multiple_of(ALIGNMENT) };
-    let mut second = Writer::new(code, places, &layout).function()?;
+    let mut second = Writer::new(&numbered, code, places, &layout).function()?;
     debug_assert_eq!(second.blocks, layout.blocks, "instructions keep their sizes");
     let mut bytes = second.encoder.take_buffer();
     bytes.resize(layout.pool as usize, 0);
@@ -53,7 +54,7 @@ impl Encoded {
 
 struct Writer<'a> {
     code: &'a MachineCode,
-    numbered: Numbered<'a>,
+    numbered: &'a Numbered<'a>,
     places: &'a Output,
     layout: &'a Layout,
     encoder: Encoder,
@@ -66,14 +67,14 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(code: &'a MachineCode, places: &'a Output, layout: &'a Layout) -> Writer<'a> {
+    fn new(numbered: &'a Numbered<'a>, code: &'a MachineCode, places: &'a Output, layout: &'a Layout) -> Writer<'a> {
         let moved = places.edits.iter().flat_map(|(_, Edit::Move { from, to })| [*from, *to]);
         let used: Vec<PReg> = places.allocs.iter().copied().chain(moved).filter_map(Allocation::as_reg).collect();
         let saved = KEPT.into_iter().map(general).filter(|register| used.contains(register));
         let frame = code.frame as usize + places.num_spillslots * SLOT;
         Writer {
             code,
-            numbered: numbered(code),
+            numbered,
             places,
             layout,
             encoder: Encoder::new(64),
@@ -94,14 +95,14 @@ impl<'a> Writer<'a> {
     }
 
     fn function(mut self) -> Option<Writer<'a>> {
+        let (places, numbered) = (self.places, self.numbered);
         for index in 0..self.code.blocks.len() {
             self.blocks.push(self.at);
             if index == 0 {
                 self.begin()?;
             }
             let block = Block::new(index);
-            let (places, numbered) = (self.places, numbered(self.code));
-            for each in places.block_insts_and_edits(&numbered, block) {
+            for each in places.block_insts_and_edits(numbered, block) {
                 match each {
                     InstOrEdit::Edit(Edit::Move { from, to }) => self.place_move(*from, *to)?,
                     InstOrEdit::Inst(number) => self.instruction(index, number)?,
