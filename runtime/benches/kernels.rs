@@ -80,7 +80,8 @@ fn functions(c: &mut Criterion) {
 fn by_rows(sizes: [usize; 3]) -> ProductShape {
     let rows = |cols| Layout { stack: 0, row: cols, col: 1 };
     let [_, n, k] = sizes;
-    ProductShape { sizes, stack: 1, terms: Terms::ONE, a: rows(k), b: rows(n), c: rows(n), cut: Cut::Rows }
+    let [a, b, c] = [rows(k), rows(n), rows(n)];
+    ProductShape { sizes, stack: 1, terms: Terms::ONE, a, b, c, in_panels: false, cut: Cut::Rows }
 }
 
 #[expect(unsafe_code, reason = "calls a routine")]

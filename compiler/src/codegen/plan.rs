@@ -128,6 +128,7 @@ impl Resolver<'_> {
             a: layout(&gemm.a),
             b: layout(&gemm.b),
             c: layout(&gemm.c),
+            in_panels: gemm.in_panels,
             cut: gemm.cut,
         };
         let [a, b, to] = [&gemm.a, &gemm.b, &gemm.c].map(|matrix| self.place(matrix.place));

@@ -74,7 +74,7 @@ pub mod verify;
 pub use parse::parse;
 pub use print::print;
 pub use routine::{Routine, Task};
-pub use spnc_runtime::kernels::gemm::{Cut, Terms};
+pub use spnc_runtime::kernels::gemm::{Cut, PANEL, Terms};
 pub use verify::verify;
 
 use crate::scalar::{Binary, Unary};
@@ -261,7 +261,7 @@ pub struct Run {
 }
 
 /// A matrix in memory, or a stack of them. Transposition is a matter of strides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Matrix {
     /// The first element.
     pub place: Place,
@@ -290,9 +290,11 @@ pub struct Gemm {
     pub a: Matrix,
     /// The second factor.
     pub b: Matrix,
+    /// Whether the columns of `b` lie in panels of [`PANEL`] side by side; `b.col` is from one panel to the next then.
+    pub in_panels: bool,
     /// The result; overlaps with neither factor.
     pub c: Matrix,
-    /// What is cut.
+    /// What is cut: not columns that lie in panels.
     pub cut: Cut,
     /// Positions in a slice.
     pub chunk: usize,
@@ -459,6 +461,14 @@ impl Gemm {
             Cut::Stack => self.stack,
             Cut::Rows => self.m,
             Cut::Cols => self.n,
+        }
+    }
+
+    /// The sizes and strides of the columns of `b`: panels, if they lie in panels, and columns side by side.
+    pub(crate) fn columns(&self) -> [(usize, usize); 2] {
+        match self.in_panels {
+            true => [(self.n.div_ceil(PANEL), self.b.col), (PANEL, 1)],
+            false => [(1, 0), (self.n, self.b.col)],
         }
     }
 }

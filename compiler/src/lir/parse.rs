@@ -287,11 +287,11 @@ impl Reader {
         let c = self.matrix()?;
         self.expect("=")?;
         let terms = if self.skip("sum") { self.terms()? } else { Terms::ONE };
-        let (a, b) = (self.matrix()?, self.matrix()?);
+        let (a, in_panels, b) = (self.matrix()?, self.skip("panels"), self.matrix()?);
         self.expect("cut")?;
         let all = [Cut::Stack, Cut::Rows, Cut::Cols];
         let cut = self.read("what is cut", |word| all.into_iter().find(|cut| cut_name(*cut) == word))?;
-        Ok(Gemm { m, n, k, stack, terms, a, b, c, cut, chunk: self.chunk()? })
+        Ok(Gemm { m, n, k, stack, terms, a, b, in_panels, c, cut, chunk: self.chunk()? })
     }
 
     fn terms(&mut self) -> Read<Terms> {

@@ -120,12 +120,13 @@ fn print_routine(routine: &Routine) -> String {
 }
 
 fn print_gemm(gemm: &Gemm) -> String {
-    let Gemm { m, n, k, stack, terms, a, b, c, cut, chunk } = gemm;
+    let Gemm { m, n, k, stack, terms, a, b, in_panels, c, cut, chunk } = gemm;
+    let panels = if *in_panels { " panels" } else { "" };
     let sum = match *terms {
         Terms { count: 1, .. } => String::new(),
         Terms { count, a, b } => format!(" sum {count}[{a}, {b}]"),
     };
-    format!("gemm {m} {n} {k} x {stack} {c} ={sum} {a} {b} cut {} chunk {chunk}", cut_name(*cut))
+    format!("gemm {m} {n} {k} x {stack} {c} ={sum} {a}{panels} {b} cut {} chunk {chunk}", cut_name(*cut))
 }
 
 fn list(items: &[impl Display]) -> String {

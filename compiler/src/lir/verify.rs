@@ -227,14 +227,18 @@ fn accesses(phase: &Phase) -> Vec<(ParamId, &[usize])> {
 fn check_gemm(module: &Module, gemm: &Gemm, errors: &mut Vec<String>) {
     let Gemm { m, n, k, stack, terms, .. } = *gemm;
     require(errors, m * n * k * stack * terms.count > 0, || "a product of nothing".into());
-    for (matrix, rows, cols, term) in [(&gemm.a, m, k, terms.a), (&gemm.b, k, n, terms.b), (&gemm.c, m, n, 0)] {
-        let Matrix { place, row, col, stack: next } = *matrix;
-        let reached = reach(&[stack, terms.count, rows, cols], &[next, term, row, col]);
-        check_inside(module, place, reached, DType::F32, errors);
+    let (a, b, c) = (&gemm.a, &gemm.b, &gemm.c);
+    let [panels, columns] = gemm.columns();
+    for (matrix, rows, [outer, inner], term) in
+        [(a, m, [(1, 0), (k, a.col)], terms.a), (b, k, [panels, columns], terms.b), (c, m, [(1, 0), (n, c.col)], 0)]
+    {
+        let sizes = [stack, terms.count, rows, outer.0, inner.0];
+        let reached = reach(&sizes, &[matrix.stack, term, matrix.row, outer.1, inner.1]);
+        check_inside(module, matrix.place, reached, DType::F32, errors);
     }
-    let c = &gemm.c;
+    require(errors, !gemm.in_panels || gemm.cut != Cut::Cols, || "panels are cut".into());
     require(errors, distinct(&[stack, m, n], &[c.stack, c.row, c.col]), || "the product has an element twice".into());
-    for factor in [&gemm.a, &gemm.b] {
+    for factor in [a, b] {
         let clash = overlap(&bytes(module, factor.place.buffer), &bytes(module, c.place.buffer));
         require(errors, !clash, || "a product overlaps with its factor".into());
     }
@@ -288,21 +292,24 @@ fn touched(module: &Module, step: &Step, call: usize, slice: usize) -> Vec<Touch
             };
             kernel.phases.iter().flat_map(of_phase).collect()
         }
-        Call::Gemm(Gemm { m, n, k, stack, terms, a, b, c, cut, .. }) => {
-            let span =
-                |matrix: &Matrix, term: usize, [rows, cols]: [usize; 2], [row, col]: [bool; 2], written: bool| {
-                    let (sizes, strides) =
-                        ([*stack, rows, cols, terms.count], [matrix.stack, matrix.row, matrix.col, term]);
-                    let cut = match cut {
-                        Cut::Stack => Some(0),
-                        Cut::Rows => row.then_some(1),
-                        Cut::Cols => col.then_some(2),
-                    };
-                    span(matrix.place, &sizes, &strides, cut, written)
+        Call::Gemm(gemm @ Gemm { m, n, k, stack, terms, a, b, c, cut, .. }) => {
+            let span = |matrix: &Matrix, rows: usize, columns: [(usize, usize); 2], term: (usize, usize)| {
+                let [outer, inner] = columns;
+                let sizes = [*stack, rows, outer.0, inner.0, term.0];
+                let strides = [matrix.stack, matrix.row, outer.1, inner.1, term.1];
+                let is = |other: &Matrix| std::ptr::eq(matrix, other);
+                let cut = match cut {
+                    Cut::Stack => Some(0),
+                    Cut::Rows => (!is(b)).then_some(1),
+                    Cut::Cols => (!is(a)).then_some(3),
                 };
-            let a = span(a, terms.a, [*m, *k], [true, false], false);
-            let b = span(b, terms.b, [*k, *n], [false, true], false);
-            vec![a, b, span(c, 0, [*m, *n], [true, true], true)]
+                span(matrix.place, &sizes, &strides, cut, is(c))
+            };
+            vec![
+                span(a, *m, [(1, 0), (*k, a.col)], (terms.count, terms.a)),
+                span(b, *k, gemm.columns(), (terms.count, terms.b)),
+                span(c, *m, [(1, 0), (*n, c.col)], (1, 0)),
+            ]
         }
         Call::Routine(routine) => {
             let Routine { task, from, to, work, .. } = routine;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use spnc_runtime::kernels::Isa;
-use spnc_runtime::kernels::gemm::{BLOCK, Cut, Layout, ProductShape, STRETCH, Terms, product};
+use spnc_runtime::kernels::gemm::{BLOCK, Cut, Layout, PANEL, ProductShape, STRETCH, Terms, product};
 
 use crate::support::{Call, Tensor, same_bits};
 
@@ -56,7 +56,7 @@ fn shapes() -> impl Strategy<Value = ProductShape> {
             let [a, b, c] = [a.layout([m, k], margins[0]), b.layout([k, n], margins[1]), c.layout([m, n], margins[2])];
             // Terms lie behind all matrices of the stack, and some elements apart.
             let terms = Terms { count, a: stack * a.stack + margins[1], b: stack * b.stack + margins[2] };
-            ProductShape { sizes: [m, n, k], stack, terms, a, b, c, cut }
+            ProductShape { sizes: [m, n, k], stack, terms, a, b, c, in_panels: false, cut }
         },
     )
 }
@@ -113,12 +113,62 @@ fn large_factors_are_copied_block_by_block() {
             assert!(m.min(n) * k.min(STRETCH) > BLOCK, "one block would do");
             let [a, b, c] = [orders[0].layout([m, k], 1), orders[1].layout([k, n], 0), orders[2].layout([m, n], 3)];
             let terms = Terms { count: 2, a: 3, b: 5 };
-            check(&ProductShape { sizes, stack: 1, terms, a, b, c, cut }, 5, 7);
+            check(&ProductShape { sizes, stack: 1, terms, a, b, c, in_panels: false, cut }, 5, 7);
         }
     }
 }
 
+/// The second factor of a call in panels, whose room behind the last column is no number.
+fn in_panels(s: &ProductShape, call: &Call) -> (ProductShape, Call) {
+    let [_, n, k] = s.sizes;
+    let stack = n.div_ceil(PANEL) * k * PANEL;
+    let b = Layout { stack, row: PANEL, col: k * PANEL };
+    let mut to = vec![f32::NAN; s.terms.count * s.stack * stack];
+    for term in 0..s.terms.count {
+        for at in 0..s.stack * k * n {
+            let [index, row, col] = [at / (k * n), at / n % k, at % n];
+            let place = (term * s.stack + index) * stack + col / PANEL * b.col + row * PANEL + col % PANEL;
+            to[place] = call.b.content()[term * s.terms.b + s.b.index([index, row, col])];
+        }
+    }
+    let terms = Terms { b: s.stack * stack, ..s.terms };
+    (ProductShape { b, terms, in_panels: true, ..*s }, Call { b: Tensor::new(7, &to), ..call.clone() })
+}
+
+/// Compares products of a factor in panels with those of the same factor elsewhere, and those in pieces with the whole.
+fn check_panels(s: &ProductShape, cuts: i32) {
+    let mut plain = call(s, 3);
+    let (shape, start) = in_panels(s, &plain);
+    for isa in Isa::available() {
+        plain.run(product(isa), s, s.extent(), 0);
+        for cuts in [0, cuts] {
+            let mut other = start.clone();
+            other.run(product(isa), &shape, s.extent(), cuts);
+            assert!(same_bits(plain.to.content(), other.to.content()), "{isa:?}");
+        }
+    }
+}
+
+/// A sum that is too long to be taken up at once.
+#[test]
+fn long_sums_of_panels_are_added_up_in_parts() {
+    let rows = |cols| Layout { stack: 0, row: cols, col: 1 };
+    let (sizes, terms) = ([70, 45, 2100], Terms::ONE);
+    for a in [rows(2100), Layout { stack: 0, row: 1, col: 70 }] {
+        let s = ProductShape { sizes, stack: 1, terms, a, b: rows(45), c: rows(45), in_panels: false, cut: Cut::Rows };
+        check_panels(&s, 5);
+    }
+}
+
 proptest! {
+    #[test]
+    fn factors_in_panels_give_the_same_products(s in shapes(), cuts in 1i32..1000) {
+        // Where a factor is a vector, sums are by vectors.
+        prop_assume!(!s.sizes[..2].contains(&1));
+        let cut = if s.cut == Cut::Cols { Cut::Rows } else { s.cut };
+        check_panels(&ProductShape { cut, ..s }, cuts);
+    }
+
     #[test]
     fn products_agree_with_sums_in_double_precision(s in shapes(), margin in 0usize..20, cuts in 1i32..1000) {
         check(&s, margin, cuts);
@@ -137,7 +187,7 @@ proptest! {
     fn products_do_not_depend_on_layouts([m, n, k] in prop::array::uniform3(2usize..70), orders in prop::array::uniform3(orders())) {
         let of = |[a, b, c]: [Order; 3]| {
             let [a, b, c] = [a.layout([m, k], 0), b.layout([k, n], 0), c.layout([m, n], 0)];
-            ProductShape { sizes: [m, n, k], stack: 1, terms: Terms::ONE, a, b, c, cut: Cut::Rows }
+            ProductShape { sizes: [m, n, k], stack: 1, terms: Terms::ONE, a, b, c, in_panels: false, cut: Cut::Rows }
         };
         let (plain, other) = (of([Order::Rows; 3]), of(orders));
         let start = call(&plain, 0);

@@ -8,8 +8,8 @@ use spnc_runtime::kernels::conv;
 use spnc_runtime::random;
 
 use super::{
-    BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, Matrix, Module, Phase, Place, Quantile, Routine,
-    Run, Task, Terms,
+    BufferId, Call, Cut, DType, Def, Fold, Func, Gemm, Inst, Kernel, Matrix, Module, PANEL, Phase, Place, Quantile,
+    Routine, Run, Task, Terms,
 };
 
 mod routine;
@@ -80,13 +80,16 @@ impl Arena {
         let at = |matrix: &Matrix, stack: usize, row: usize, col: usize| {
             first_word(module, matrix.place) + stack * matrix.stack + row * matrix.row + col * matrix.col
         };
+        let of_second = |stack: usize, row: usize, col: usize| match gemm.in_panels {
+            true => at(&gemm.b, stack, row, col / PANEL) + col % PANEL,
+            false => at(&gemm.b, stack, row, col),
+        };
         let Terms { count, a: to_a, b: to_b } = gemm.terms;
         for stack in cut(Cut::Stack, gemm.stack) {
             for row in cut(Cut::Rows, gemm.m) {
                 for col in cut(Cut::Cols, gemm.n) {
                     let product = |(term, k)| {
-                        let [a, b] =
-                            [at(&gemm.a, stack, row, k) + term * to_a, at(&gemm.b, stack, k, col) + term * to_b];
+                        let [a, b] = [at(&gemm.a, stack, row, k) + term * to_a, of_second(stack, k, col) + term * to_b];
                         self.f32(a) * self.f32(b)
                     };
                     let sum: f32 = (0..count).flat_map(|term| (0..gemm.k).map(move |k| (term, k))).map(product).sum();

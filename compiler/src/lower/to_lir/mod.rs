@@ -17,9 +17,12 @@ mod join;
 mod label;
 mod nest;
 pub mod once;
+mod panels;
 mod reuse;
 mod slices;
 mod task;
+
+use panels::Panels;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +34,7 @@ mod tests;
 ///
 /// If a derivative is left; in debug builds, if what comes out breaks an invariant of the IR.
 pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
-    finish(schedule(funcs, lasting))
+    finish(schedule(funcs, lasting, false))
 }
 
 /// Lowers a function that is called often with the same `lasting` tensors, none of which it updates. What depends on them alone is
@@ -41,14 +44,15 @@ pub fn lower(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Mod
 ///
 /// As [`lower`].
 pub fn lower_given(func: &tir::Func, lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
-    let mut module = schedule(std::slice::from_ref(func), lasting);
+    let mut module = schedule(std::slice::from_ref(func), lasting, true);
     once::split(&mut module);
     finish(module)
 }
 
-/// The functions, a call in each step, without places for buffers.
-fn schedule(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)]) -> lir::Module {
-    let mut program = Program { module: lir::Module::default(), known: HashMap::new(), inputs: HashMap::new() };
+/// The functions, a call in each step, without places for buffers. `are_given` says that none updates a lasting tensor.
+fn schedule(funcs: &[tir::Func], lasting: &[(Arc<str>, tir::Type)], are_given: bool) -> lir::Module {
+    let (module, known, inputs) = (lir::Module::default(), HashMap::new(), HashMap::new());
+    let mut program = Program { module, known, inputs, are_given };
     for (name, ty) in lasting {
         let _ = program.buffer(name, Role::Lasting, ty);
     }
@@ -92,6 +96,8 @@ struct Program {
     known: HashMap<String, lir::KernelId>,
     /// Inputs that are not lasting tensors: functions that take the same one share it.
     inputs: HashMap<(Arc<str>, tir::Type), BufferId>,
+    /// Whether lasting tensors stay as they are.
+    are_given: bool,
 }
 
 impl Program {
@@ -109,6 +115,11 @@ impl Program {
         let buffer = self.buffer(name, Role::Input, ty);
         let _ = self.inputs.insert(key, buffer);
         buffer
+    }
+
+    /// Whether a buffer holds the same numbers in every call.
+    fn is_given(&self, id: BufferId) -> bool {
+        self.are_given && self.module.buffer(id).role == Role::Lasting
     }
 
     fn kernel(&mut self, kernel: lir::Kernel) -> lir::KernelId {
@@ -133,6 +144,8 @@ struct FuncLowering<'a> {
     homes: Vec<Vec<Place>>,
     /// What is copied at the end: from, to.
     copies: Vec<(Place, Place)>,
+    /// Where given factors of products are in panels.
+    panels: HashMap<Panels, BufferId>,
     steps: Vec<Step>,
 }
 
@@ -140,7 +153,8 @@ impl<'a> FuncLowering<'a> {
     fn new(program: &'a mut Program, plan: Plan) -> FuncLowering<'a> {
         let homes = vec![vec![]; plan.nodes.len()];
         let (inputs, outputs, params) = (vec![], vec![], HashMap::new());
-        FuncLowering { program, plan, inputs, outputs, params, homes, copies: vec![], steps: vec![] }
+        let (copies, panels, steps) = (vec![], HashMap::new(), vec![]);
+        FuncLowering { program, plan, inputs, outputs, params, homes, copies, panels, steps }
     }
 
     fn lower(mut self) -> lir::Func {
@@ -248,7 +262,10 @@ impl<'a> FuncLowering<'a> {
         let node = &self.plan.nodes[cluster.members[0]];
         match &node.kind {
             Kind::Join => vec![],
-            Kind::Product(product) => vec![Call::Gemm(self.gemm(product))],
+            Kind::Product(product) => {
+                let gemm = self.gemm(product);
+                self.product(gemm)
+            }
             Kind::Quantile => vec![Call::Quantile(self.quantile(node.value))],
             Kind::Routine => self.routines(node.value),
             Kind::Map | Kind::Copy | Kind::Fold(_) | Kind::Dot => {
@@ -264,6 +281,24 @@ impl<'a> FuncLowering<'a> {
         Call::Run(Run { kernel: self.program.kernel(kernel), args, chunk })
     }
 
+    /// A product, and before the first one that reads a given factor in panels what copies it there.
+    fn product(&mut self, gemm: Gemm) -> Vec<Call> {
+        let Some(panels) = Panels::of(&gemm).filter(|_| self.program.is_given(gemm.b.place.buffer)) else {
+            return vec![Call::Gemm(gemm)];
+        };
+        let mut calls = vec![];
+        let known = self.panels.get(&panels).copied();
+        let buffer = known.unwrap_or_else(|| {
+            let name = format!("{}.panels", self.program.module.buffer(gemm.b.place.buffer).name);
+            let buffer = self.program.buffer(&name, Role::Scratch, &tir::Type::f32([panels.len()]));
+            calls.extend(panels.copies(buffer).into_iter().map(|(kernel, args)| self.run(kernel, args)));
+            buffer
+        });
+        let _ = self.panels.insert(panels, buffer);
+        calls.push(Call::Gemm(panels.read(&gemm, buffer)));
+        calls
+    }
+
     fn gemm(&self, product: &Product) -> Gemm {
         let matrix = |m: &product::Matrix| {
             let place = self.place(m.base);
@@ -273,7 +308,7 @@ impl<'a> FuncLowering<'a> {
         let (cut, chunk) = slices::of_product(product);
         let Product { m, n, k, stack, terms, .. } = *product;
         let [a, b, c] = [&product.a, &product.b, &product.c].map(matrix);
-        Gemm { m, n, k, stack, terms, a, b, c, cut, chunk }
+        Gemm { m, n, k, stack, terms, a, b, in_panels: false, c, cut, chunk }
     }
 
     fn quantile(&mut self, value: Value) -> Quantile {
@@ -305,7 +340,7 @@ impl<'a> FuncLowering<'a> {
 
     fn copy(&mut self, from: Place, to: Place) -> Call {
         let lir::Buffer { dtype, len, .. } = *self.program.module.buffer(from.buffer);
-        self.run(nest::copy(dtype, len), vec![from, to])
+        self.run(nest::copy(dtype, [len], [[1], [1]]), vec![from, to])
     }
 }
 

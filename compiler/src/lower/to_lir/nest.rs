@@ -34,12 +34,12 @@ pub fn build(plan: &Plan, cluster: &Cluster, phases: &[Phase], memory: &Memory<'
     (kernel, args)
 }
 
-/// A kernel that copies `len` elements.
-pub fn copy(dtype: lir::DType, len: usize) -> Kernel {
-    let def = Def { inst: Inst::Load(ParamId(0), vec![1]), dtype };
-    let store = Store { param: ParamId(1), strides: vec![1], value: lir::Value(0) };
+/// A kernel that copies a box of elements, from some strides to others.
+pub fn copy<const N: usize>(dtype: lir::DType, sizes: [usize; N], [from, to]: [[usize; N]; 2]) -> Kernel {
+    let def = Def { inst: Inst::Load(ParamId(0), from.into()), dtype };
+    let store = Store { param: ParamId(1), strides: to.into(), value: lir::Value(0) };
     let phase = lir::Phase { inner: vec![], defs: vec![def], stores: vec![store] };
-    Kernel { params: vec![Param { dtype }; 2], rows: vec![len], lanes: Lanes::Rows, phases: vec![phase] }
+    Kernel { params: vec![Param { dtype }; 2], rows: sizes.into(), lanes: Lanes::Rows, phases: vec![phase] }
 }
 
 /// The axes of a cluster in the order in which they are looped over.

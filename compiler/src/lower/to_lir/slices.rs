@@ -21,6 +21,9 @@ const SMALL_MATRIX: usize = 100_000;
 /// Rows or columns in a slice of a product, at least. Each slice copies parts of the other factor anew.
 const PRODUCT_SLICE: usize = 64;
 
+/// Rows in a slice of a product, at least, that does not have to copy the other factor.
+pub const PANEL_SLICE: usize = 32;
+
 /// The same for a single row: neighbouring columns, whose numbers lie in the same few lines.
 const ROW_SLICE: usize = 128;
 
@@ -70,6 +73,12 @@ pub fn of_product(product: &Product) -> (Cut, usize) {
         false => (extent / enough).clamp(fewest, most),
     };
     (cut, chunk(extent, slices, most, grain))
+}
+
+/// Rows in a slice of a product whose second factor lies in panels.
+pub fn of_panels(gemm: &Gemm) -> usize {
+    let slices = if gemm.m * gemm.n * gemm.k < SMALL_PRODUCT { 1 } else { gemm.m / PANEL_SLICE };
+    chunk(gemm.m, slices, PRODUCT_SLICES.1, 4)
 }
 
 /// Positions in a slice of a routine.

@@ -29,10 +29,11 @@ fn a_sparse_network_infers_what_it_is() {
     }
 }
 
-/// What a convolution makes of given weights alone is computed once: also after other images, and anew with other weights.
+/// What convolutions make of given weights alone is computed once: also after other images, and anew with other weights.
 #[test]
-fn given_weights_are_packed_when_they_change() {
-    let text = "func net {
+fn given_weights_of_convolutions_are_packed_when_they_change() {
+    check_given(
+        "func net {
   %0 = param image : f32[2, 9, 9, 3]
   %1 = param w1 : f32[3, 3, 3, 16]
   %2 = param w2 : f32[3, 3, 16, 24]
@@ -42,7 +43,34 @@ fn given_weights_are_packed_when_they_change() {
   %6 = conv %5, %3, window [3, 3] stride [1, 1] pad [1, 1] [1, 1], groups 2 : f32[2, 5, 5, 24]
   return out = %6
 }
-";
+",
+    );
+}
+
+/// The same for products, of factors in either order, of one that two products read and of one that all products of a stack do.
+#[test]
+fn given_weights_of_products_are_packed_when_they_change() {
+    check_given(
+        "func net {
+  %0 = param image : f32[70, 300]
+  %1 = param w1 : f32[300, 45]
+  %2 = param w2 : f32[300, 45]
+  %3 = param w3 : f32[32, 20]
+  %4 = contract bi,ij->bj %0, %1 : f32[70, 45]
+  %5 = contract bj,ij->bi %4, %2 : f32[70, 300]
+  %6 = contract bi,ij->bj %5, %1 : f32[70, 45]
+  %7 = mul %6, %4 : f32[70, 45]
+  %8 = param images : f32[20, 3, 40]
+  %9 = contract ij,jbk->ibk %3, %8 : f32[32, 3, 40]
+  return out = %7
+  return outs = %9
+}
+",
+    );
+}
+
+/// A function whose inputs are images and weights, which change after some calls, against the interpreter.
+fn check_given(text: &str) {
     let func = tir::parse::func(text).expect("a function");
     let draw = |name: &str, ty: &tir::Type, seed: i32| {
         let mut numbers = vec![0.0; ty.len()];
@@ -50,7 +78,7 @@ fn given_weights_are_packed_when_they_change() {
         let numbers = numbers.into_iter().map(|x| f64::from(x) - 0.5).collect();
         ArrayD::from_shape_vec(ty.shape.as_slice(), numbers).expect("as many as there are")
     };
-    let is_weight = |name: &str| name != "image";
+    let is_weight = |name: &str| !name.starts_with("image");
     for threads in [1, 2].map(|count| NonZero::new(count).expect("a thread")) {
         let options = Options { threads, ..Options::default() };
         let mut code = Callable::given(&func, &is_weight, options).expect("code for this machine");

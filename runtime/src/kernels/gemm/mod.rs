@@ -4,7 +4,8 @@
 //! *panels*: as many columns of the second one as a tile has, and as many rows of the first, copied so that what is needed
 //! together lies together. The larger factor is copied panel by panel, each just before it is used and while it passes through the
 //! cache anyway, so that it is read from memory once; the smaller one is copied before, a block at a time that the second-level cache
-//! holds. Rows of the first factor that lie in order stay where they are.
+//! holds. Rows of the first factor that lie in order stay where they are. A second factor of many products may lie in panels from the
+//! start ([`ProductShape::in_panels`]).
 //!
 //! Each element is summed in the order of `k`, whatever the tiles and cuts are; where a factor is a vector, all are summed by vectors.
 
@@ -80,9 +81,16 @@ pub struct ProductShape {
     pub b: Layout,
     /// The result, `[m, n]`, whose elements are all apart.
     pub c: Layout,
-    /// What is cut.
+    /// Whether the columns of the second factor lie in panels, from one of which to the next there are `b.col` elements. In a panel,
+    /// [`PANEL`] columns lie side by side; what the last one has behind the last column is read, and not used. For a factor of many products,
+    /// none of which has to copy it then.
+    pub in_panels: bool,
+    /// What is cut: not columns that lie in panels.
     pub cut: Cut,
 }
+
+/// Columns of a panel: as many as the widest tile has, on every machine.
+pub const PANEL: usize = 32;
 
 impl ProductShape {
     /// How many positions there are to cut.
@@ -117,6 +125,7 @@ impl Body for Product {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &ProductShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent());
+        debug_assert!(!s.in_panels || s.cut != Cut::Cols, "panels are not cut");
         let range = args.first..args.last;
         let all = |size| 0..size;
         let (stack, rows, cols) = match s.cut {
@@ -165,12 +174,12 @@ impl Part {
             return;
         }
         // Vectors of a tile are rows of the result.
-        let (sizes, a, b, c, of_second) = match c.col == 1 || c.row != 1 {
+        let (sizes, a, b, c, of_second) = match c.col == 1 || c.row != 1 || s.in_panels {
             true => (sizes, a, b, c, s.b.stack),
             false => ([sizes[1], sizes[0], sizes[2]], b.turned(), a.turned(), c.turned(), s.a.stack),
         };
         let is_shared = of_second == 0 && s.stack > 1 && s.terms.count == 1;
-        let factors = Factors { sizes, a, b, c, is_kept, is_shared };
+        let factors = Factors { sizes, a, b, c, in_panels: s.in_panels, is_kept, is_shared };
         // SAFETY: the caller's promise.
         unsafe { factors.multiply::<V>(room) };
     }
@@ -213,8 +222,12 @@ impl Matrix {
     }
 }
 
-/// How much of the sum a tile takes up at once: panels of it stay in the first-level cache.
-pub const STRETCH: usize = 256;
+/// How much of the sum a tile takes up at once: panels of it stay in the first-level cache, but for a little on some machines.
+pub const STRETCH: usize = 320;
+
+/// The same where the second factor lies in panels. They come in order from the second-level cache as fast as a tile needs them, which
+/// costs less than to read and write the result, whose rows are far apart, for each stretch.
+const PANEL_STRETCH: usize = 1024;
 
 /// Numbers in a cache line.
 const LINE: usize = 16;
@@ -245,6 +258,8 @@ struct Factors {
     a: Matrix,
     b: Matrix,
     c: Matrix,
+    /// Whether the second factor lies in panels.
+    in_panels: bool,
     is_kept: bool,
     /// Whether the second factor is that of all products.
     is_shared: bool,
@@ -261,13 +276,14 @@ impl Factors {
         // SAFETY: the caller's promise.
         let done = unsafe { self.few_rows::<V>() };
         let rest = self.columns_from(done);
-        let count = k.div_ceil(STRETCH).max(1);
+        let count = k.div_ceil(if self.in_panels { PANEL_STRETCH } else { STRETCH }).max(1);
         let length = k.div_ceil(count);
         for stretch in 0..if done < n { count } else { 0 } {
             let stretch = rest.stretch((stretch * length).min(k)..((stretch + 1) * length).min(k));
             // What is cut into blocks makes the other factor be read once for each; what all products share is copied once.
             let in_block = pack::in_block(stretch.sizes[2]);
-            let by_rows = m > n.min(in_block) || self.is_shared && count == 1 && n + 2 * V::LEN <= in_block;
+            let shares = self.is_shared && count == 1 && n + 2 * V::LEN <= in_block;
+            let by_rows = !self.in_panels && (shares || m > n.min(in_block));
             // SAFETY: the caller's promise.
             unsafe { if by_rows { stretch.by_rows::<V>(room) } else { stretch.by_columns::<V>(room) } };
         }
@@ -299,7 +315,7 @@ impl Factors {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn few_rows<V: Vector>(&self) -> usize {
         let [m, n, _] = self.sizes;
-        let Some(widths) = tile::wide(m).filter(|_| self.b.col == 1) else { return 0 };
+        let Some(widths) = tile::wide(m).filter(|_| self.b.col == 1 && !self.in_panels) else { return 0 };
         let mut col = 0;
         while let Some(vectors) = tile::next::<V>(widths, n, n - col) {
             let width = vectors * V::LEN;
@@ -394,22 +410,16 @@ impl Factors {
             }
             let mut at = 0;
             while at < n {
-                let (size, panel) = (width.min(n - at), room.panel);
-                let copied = Columns { start: panel, pitch: pack::pitch::<V>(size), copy: None };
-                let mut columns = Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) };
-                if self.b.col != 1 || !size.is_multiple_of(V::LEN) {
-                    // SAFETY: the caller's promise; the panel has room for these columns.
-                    unsafe { pack::columns::<V>(self.b.from(0, at), k, size, panel) };
-                    columns = copied;
-                }
+                let size = width.min(n - at);
+                // SAFETY: the caller's promise; the panel has room for these columns.
+                let [mut columns, others] = unsafe { self.columns::<V>(at, size, room.panel) };
                 let mut row = first;
                 while row < last {
                     let height = tile::height::<V>(m - row);
                     let rows = Rows::of(self.a, k, row, in_block);
                     // SAFETY: the caller's promise.
                     unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
-                    // The first tile has copied what it read.
-                    columns = copied;
+                    columns = others;
                     self.prefetch::<V>(at + width, [row - first, height, last - first]);
                     row += height;
                 }
@@ -419,12 +429,34 @@ impl Factors {
         }
     }
 
+    /// Columns of the second factor for the first tile that needs them, which may copy them to a panel while it reads them, and for the
+    /// others.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::multiply`]; the panel has room for these columns, if they have to be copied.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn columns<V: Vector>(&self, at: usize, size: usize, panel: *mut f32) -> [Columns; 2] {
+        if self.in_panels {
+            let start = self.b.at(0, at / PANEL).wrapping_add(at % PANEL);
+            return [Columns { start, pitch: self.b.row, copy: None }; 2];
+        }
+        let copied = Columns { start: panel, pitch: pack::pitch::<V>(size), copy: None };
+        if self.b.col == 1 && size.is_multiple_of(V::LEN) {
+            return [Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) }, copied];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { pack::columns::<V>(self.b.from(0, at), self.sizes[2], size, panel) };
+        [copied; 2]
+    }
+
     /// Asks for a panel of the second factor from a column on, whose rows are far apart, if they lie in too much memory for near caches:
     /// of them as many as so many rows are of all, behind those of the rows before. Behind the last panel there may be that of the next part.
     #[inline(always)]
     fn prefetch<V: Vector>(&self, col: usize, [before, rows, all]: [usize; 3]) {
         let k = self.sizes[2];
-        if self.b.col == 1 && self.b.row * k > FAR {
+        if self.b.col == 1 && !self.in_panels && self.b.row * k > FAR {
             for row in before * k / all..(before + rows) * k / all {
                 V::prefetch(self.b.at(row, col));
                 if V::LEN == LINE {

@@ -14,7 +14,7 @@ use crate::kernels::vector::{Vector, load_row, load_row_masked};
 pub const BLOCK: usize = 64 * 1024;
 
 /// How many numbers a panel of either factor has at most: two of the longest vectors for each number of a stretch.
-const PANEL: usize = 2 * 16 * STRETCH;
+const PANEL_LEN: usize = 2 * 16 * STRETCH;
 
 /// How many rows or columns of so many numbers a block has room for.
 #[inline(always)]
@@ -35,7 +35,7 @@ thread_local! {
 /// Where this thread has room for a block and, behind it, for a panel. Both are written before they are read.
 pub fn room() -> [*mut f32; 2] {
     let start = ROOM.with_borrow_mut(|room| {
-        room.reserve_exact((BLOCK + PANEL) / 16);
+        room.reserve_exact((BLOCK + PANEL_LEN) / 16);
         room.as_mut_ptr().cast::<f32>()
     });
     [start, start.wrapping_add(BLOCK)]
@@ -69,7 +69,7 @@ impl Rows {
 /// How many of the rows that are left, of so many numbers each, the next tiles have whose copies a panel has room for.
 #[inline(always)]
 pub fn rows_in_panel<V: Vector>(length: usize, left: usize) -> usize {
-    let (most, mut count) = (PANEL / length.max(1), 0);
+    let (most, mut count) = (PANEL_LEN / length.max(1), 0);
     while count < left && count + tile::tallest::<V>() <= most {
         count += tile::height::<V>(left - count);
     }

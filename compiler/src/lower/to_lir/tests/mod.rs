@@ -428,6 +428,37 @@ fn packed_weights_are_kept_and_images_are_not() {
     assert_eq!(kept, ["%3.work", "%4.work"], "{}", lir::print(&module));
 }
 
+/// A factor that is given lies in panels, for all products that read it in the same order; each order is copied by a kernel for whole
+/// panels and one for the rest.
+#[test]
+fn given_factors_are_copied_to_panels_once() {
+    let text = "func f {
+        %0 = param w : f32[40, 70]
+        %1 = param x : f32[64, 40]
+        %2 = param y : f32[80, 40]
+        %3 = param z : f32[64, 70]
+        %4 = contract bi,ij->bj %1, %0 : f32[64, 70]
+        %5 = contract bi,ij->bj %2, %0 : f32[80, 70]
+        %6 = contract bj,ij->bi %3, %0 : f32[64, 40]
+        return a = %4
+        return b = %5
+        return c = %6
+    }
+";
+    let func = tir::parse::func(text).expect("a function");
+    let module = lower_given(&func, &[("w".into(), Type::f32([40, 70]))]);
+    let calls = |index: usize| module.funcs[index].steps.iter().flat_map(|step| &step.calls);
+    let kept = module.buffers.iter().filter(|buffer| buffer.role == lir::Role::Kept);
+    assert_eq!(kept.map(|buffer| buffer.len).collect::<Vec<_>>(), [40 * 96, 70 * 64], "{}", lir::print(&module));
+    assert_eq!(calls(0).count(), 4);
+    assert!(calls(1).all(|call| matches!(call, lir::Call::Gemm(lir::Gemm { in_panels: true, .. }))));
+    let inputs = inputs(&func);
+    let lasting: Inputs =
+        inputs.iter().filter(|(name, _)| &***name == "w").map(|(n, t)| (n.clone(), t.clone())).collect();
+    let calls = [inputs.clone()];
+    assert_eq!(run_given(&func, &lasting, &calls), run_given(&func, &Inputs::new(), &calls));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
