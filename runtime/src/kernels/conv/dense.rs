@@ -6,6 +6,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
+use super::ahead;
 use super::listed;
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
@@ -236,6 +237,27 @@ impl Block<'_> {
     #[inline(always)]
     pub fn masks<V: Vector, const R: usize>(&self) -> [V::Mask; R] {
         std::array::from_fn(|v| V::mask((self.slide.width - self.first).saturating_sub(v * V::LEN)))
+    }
+
+    /// Asks for what so many windows side by side see that come below those whose first number this is and that see so many rows of
+    /// taps: other blocks see the same.
+    #[inline(always)]
+    pub fn ask_below<V: Vector>(&self, first: *const f32, rows: usize, windows: usize) {
+        let (slide, [_, row_pitch, pixel_pitch]) = (self.slide, self.slide.from.pitch);
+        if slide.asks[0] && self.group == 0 && self.first == 0 {
+            for row in rows..rows + slide.step[0] {
+                ahead::ask::<V>(first.wrapping_add(row * row_pitch), windows * slide.step[1] * pixel_pitch);
+            }
+        }
+    }
+
+    /// Asks for the channels of this block of a pixel of the result, which will be written.
+    #[inline(always)]
+    pub fn ask_result<V: Vector, const R: usize>(&self, to: *const f32, pixel: usize) {
+        if self.slide.asks[1] {
+            let first = self.group * self.slide.width + self.first;
+            ahead::ask::<V>(to.wrapping_add(pixel * self.slide.groups * self.slide.width + first), R * V::LEN);
+        }
     }
 
     /// Writes the channels of this block of a pixel.

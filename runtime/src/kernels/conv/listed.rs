@@ -152,6 +152,12 @@ impl Block<'_> {
         let (masks, places) = (self.masks::<V, R>(), &class.places);
         let window = self.window(class, R * V::LEN);
         for pixel in (0..places.count()).step_by(P) {
+            for first in places.seen::<P>(pixel, args.a) {
+                self.ask_below::<V>(first, class.seen[0].len(), 1);
+            }
+            for p in 0..P {
+                self.ask_result::<V, R>(args.to, places.to(places.count().min(pixel + P + p)));
+            }
             // SAFETY: the caller's promise.
             let sums = unsafe {
                 match &window {

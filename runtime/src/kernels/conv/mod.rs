@@ -8,6 +8,7 @@
 //! A convolution is done in up to three [`Phase`]s, one after the other, each cut along an extent of its own. They
 //! share a work buffer of [`ConvShape::work_len`] numbers, which need not be initialised.
 
+mod ahead;
 mod channelwise;
 mod dense;
 mod listed;

@@ -112,11 +112,17 @@ unsafe fn by_row_of_vectors<V: Vector, const P: usize, const R: usize, const W: 
     for flat in pixels.start / columns..pixels.end / columns {
         let place = [flat / block.part.size[0], flat % block.part.size[0]];
         let to = slide.place(block.part.plane, [place[0], place[1], 0]);
+        let below = place[0] * slide.from.pitch[0] + (place[1] * slide.step[0] + 1) * slide.from.pitch[1];
         for column in (0..columns).step_by(P) {
+            let windows = P.min(columns - column);
+            block.ask_below::<V>(args.a.wrapping_add(below + column * slide.from.pitch[2]), 1, windows);
+            for p in 0..windows {
+                block.ask_result::<V, R>(args.to, to + columns + column + p);
+            }
             // SAFETY: the caller's promise; the pixels are some of the row.
             unsafe {
                 let sums = sums::<V, P, R, W>(block, args.a, place, column);
-                for p in 0..P.min(columns - column) {
+                for p in 0..windows {
                     block.store(&sums[p], args.to, to + column + p, &masks);
                 }
             }

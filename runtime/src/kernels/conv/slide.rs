@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::ahead;
 use super::rows::TAPS;
 use super::{ConvShape, Role};
 
@@ -138,6 +139,8 @@ pub struct Slide {
     pub is_channelwise: bool,
     /// Pixels of a plane that a position has.
     block: usize,
+    /// Whether the factor, and the result, are asked for before they are needed.
+    pub asks: [bool; 2],
 }
 
 /// The taps that the pixels of a plane see in one direction, from left to right or downwards: an arithmetic progression, numbered
@@ -214,7 +217,12 @@ impl Slide {
         };
         let (batch, groups, dilation, block) = (s.batch, s.groups, s.dilation, 2 * WHOLE_TILES);
         let is_channelwise = s.is_channelwise();
-        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block };
+        // A factor that is read for one plane after the other is the smaller image, and the tiles of a plane see little of it.
+        let asks = [
+            planes == [1; 2] && ahead::pays(batch * from.pitch[0], from.pitch[2]),
+            ahead::pays(batch * to[0] * to[1] * groups * width, groups * width),
+        ];
+        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block, asks };
         if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
     }
 

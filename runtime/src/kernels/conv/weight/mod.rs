@@ -18,6 +18,7 @@ use super::dense::{Vectors, blocks};
 use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape, Role};
 use crate::kernels::conv::Before;
+use crate::kernels::conv::ahead::Ahead;
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// Into how many shares the images fall, if they do.
@@ -34,6 +35,9 @@ const FEWEST_PIXELS: usize = 48;
 
 /// How many weights stay in the second-level cache, beside the factors.
 const FEW_WEIGHTS: usize = 64 * 1024;
+
+/// After how many pixels some of the next ones are asked for.
+const BETWEEN: usize = 32;
 
 /// How many numbers of both factors are gone through: they stay in a first-level cache of 32 KB.
 const NUMBERS: usize = 7 * 1024;
@@ -197,6 +201,9 @@ impl<'a> Weights<'a> {
         let stretch = self.stretch::<V>();
         for first in pixels.clone().step_by(stretch) {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
+            let last = pixels.end.min(first + stretch);
+            let mut ahead =
+                self.ahead(last..pixels.end.min(last + stretch), [x, y], self.parts::<V>(blocks.len() * per_block));
             for position in blocks.start * per_block..blocks.end * per_block {
                 let (tap, block) = (position % self.taps(), position / self.taps());
                 // Where all taps lie in the image, those of one tap are those of another, further on.
@@ -205,7 +212,7 @@ impl<'a> Weights<'a> {
                     false => (tap, 0),
                 };
                 if listed != Some((first, listed_tap)) {
-                    self.list(listed_tap, first..pixels.end.min(first + stretch), &mut pairs);
+                    self.list(listed_tap, first..last, &mut pairs);
                     listed = Some((first, listed_tap));
                 }
                 if self.s.is_channelwise() {
@@ -228,9 +235,9 @@ impl<'a> Weights<'a> {
                         let len = self.s.batch * self.s.out_height * self.s.out_width * self.s.out_channels - column;
                         let pixels = Listed { pairs, before, x, y, len };
                         match vectors {
-                            Vectors::Half => self.rows::<V::Half, 1>(pixels, width, to),
-                            Vectors::One => self.rows::<V, 1>(pixels, width, to),
-                            Vectors::Two => self.rows::<V, 2>(pixels, width, to),
+                            Vectors::Half => self.rows::<V::Half, 1>(pixels, width, to, &mut ahead),
+                            Vectors::One => self.rows::<V, 1>(pixels, width, to, &mut ahead),
+                            Vectors::Two => self.rows::<V, 2>(pixels, width, to, &mut ahead),
                         }
                     }
                 }
@@ -256,21 +263,53 @@ impl<'a> Weights<'a> {
         let stretch = PIXELS.div_ceil(self.s.out_width);
         for first in rows.clone().step_by(stretch) {
             let before = if first == rows.start { Before::Dropped } else { Before::Kept };
+            let last = rows.end.min(first + stretch);
+            let next = last * self.s.out_width..rows.end.min(last + stretch) * self.s.out_width;
+            let vectors = self.width.min(CHANNELS).div_ceil(V::LEN);
+            let parts = blocks.len() * vectors * rows::tiles(self.image.run) * (last - first);
+            let mut ahead = self.ahead(next, [x, y], parts);
             for position in blocks.clone() {
                 let (kh, block) = (position % taps[0], position / taps[0]);
                 let (group, channels) = self.channels(block);
                 for channel in channels.step_by(V::LEN) {
                     let column = group * self.width + channel;
-                    let rows = first..rows.end.min(first + stretch);
+                    let rows = first..last;
                     // SAFETY: the channels of this group; the rows of these taps, from the block's first channel on.
                     unsafe {
                         let (x, y) = (x.add(group * self.image.run), y.add(column));
                         let to = to.add(kh * taps[1] * self.image.run * self.s.out_channels + column);
-                        Lines { weights: self, rows, kh, before, x, y }.add_rows::<V>(self.width - channel, to);
+                        Lines { weights: self, rows, kh, before, x, y }.add_rows::<V>(
+                            self.width - channel,
+                            to,
+                            &mut ahead,
+                        );
                     }
                 }
             }
         }
+    }
+
+    /// What these pixels need of both factors, in about so many parts.
+    #[inline(always)]
+    fn ahead(&self, pixels: Range<usize>, factors: [*const f32; 2], parts: usize) -> Ahead {
+        let (s, pitch) = (self.s, self.image.pitch);
+        let seen = |pixel: usize| {
+            let (row, col) = (pixel / s.out_width, pixel % s.out_width);
+            let (n, row) = (row / s.out_height, row % s.out_height);
+            n * pitch[0] + row * s.stride[0] * pitch[1] + col * s.stride[1] * pitch[2]
+        };
+        let x = seen(pixels.start)..seen(pixels.end);
+        Ahead::new(factors, [x, pixels.start * s.out_channels..pixels.end * s.out_channels], parts)
+    }
+
+    /// In about how many parts the next pixels are asked for while these are gone through for so many taps.
+    #[inline(always)]
+    fn parts<V: Vector>(&self, taps: usize) -> usize {
+        let tiles = self.columns::<V>(0).map(|(.., vectors)| match vectors {
+            Vectors::Half | Vectors::One => self.image.run.div_ceil(tallest::<V>(1)),
+            Vectors::Two => self.image.run.div_ceil(tallest::<V>(2)),
+        });
+        taps * tiles.sum::<usize>() * self.stretch::<V>().div_ceil(BETWEEN)
     }
 
     /// The group of a block, and its channels.
@@ -325,7 +364,13 @@ impl<'a> Weights<'a> {
     /// As for [`Self::sum`]; `to` is the first row.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn rows<V: Vector, const R: usize>(&self, mut pixels: Listed<'_>, width: usize, to: *mut f32) {
+    unsafe fn rows<V: Vector, const R: usize>(
+        &self,
+        mut pixels: Listed<'_>,
+        width: usize,
+        to: *mut f32,
+        ahead: &mut Ahead,
+    ) {
         let (run, pitch) = (self.image.run, self.s.out_channels);
         let tiles = run.div_ceil(tallest::<V>(R));
         let x = pixels.x;
@@ -336,8 +381,8 @@ impl<'a> Weights<'a> {
                 pixels.x = x.add(rows.start);
                 let to = to.add(rows.start * pitch);
                 match width >= R * V::LEN {
-                    true => pixels.add_some::<V, R, true>(rows.len(), width, to, pitch),
-                    false => pixels.add_some::<V, R, false>(rows.len(), width, to, pitch),
+                    true => pixels.add_some::<V, R, true>(rows.len(), width, (to, pitch), ahead),
+                    false => pixels.add_some::<V, R, false>(rows.len(), width, (to, pitch), ahead),
                 }
             }
         }
@@ -368,29 +413,29 @@ impl Listed<'_> {
         self,
         rows: usize,
         width: usize,
-        to: *mut f32,
-        pitch: usize,
+        to: (*mut f32, usize),
+        ahead: &mut Ahead,
     ) {
         let most = tallest::<V>(R);
         debug_assert!(rows <= most, "a tile that fits into the registers");
         // SAFETY: the caller's promise.
         unsafe {
             match rows {
-                1 => self.add::<V, 1, R, WHOLE>(width, to, pitch),
-                2 => self.add::<V, 2, R, WHOLE>(width, to, pitch),
-                3 => self.add::<V, 3, R, WHOLE>(width, to, pitch),
-                4 => self.add::<V, 4, R, WHOLE>(width, to, pitch),
+                1 => self.add::<V, 1, R, WHOLE>(width, to, ahead),
+                2 => self.add::<V, 2, R, WHOLE>(width, to, ahead),
+                3 => self.add::<V, 3, R, WHOLE>(width, to, ahead),
+                4 => self.add::<V, 4, R, WHOLE>(width, to, ahead),
                 _ if most == 4 => {}
-                5 => self.add::<V, 5, R, WHOLE>(width, to, pitch),
-                6 => self.add::<V, 6, R, WHOLE>(width, to, pitch),
+                5 => self.add::<V, 5, R, WHOLE>(width, to, ahead),
+                6 => self.add::<V, 6, R, WHOLE>(width, to, ahead),
                 _ if most == 6 => {}
-                7 => self.add::<V, 7, R, WHOLE>(width, to, pitch),
-                8 => self.add::<V, 8, R, WHOLE>(width, to, pitch),
+                7 => self.add::<V, 7, R, WHOLE>(width, to, ahead),
+                8 => self.add::<V, 8, R, WHOLE>(width, to, ahead),
                 _ if most == 8 => {}
-                9 => self.add::<V, 9, R, WHOLE>(width, to, pitch),
-                10 => self.add::<V, 10, R, WHOLE>(width, to, pitch),
-                11 => self.add::<V, 11, R, WHOLE>(width, to, pitch),
-                _ => self.add::<V, 12, R, WHOLE>(width, to, pitch),
+                9 => self.add::<V, 9, R, WHOLE>(width, to, ahead),
+                10 => self.add::<V, 10, R, WHOLE>(width, to, ahead),
+                11 => self.add::<V, 11, R, WHOLE>(width, to, ahead),
+                _ => self.add::<V, 12, R, WHOLE>(width, to, ahead),
             }
         }
     }
@@ -406,8 +451,8 @@ impl Listed<'_> {
     unsafe fn add<V: Vector, const A: usize, const R: usize, const WHOLE: bool>(
         self,
         width: usize,
-        to: *mut f32,
-        pitch: usize,
+        (to, pitch): (*mut f32, usize),
+        ahead: &mut Ahead,
     ) {
         let masks: [V::Mask; R] = std::array::from_fn(|v| V::mask(width.saturating_sub(v * V::LEN)));
         let mut sums = [[V::splat(0.0); R]; A];
@@ -420,11 +465,14 @@ impl Listed<'_> {
             }
         }
         let (followed, last) = self.split::<V, R, WHOLE>();
-        for [x, y] in followed {
-            // SAFETY: channels of a pixel of `y`, and of those behind it, whose sums are not written.
-            let row = unsafe { load_row(self.y.add(*y)) };
-            // SAFETY: as many channels of a pixel of `x`.
-            unsafe { add_products(&mut sums, &row, self.x.add(*x)) };
+        for some in followed.chunks(BETWEEN) {
+            ahead.ask::<V>();
+            for [x, y] in some {
+                // SAFETY: channels of a pixel of `y`, and of those behind it, whose sums are not written.
+                let row = unsafe { load_row(self.y.add(*y)) };
+                // SAFETY: as many channels of a pixel of `x`.
+                unsafe { add_products(&mut sums, &row, self.x.add(*x)) };
+            }
         }
         for [x, y] in last {
             // SAFETY: channels of a pixel of `y`, and as many of a pixel of `x`.

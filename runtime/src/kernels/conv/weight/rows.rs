@@ -5,6 +5,7 @@
 
 use super::{ConvShape, Weights};
 use crate::kernels::conv::Before;
+use crate::kernels::conv::ahead::Ahead;
 use crate::kernels::vector::Vector;
 
 use std::ops::Range;
@@ -14,6 +15,11 @@ const TAPS: usize = 3;
 
 /// The most channels of `x` in a tile.
 const CHANNELS: usize = 8;
+
+/// Into how many tiles so many channels of `x` fall.
+pub fn tiles(channels: usize) -> usize {
+    channels.div_ceil(CHANNELS)
+}
 
 /// Rows of `y`, counted through all images, from a channel of each factor on.
 #[derive(Clone)]
@@ -36,9 +42,9 @@ impl Lines<'_> {
     /// As for [`Weights::sum`]; `to` is the first row of the first tap, of which `width` numbers are meant.
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    pub unsafe fn add_rows<V: Vector>(&self, width: usize, to: *mut f32) {
+    pub unsafe fn add_rows<V: Vector>(&self, width: usize, to: *mut f32, ahead: &mut Ahead) {
         let (run, pitch) = (self.weights.image.run, self.weights.s.out_channels);
-        let (tiles, mask) = (run.div_ceil(CHANNELS), V::mask(width));
+        let (tiles, mask) = (tiles(run), V::mask(width));
         for tile in 0..tiles {
             let rows = tile * run / tiles..(tile + 1) * run / tiles;
             let part = Lines { x: self.x.wrapping_add(rows.start), ..self.clone() };
@@ -46,14 +52,14 @@ impl Lines<'_> {
             unsafe {
                 let to = to.add(rows.start * pitch);
                 match rows.len() {
-                    1 => part.add::<V, 1>(mask, to),
-                    2 => part.add::<V, 2>(mask, to),
-                    3 => part.add::<V, 3>(mask, to),
-                    4 => part.add::<V, 4>(mask, to),
-                    5 => part.add::<V, 5>(mask, to),
-                    6 => part.add::<V, 6>(mask, to),
-                    7 => part.add::<V, 7>(mask, to),
-                    _ => part.add::<V, CHANNELS>(mask, to),
+                    1 => part.add::<V, 1>(mask, to, ahead),
+                    2 => part.add::<V, 2>(mask, to, ahead),
+                    3 => part.add::<V, 3>(mask, to, ahead),
+                    4 => part.add::<V, 4>(mask, to, ahead),
+                    5 => part.add::<V, 5>(mask, to, ahead),
+                    6 => part.add::<V, 6>(mask, to, ahead),
+                    7 => part.add::<V, 7>(mask, to, ahead),
+                    _ => part.add::<V, CHANNELS>(mask, to, ahead),
                 }
             }
         }
@@ -66,7 +72,7 @@ impl Lines<'_> {
     /// As for [`Self::add_rows`].
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn add<V: Vector, const A: usize>(&self, mask: V::Mask, to: *mut f32) {
+    unsafe fn add<V: Vector, const A: usize>(&self, mask: V::Mask, to: *mut f32, ahead: &mut Ahead) {
         let (s, image) = (self.weights.s, &self.weights.image);
         let place = |a: usize, tap: usize| to.wrapping_add((tap * image.run + a) * s.out_channels);
         let mut sums = [[V::splat(0.0); TAPS]; A];
@@ -79,6 +85,7 @@ impl Lines<'_> {
             }
         }
         for row in self.rows.clone() {
+            ahead.ask::<V>();
             let down = row % s.out_height * s.stride[0] + self.kh * s.dilation[0];
             if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
                 let x = self.x.wrapping_add(row / s.out_height * image.pitch[0] + ih * image.pitch[1]);
