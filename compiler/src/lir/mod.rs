@@ -63,7 +63,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 mod access;
+pub mod call;
 pub mod interp;
+pub mod kernel;
 pub mod parse;
 pub mod print;
 pub mod routine;
@@ -71,13 +73,13 @@ pub mod routine;
 mod tests;
 pub mod verify;
 
+pub use call::{Call, Gemm, Matrix, Quantile, Run};
+pub use kernel::{Def, Fold, Inst, Kernel, Lanes, Param, ParamId, Phase, Store, Value};
 pub use parse::parse;
 pub use print::print;
 pub use routine::{Routine, Task};
 pub use spnc_runtime::kernels::gemm::{Cut, PANEL, Terms};
 pub use verify::verify;
-
-use crate::scalar::{Binary, Unary};
 
 /// An index into [`Module::buffers`], printed `@3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,14 +88,6 @@ pub struct BufferId(pub u32);
 /// An index into [`Module::kernels`], printed `k3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KernelId(pub u32);
-
-/// A value in a kernel, printed `%3`: instructions are numbered through all phases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Value(pub u32);
-
-/// An index into [`Kernel::params`], printed `p3`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ParamId(pub u32);
 
 /// The type of an element: four bytes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,17 +98,6 @@ pub enum DType {
     I32,
     /// A mask: all ones for true, all zeros for false.
     Bool,
-}
-
-/// How [`Inst::Fold`] combines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Fold {
-    /// Addition, from 0.
-    Sum,
-    /// The largest, from negative infinity (`i32`: the smallest integer).
-    Max,
-    /// The smallest, from infinity (`i32`: the largest integer).
-    Min,
 }
 
 /// What a buffer is for.
@@ -147,99 +130,6 @@ pub struct Buffer {
     pub offset: usize,
 }
 
-/// Which dimension of a kernel vectors run along.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lanes {
-    /// The last row dimension: a vector holds neighbouring rows, in every phase. Folds need no horizontal step.
-    Rows,
-    /// The last inner dimension of each phase. Row values are scalars, spread where an inner box uses them; a phase
-    /// without inner dimensions is scalar code.
-    Inner,
-}
-
-/// A pointer that a kernel is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Param {
-    /// The type of the elements it points to.
-    pub dtype: DType,
-}
-
-/// What an instruction computes at each point. Operands have equal types unless it is said otherwise.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Inst {
-    /// An element of a param: one stride for each row dimension, then for each inner dimension.
-    Load(ParamId, Vec<usize>),
-    /// This number (bools: 0 or 1).
-    Const(f64),
-    /// The position along a dimension (rows first, then inner), an `i32`.
-    Index(usize),
-    /// A function of a value.
-    Unary(Unary, Value),
-    /// A function of two values of one type.
-    Binary(Binary, Value, Value),
-    /// Where the first (bool) holds the second, else the third.
-    Select(Value, Value, Value),
-    /// The same number in the result's type; to `i32` rounds toward zero and saturates, to bool tests `!= 0`.
-    Convert(Value),
-    /// A number in [0, 1): `spnc_runtime::random` at the position `Σ index[d] * strides[d]`; `seed` and `step` are `i32`.
-    Uniform {
-        /// The run's seed.
-        seed: Value,
-        /// The step that draws.
-        step: Value,
-        /// Which place of the program draws.
-        site: u64,
-        /// One for each row dimension, then for each inner dimension.
-        strides: Vec<usize>,
-    },
-    /// The value combined over the inner box; a row value. Only in a phase that has inner dimensions.
-    Fold(Fold, Value),
-}
-
-/// One definition of a kernel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Def {
-    /// What is computed.
-    pub inst: Inst,
-    /// Its type.
-    pub dtype: DType,
-}
-
-/// Writes a value to an element of a param.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Store {
-    /// Where.
-    pub param: ParamId,
-    /// One stride for each row dimension, then for each inner dimension.
-    pub strides: Vec<usize>,
-    /// What: of this phase or a row value of an earlier one; not a fold of this phase.
-    pub value: Value,
-}
-
-/// A loop over an inner box, or code that runs once for each row.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub struct Phase {
-    /// The inner box, outermost dimension first; empty: once for each row.
-    pub inner: Vec<usize>,
-    /// The instructions; the first one's number follows the last of the phase before.
-    pub defs: Vec<Def>,
-    /// What is written, at each point.
-    pub stores: Vec<Store>,
-}
-
-/// A generated loop nest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kernel {
-    /// The pointers it is given.
-    pub params: Vec<Param>,
-    /// The sizes of the row dimensions, outermost first; the first one is cut into slices.
-    pub rows: Vec<usize>,
-    /// Which dimension is vectorised.
-    pub lanes: Lanes,
-    /// What is done for each row.
-    pub phases: Vec<Phase>,
-}
-
 /// An element of a buffer that a pointer is made to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -247,87 +137,6 @@ pub struct Place {
     pub buffer: BufferId,
     /// The element, counted from the start of the buffer.
     pub start: usize,
-}
-
-/// A call of a kernel, cut along its first row dimension (no row dimension: an extent of 1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Which one.
-    pub kernel: KernelId,
-    /// One for each param.
-    pub args: Vec<Place>,
-    /// Positions in a slice.
-    pub chunk: usize,
-}
-
-/// A matrix in memory, or a stack of them. Transposition is a matter of strides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Matrix {
-    /// The first element.
-    pub place: Place,
-    /// Elements from one row to the next.
-    pub row: usize,
-    /// Elements from one column to the next.
-    pub col: usize,
-    /// Elements from one matrix of the stack to the next; 0 repeats.
-    pub stack: usize,
-}
-
-/// `c[s] = a[s] · b[s]` for each matrix `s` of a stack, or a sum of such products; `a` is `m × k`, `b` is `k × n`, all `f32`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gemm {
-    /// Rows of `a` and `c`.
-    pub m: usize,
-    /// Columns of `b` and `c`.
-    pub n: usize,
-    /// Columns of `a`, rows of `b`.
-    pub k: usize,
-    /// How many results, at least 1.
-    pub stack: usize,
-    /// The products that each of them is the sum of.
-    pub terms: Terms,
-    /// The first factor.
-    pub a: Matrix,
-    /// The second factor.
-    pub b: Matrix,
-    /// Whether the columns of `b` lie in panels of [`PANEL`] side by side; `b.col` is from one panel to the next then.
-    pub in_panels: bool,
-    /// The result; overlaps with neither factor.
-    pub c: Matrix,
-    /// What is cut: not columns that lie in panels.
-    pub cut: Cut,
-    /// Positions in a slice.
-    pub chunk: usize,
-}
-
-/// `to` becomes the smallest of the `len` numbers at `from` that at least a share `share` (a scalar in memory) of
-/// them does not exceed. Done by slice 0 alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quantile {
-    /// The numbers, `f32`.
-    pub from: Place,
-    /// How many.
-    pub len: usize,
-    /// The share, one `f32`.
-    pub share: Place,
-    /// One `f32`.
-    pub to: Place,
-    /// Room for `len` elements that the routine may overwrite.
-    pub work: Place,
-}
-
-/// A piece of work over memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// A generated kernel.
-    Run(Run),
-    /// A matrix product, by the runtime.
-    Gemm(Gemm),
-    /// A quantile, by the runtime.
-    Quantile(Quantile),
-    /// A convolution, a walk of a window, rows picked by number, …, by the runtime. If the step has several slices, it is
-    /// the step's only call.
-    Routine(Routine),
 }
 
 /// Calls that are cut into slices together.
@@ -402,18 +211,6 @@ impl Module {
     }
 }
 
-impl Call {
-    /// The extent that is cut, and the positions in a slice.
-    pub fn cut(&self, module: &Module) -> (usize, usize) {
-        match self {
-            Call::Run(run) => (module.kernel(run.kernel).extent(), run.chunk),
-            Call::Gemm(gemm) => (gemm.extent(), gemm.chunk),
-            Call::Quantile(_) => (1, 1),
-            Call::Routine(routine) => (routine.task.extent(), routine.chunk),
-        }
-    }
-}
-
 impl Step {
     /// A step of one call.
     pub fn alone(call: Call, slices: usize, label: Arc<str>) -> Step {
@@ -433,116 +230,6 @@ impl Step {
     }
 }
 
-impl Call {
-    /// What kind of code does it: `nest`, `gemm`, `conv`, …
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Call::Run(_) => "nest",
-            Call::Gemm(_) => "gemm",
-            Call::Quantile(_) => "quantile",
-            Call::Routine(routine) => routine.task.kind(),
-        }
-    }
-
-    /// The multiplications and additions of products and convolutions; of other work, which memory bounds, none are counted.
-    pub fn flops(&self) -> u64 {
-        match self {
-            Call::Gemm(Gemm { m, n, k, stack, terms, .. }) => 2 * (m * n * k * stack * terms.count) as u64,
-            Call::Routine(routine) => routine.task.flops(),
-            Call::Run(_) | Call::Quantile(_) => 0,
-        }
-    }
-}
-
-impl Gemm {
-    /// The extent that is cut.
-    pub fn extent(&self) -> usize {
-        match self.cut {
-            Cut::Stack => self.stack,
-            Cut::Rows => self.m,
-            Cut::Cols => self.n,
-        }
-    }
-
-    /// The sizes and strides of the columns of `b`: panels, if they lie in panels, and columns side by side.
-    pub(crate) fn columns(&self) -> [(usize, usize); 2] {
-        match self.in_panels {
-            true => [(self.n.div_ceil(PANEL), self.b.col), (PANEL, 1)],
-            false => [(1, 0), (self.n, self.b.col)],
-        }
-    }
-}
-
-impl Kernel {
-    /// The extent that is cut: the first row dimension.
-    pub fn extent(&self) -> usize {
-        self.rows.first().copied().unwrap_or(1)
-    }
-
-    /// The number of the first value of each phase.
-    pub fn phase_starts(&self) -> Vec<u32> {
-        let starts = self.phases.iter().scan(0, |next, phase| {
-            let start = *next;
-            *next += phase.defs.len() as u32;
-            Some(start)
-        });
-        starts.collect()
-    }
-
-    /// The definition of a value, and the index of its phase.
-    pub fn def(&self, value: Value) -> (&Def, usize) {
-        let mut index = value.0 as usize;
-        for (number, phase) in self.phases.iter().enumerate() {
-            match phase.defs.get(index) {
-                Some(def) => return (def, number),
-                None => index -= phase.defs.len(),
-            }
-        }
-        panic!("no value {value} in the kernel")
-    }
-
-    /// For each value how many loops it must stand in. Below the number of row dimensions, it varies with none of the row loops
-    /// further in and may be computed before they are entered; at that number, once for each row, at the start
-    /// of its phase and not earlier (it may use a fold, or read what an earlier phase stored); above it, in that many of the loops.
-    pub fn depths(&self) -> Vec<usize> {
-        let mut depths: Vec<usize> = vec![];
-        for def in self.phases.iter().flat_map(|phase| &phase.defs) {
-            let own = match &def.inst {
-                Inst::Load(_, strides) | Inst::Uniform { strides, .. } => innermost(strides),
-                Inst::Index(dim) => dim + 1,
-                Inst::Fold(..) => self.rows.len(),
-                Inst::Const(_) | Inst::Unary(..) | Inst::Binary(..) | Inst::Select(..) | Inst::Convert(_) => 0,
-            };
-            let used = if matches!(def.inst, Inst::Fold(..)) { vec![] } else { def.inst.operands() };
-            depths.push(used.iter().map(|v| depths[v.0 as usize]).fold(own, usize::max));
-        }
-        depths
-    }
-}
-
-/// One more than the last dimension with a stride, 0 if there is none.
-fn innermost(strides: &[usize]) -> usize {
-    strides.iter().rposition(|stride| *stride != 0).map_or(0, |dim| dim + 1)
-}
-
-impl Inst {
-    /// The param and the strides of a load.
-    pub fn load(&self) -> Option<(ParamId, &[usize])> {
-        if let Inst::Load(param, strides) = self { Some((*param, strides)) } else { None }
-    }
-
-    /// The operands, in order.
-    pub fn operands(&self) -> Vec<Value> {
-        match self {
-            Inst::Load(..) | Inst::Const(_) | Inst::Index(_) => vec![],
-            Inst::Unary(_, a) | Inst::Convert(a) | Inst::Fold(_, a) => vec![*a],
-            Inst::Binary(_, a, b) => vec![*a, *b],
-            Inst::Select(c, a, b) => vec![*c, *a, *b],
-            Inst::Uniform { seed, step, .. } => vec![*seed, *step],
-        }
-    }
-}
-
 impl DType {
     /// Its name in the text form.
     pub fn name(self) -> &'static str {
@@ -550,17 +237,6 @@ impl DType {
             DType::F32 => "f32",
             DType::I32 => "i32",
             DType::Bool => "bool",
-        }
-    }
-}
-
-impl Fold {
-    /// Its name in the text form.
-    pub fn name(self) -> &'static str {
-        match self {
-            Fold::Sum => "sum",
-            Fold::Max => "max",
-            Fold::Min => "min",
         }
     }
 }
@@ -577,25 +253,7 @@ impl fmt::Display for KernelId {
     }
 }
 
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}", self.0)
-    }
-}
-
-impl fmt::Display for ParamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p{}", self.0)
-    }
-}
-
 impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Fold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
