@@ -161,8 +161,40 @@ fn shapes() -> impl Strategy<Value = ConvShape> {
     })
 }
 
+/// Windows of three taps side by side that move by one pixel, over few channels: some machines take two pixels and two rows at a time.
+fn few_channels() -> impl Strategy<Value = ConvShape> {
+    let image = (1usize..=3, 1usize..=9, 1usize..=40);
+    let window = (1usize..=4, 0usize..=3, 0usize..=3, 0usize..=3, 0usize..=3);
+    let channels = (1usize..=2, 1usize..=20, 1usize..=10);
+    (image, window, channels).prop_map(
+        |((batch, height, width), (taps, top, bottom, left, right), (groups, cin, cout))| {
+            let out = |size: usize, taps: usize, zeros: usize| size + zeros + 1 - taps;
+            let (height, width) = (height.max(taps), width.max(3));
+            ConvShape {
+                batch,
+                height,
+                width,
+                in_channels: groups * cin,
+                out_channels: groups * cout,
+                kernel: [taps, 3],
+                stride: [1; 2],
+                dilation: [1; 2],
+                pad: [top, left],
+                out_height: out(height, taps, top + bottom),
+                out_width: out(width, 3, left + right),
+                groups,
+            }
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn few_channels_agree_with_sums_in_f64(shape in few_channels(), margin in 0usize..20, cuts in 1i32..1000) {
+        check(&shape, margin, cuts);
+    }
 
     #[test]
     fn all_roles_agree_with_sums_in_f64(shape in shapes(), margin in 0usize..20, cuts in 1i32..1000) {
@@ -200,6 +232,7 @@ fn layers_of_known_networks() {
     check(&square(9, 8, [16, 24], 3, 1), 0, 14);
     check(&square(3, 4, [64, 128], 1, 0), 0, 6);
     check(&square(1, 30, [3, 8], 3, 1), 0, 7);
+    check(&square(9, 32, [8, 8], 3, 1), 0, 15);
     check(&ConvShape { stride: [2; 2], out_height: 8, out_width: 8, ..square(2, 16, [16, 32], 3, 1) }, 0, 8);
     // More pixels than are listed at once, with taps outside and without; rows longer than that; images that are nothing but edges.
     check(&square(20, 12, [4, 8], 3, 1), 0, 10);

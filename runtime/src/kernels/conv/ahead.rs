@@ -11,10 +11,15 @@ const LINE: usize = 16;
 /// Images of fewer numbers are in a near cache.
 const FAR: usize = 64 * 1024;
 
-/// Whether images pay to be asked for that have so many numbers together, and in each pixel. Those of few channels are gone through slowly:
-/// the machine asks early enough for what lies in order.
+/// Whether images of so many numbers together are in no near cache.
+pub fn is_far(numbers: usize) -> bool {
+    numbers > FAR
+}
+
+/// Whether they pay to be asked for moreover if each pixel has so many numbers. With few of them, and vectors of one pixel, they are gone
+/// through slowly: the machine asks early enough for what lies in order.
 pub fn pays(numbers: usize, channels: usize) -> bool {
-    numbers > FAR && channels >= LINE
+    is_far(numbers) && channels >= LINE
 }
 
 /// Asks for so many numbers; any address will do.

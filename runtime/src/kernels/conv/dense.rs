@@ -7,6 +7,7 @@
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 use super::ahead;
+use super::duos;
 use super::listed;
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
@@ -170,6 +171,10 @@ unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], a
             unsafe {
                 let panel = packed.add(slide.panel(group, first));
                 let block = Block { slide, part, taps, group, first, panel };
+                if vectors == Vectors::Half && V::PAIRS == 12 && slide.is_in_duos() {
+                    duos::compute::<V>(&block, args);
+                    continue;
+                }
                 if slide.is_by_row() {
                     rows::compute::<V>(&block, vectors, args);
                     continue;
@@ -217,6 +222,7 @@ impl Block<'_> {
         let masks = self.masks::<V, R>();
         for pixel in self.part.pixels.clone().step_by(P) {
             let tile = Tile::<P>::new(self.slide, self.part, pixel);
+            self.ask_run::<V>(args.to, tile.to[0] + 2 * P, P);
             // SAFETY: the caller's promise.
             let sums = unsafe { self.sums::<V, P, R>(&tile, args.a) };
             for p in 0..P.min(self.part.pixels.end - pixel) {
@@ -233,6 +239,12 @@ impl Block<'_> {
         Block { first: self.first + further, panel: self.panel.wrapping_add(further), ..*self }
     }
 
+    /// Whether it is the first block of its pixels, which asks for what the others use, too.
+    #[inline(always)]
+    pub fn is_first(&self) -> bool {
+        self.group == 0 && self.first == 0
+    }
+
     /// Which channels of the vectors there are.
     #[inline(always)]
     pub fn masks<V: Vector, const R: usize>(&self) -> [V::Mask; R] {
@@ -244,7 +256,7 @@ impl Block<'_> {
     #[inline(always)]
     pub fn ask_below<V: Vector>(&self, first: *const f32, rows: usize, windows: usize) {
         let (slide, [_, row_pitch, pixel_pitch]) = (self.slide, self.slide.from.pitch);
-        if slide.asks[0] && self.group == 0 && self.first == 0 {
+        if slide.asks[0] && self.is_first() {
             for row in rows..rows + slide.step[0] {
                 ahead::ask::<V>(first.wrapping_add(row * row_pitch), windows * slide.step[1] * pixel_pitch);
             }
@@ -257,6 +269,15 @@ impl Block<'_> {
         if self.slide.asks[1] {
             let first = self.group * self.slide.width + self.first;
             ahead::ask::<V>(to.wrapping_add(pixel * self.slide.groups * self.slide.width + first), R * V::LEN);
+        }
+    }
+
+    /// Asks for so many pixels of the result from one on, with all of their channels, which will be written: in the first of their blocks.
+    #[inline(always)]
+    fn ask_run<V: Vector>(&self, to: *const f32, pixel: usize, pixels: usize) {
+        if self.slide.asks[1] && self.is_first() {
+            let channels = self.slide.groups * self.slide.width;
+            ahead::ask::<V>(to.wrapping_add(pixel * channels), pixels * channels);
         }
     }
 

@@ -11,6 +11,7 @@
 mod ahead;
 mod channelwise;
 mod dense;
+mod duos;
 mod listed;
 mod places;
 mod rows;
@@ -146,7 +147,8 @@ impl ConvShape {
         self.kernel[0] * self.kernel[1] * self.in_channels / self.groups * self.out_channels
     }
 
-    /// Whether narrow vectors hold all that vectors run along: the channels of the result, or of `y` for `ByWeight`.
+    /// Whether narrow vectors hold all that vectors run along, the channels of the result, or of `y` for `ByWeight`, and wide ones
+    /// have no room for those of two pixels.
     fn is_narrow(&self, role: Role) -> bool {
         let [cin, cout] = self.per_group();
         let channels = match role {
@@ -154,7 +156,11 @@ impl ConvShape {
             Role::Forward | Role::ByWeight => cout,
             Role::ByInput => cin,
         };
-        channels <= NARROW
+        let is_in_duos = match role {
+            Role::Forward | Role::ByInput => Slide::new(self, role).is_in_duos(),
+            Role::ByWeight => self.weights_are_in_duos(),
+        };
+        channels <= NARROW && !is_in_duos
     }
 
     /// Channels of `x` and of `y` in a group.
@@ -219,6 +225,9 @@ impl<R: Computed> Body for Pack<R> {
             Role::Forward | Role::ByInput => (slide.packed_extent(), slide.packed_len()),
             Role::ByWeight => (0, s.shares_len()),
         };
+        if R::ROLE == Role::ByWeight && !weight::reads_copy::<V>(s) {
+            return;
+        }
         for position in args.first..args.last {
             // SAFETY: the caller's promise; panels and images of the copy are different parts of the work buffer.
             unsafe {
@@ -243,7 +252,11 @@ impl<R: Computed> Body for Compute<R> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn run<V: Vector>(s: &ConvShape, args: Args) {
         debug_assert!(args.first <= args.last && args.last <= s.extent(R::ROLE, Phase::Compute));
-        let copied = R::ROLE != Role::ByInput && s.copy_len(R::ROLE) > 0;
+        let copied = match R::ROLE {
+            Role::Forward => s.copy_len(R::ROLE) > 0,
+            Role::ByInput => false,
+            Role::ByWeight => weight::reads_copy::<V>(s),
+        };
         // SAFETY: the caller's promise; the packing phase has filled the work buffer.
         unsafe {
             match R::ROLE {

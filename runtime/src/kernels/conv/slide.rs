@@ -53,7 +53,7 @@ impl ConvShape {
     }
 
     /// Whether [`Slide::is_by_row`] holds of `Forward` where `x` is read tap by tap.
-    fn is_by_row(&self) -> bool {
+    pub(super) fn is_by_row(&self) -> bool {
         let is_dense = self.stride[1] == 1 && self.dilation[1] == 1 && !self.is_channelwise();
         is_dense && self.kernel[1] == TAPS && self.out_width >= FEWEST_COLUMNS
     }
@@ -68,12 +68,17 @@ impl ConvShape {
     pub(super) fn image(&self, role: Role) -> Image {
         let row = self.in_channels * self.kernel[1];
         let (size, taps, run, pad) = match self.reading(role) {
-            Reading::Taps => ([self.height, self.width], self.kernel, self.in_channels / self.groups, self.pad),
+            Reading::Taps => return self.image_by_taps(),
             Reading::Rows => ([self.height, self.width], [self.kernel[0], 1], row, [0; 2]),
             Reading::CopiedRows => ([self.padded(0), self.padded(1)], [self.kernel[0], 1], row, [0; 2]),
         };
-        let is_whole = self.reading(role) != Reading::Taps;
-        Image { size, pitch: pitch(size, self.in_channels), taps, run, pad, is_whole }
+        Image { size, pitch: pitch(size, self.in_channels), taps, run, pad, is_whole: true }
+    }
+
+    /// `x` as it is.
+    pub(super) fn image_by_taps(&self) -> Image {
+        let (size, run) = ([self.height, self.width], self.in_channels / self.groups);
+        Image { size, pitch: pitch(size, self.in_channels), taps: self.kernel, run, pad: self.pad, is_whole: false }
     }
 
     /// How many numbers a copy of `x` with zeros around it has, if `Forward` or `ByWeight` makes one.
@@ -201,6 +206,9 @@ const FEWEST_PIXELS: usize = 16;
 /// The fewest windows in a row that are gone through row by row.
 pub const FEWEST_COLUMNS: usize = 6;
 
+/// The fewest numbers of a pixel that are spread one after the other.
+const FEWEST_NUMBERS: usize = 4;
+
 impl Slide {
     /// For `Forward` or `ByInput`.
     pub fn new(s: &ConvShape, role: Role) -> Slide {
@@ -241,6 +249,13 @@ impl Slide {
     pub fn is_by_row(&self) -> bool {
         let is_dense = self.planes[1] == 1 && self.step[1] == 1 && self.dilation[1] == 1;
         is_dense && !self.is_channelwise && self.from.taps[1] == TAPS && self.to[1] >= FEWEST_COLUMNS
+    }
+
+    /// Whether moreover windows move by one pixel downwards, too, so that two rows of the result see nearly the same, and it pays to
+    /// spread what they see.
+    pub fn is_in_duos(&self) -> bool {
+        let is_dense = [self.planes[0], self.step[0], self.dilation[0]] == [1; 3];
+        is_dense && self.is_by_row() && self.from.run >= FEWEST_NUMBERS
     }
 
     /// How many numbers lie between what neighbouring pixels see, where there are tiles for it: images of one channel or

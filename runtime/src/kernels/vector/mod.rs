@@ -38,6 +38,15 @@ pub(super) trait Vector: Copy {
     /// The same where they are equal.
     fn where_equal(self, to: Self, then: Self, other: Self) -> Self;
 
+    /// A vector of two halves; the first one, where it has none.
+    fn of_halves(halves: [Self::Half; 2]) -> Self;
+
+    /// Its halves; itself and zeros, where it has none.
+    fn halves(self) -> [Self::Half; 2];
+
+    /// One of the numbers of each half, by its place, everywhere in that half.
+    fn spread(self, number: usize) -> Self;
+
     /// The sum of the numbers of each vector.
     fn totals(of: [Self; 4]) -> [f32; 4];
 
@@ -167,6 +176,21 @@ impl Vector for Plain {
     fn where_equal(self, to: Plain, then: Plain, other: Plain) -> Plain {
         let chosen = |lane: usize| if self.0[lane] == to.0[lane] { then.0[lane] } else { other.0[lane] };
         Plain(std::array::from_fn(chosen))
+    }
+
+    #[inline(always)]
+    fn of_halves([all, _]: [Plain; 2]) -> Plain {
+        all
+    }
+
+    #[inline(always)]
+    fn halves(self) -> [Plain; 2] {
+        [self, Plain::splat(0.0)]
+    }
+
+    #[inline(always)]
+    fn spread(self, number: usize) -> Plain {
+        Plain::splat(self.0[number])
     }
 
     #[inline(always)]

@@ -17,6 +17,17 @@ pub struct Avx512(__m512);
 #[derive(Clone, Copy)]
 pub struct Half(__m128);
 
+/// For each number of a half its place in both halves of sixteen numbers.
+static SPREAD: [[i32; 16]; 8] = {
+    let mut places = [[0; 16]; 8];
+    let mut at = 0;
+    while at < 8 * 16 {
+        places[at / 16][at % 16] = (at / 16 + at % 16 / 8 * 8) as i32;
+        at += 1;
+    }
+    places
+};
+
 /// Eight masks that mean a number, before eight that do not.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -59,6 +70,24 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn of_halves([low, high]: [Half; 2]) -> Avx2 {
+        // SAFETY: the machine has the instructions.
+        Avx2(unsafe { _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(low.0), high.0) })
+    }
+
+    #[inline(always)]
+    fn halves(self) -> [Half; 2] {
+        // SAFETY: the machine has the instructions.
+        unsafe { [Half(_mm256_castps256_ps128(self.0)), Half(_mm256_extractf128_ps::<1>(self.0))] }
+    }
+
+    #[inline(always)]
+    fn spread(self, number: usize) -> Avx2 {
+        // SAFETY: the machine has the instructions.
+        Avx2(unsafe { _mm256_permutevar_ps(self.0, _mm256_set1_epi32(number as i32)) })
+    }
+
+    #[inline(always)]
     fn totals([a, b, c, d]: [Avx2; 4]) -> [f32; 4] {
         // SAFETY: the machine has the instructions; four numbers have 128 bits.
         unsafe {
@@ -72,8 +101,8 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn total(self) -> f32 {
-        // SAFETY: the machine has the instructions.
-        Half(unsafe { _mm_add_ps(_mm256_castps256_ps128(self.0), _mm256_extractf128_ps::<1>(self.0)) }).total()
+        let [low, high] = self.halves();
+        low.add(high).total()
     }
 
     #[inline(always)]
@@ -197,6 +226,22 @@ impl Vector for Half {
     fn where_equal(self, to: Half, then: Half, other: Half) -> Half {
         // SAFETY: the machine has the instructions.
         Half(unsafe { _mm_blendv_ps(other.0, then.0, _mm_cmp_ps::<_CMP_EQ_OQ>(self.0, to.0)) })
+    }
+
+    #[inline(always)]
+    fn of_halves([all, _]: [Half; 2]) -> Half {
+        all
+    }
+
+    #[inline(always)]
+    fn halves(self) -> [Half; 2] {
+        [self, Half::splat(0.0)]
+    }
+
+    #[inline(always)]
+    fn spread(self, number: usize) -> Half {
+        // SAFETY: the machine has the instructions.
+        Half(unsafe { _mm_permutevar_ps(self.0, _mm_set1_epi32(number as i32)) })
     }
 
     #[inline(always)]
@@ -333,19 +378,37 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn of_halves([low, high]: [Avx2; 2]) -> Avx512 {
+        // SAFETY: the machine has the instructions.
+        Avx512(unsafe { _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low.0), high.0) })
+    }
+
+    #[inline(always)]
+    fn halves(self) -> [Avx2; 2] {
+        // SAFETY: the machine has the instructions.
+        unsafe { [Avx2(_mm512_castps512_ps256(self.0)), Avx2(_mm512_extractf32x8_ps::<1>(self.0))] }
+    }
+
+    #[inline(always)]
+    fn spread(self, number: usize) -> Avx512 {
+        // SAFETY: the machine has the instructions; sixteen places.
+        unsafe { Avx512(_mm512_permutexvar_ps(_mm512_loadu_si512(SPREAD[number % 8].as_ptr().cast()), self.0)) }
+    }
+
+    #[inline(always)]
     fn totals(of: [Avx512; 4]) -> [f32; 4] {
         let mut halves = [Avx2::splat(0.0); 4];
-        for (half, Avx512(all)) in halves.iter_mut().zip(of) {
-            // SAFETY: the machine has the instructions.
-            *half = Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps::<1>(all)) });
+        for (half, all) in halves.iter_mut().zip(of) {
+            let [low, high] = all.halves();
+            *half = low.add(high);
         }
         Avx2::totals(halves)
     }
 
     #[inline(always)]
     fn total(self) -> f32 {
-        // SAFETY: the machine has the instructions.
-        Avx2(unsafe { _mm256_add_ps(_mm512_castps512_ps256(self.0), _mm512_extractf32x8_ps::<1>(self.0)) }).total()
+        let [low, high] = self.halves();
+        low.add(high).total()
     }
 
     #[inline(always)]

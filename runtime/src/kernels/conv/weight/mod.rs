@@ -7,11 +7,14 @@
 #![expect(clippy::needless_range_loop, reason = "tiles are in step with pointers; plain loops unroll")]
 
 mod column;
+mod duos;
+mod pairs;
 mod rows;
 
 use std::ops::Range;
 
 use self::column::Column;
+pub(super) use self::pairs::Pairs;
 use self::rows::Lines;
 use super::channelwise;
 use super::dense::{Vectors, blocks};
@@ -19,6 +22,7 @@ use super::slide::{FEWEST_COLUMNS, Image};
 use super::{Args, ConvShape, Role};
 use crate::kernels::conv::Before;
 use crate::kernels::conv::ahead::Ahead;
+use crate::kernels::routine::NARROW;
 use crate::kernels::vector::{Vector, load_row, load_row_masked};
 
 /// Into how many shares the images fall, if they do.
@@ -73,6 +77,12 @@ impl ConvShape {
         if shares == 1 { Weights::new(self).blocks() } else { shares }
     }
 
+    /// Whether weights are gone through by rows of three taps, in vectors that have room for the channels of two pixels of `y`, where there
+    /// are registers for it: from `x` as it is.
+    pub(super) fn weights_are_in_duos(&self) -> bool {
+        self.is_by_row() && self.per_group()[1] <= NARROW
+    }
+
     pub(super) fn combined_extent(&self) -> usize {
         if self.shares() == 1 { 0 } else { self.weights().div_ceil(COMBINED) }
     }
@@ -99,6 +109,15 @@ pub(super) unsafe fn combine(s: &ConvShape, args: Args) {
     }
 }
 
+/// Whether [`compute`] reads the copy of `x`, if there is one.
+pub(super) fn reads_copy<V: Vector>(s: &ConvShape) -> bool {
+    s.copy_len(Role::ByWeight) > 0 && !is_in_duos::<V>(s)
+}
+
+fn is_in_duos<V: Vector>(s: &ConvShape) -> bool {
+    V::PAIRS == 12 && s.weights_are_in_duos()
+}
+
 /// Computes the positions of `args` from `x`, as [`ConvShape::image`] describes it, and `y`.
 ///
 /// # Safety
@@ -107,7 +126,7 @@ pub(super) unsafe fn combine(s: &ConvShape, args: Args) {
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub(super) unsafe fn compute<V: Vector>(s: &ConvShape, args: Args, x: *const f32) {
-    let weights = Weights::new(s);
+    let weights = if is_in_duos::<V>(s) { Weights::of(s, s.image_by_taps()) } else { Weights::new(s) };
     let (shares, pixels) = (s.shares(), s.out_height * s.out_width);
     if shares == 1 {
         // SAFETY: the caller's promise; the blocks of a range are weights that nobody else writes.
@@ -133,25 +152,14 @@ struct Weights<'a> {
     blocks: usize,
 }
 
-/// Pixels that a tap takes together: where in `x`, where in `y`.
-pub(super) struct Pairs {
-    at: [[usize; 2]; PIXELS],
-    count: usize,
-}
-
-impl Pairs {
-    const NONE: Pairs = Pairs { at: [[0; 2]; PIXELS], count: 0 };
-
-    #[inline(always)]
-    pub fn all(&self) -> &[[usize; 2]] {
-        &self.at[..self.count]
-    }
-}
-
 impl<'a> Weights<'a> {
     fn new(s: &'a ConvShape) -> Weights<'a> {
+        Weights::of(s, s.image(Role::ByWeight))
+    }
+
+    fn of(s: &'a ConvShape, image: Image) -> Weights<'a> {
         let width = if s.is_channelwise() { s.out_channels } else { s.per_group()[1] };
-        Weights { s, image: s.image(Role::ByWeight), width, blocks: width.div_ceil(CHANNELS) }
+        Weights { s, image, width, blocks: width.div_ceil(CHANNELS) }
     }
 
     /// For each group, for each block of channels of `y`, the taps, or the rows of taps.
@@ -196,8 +204,12 @@ impl<'a> Weights<'a> {
             // SAFETY: the caller's promise.
             return unsafe { self.sum_by_row::<V>(blocks, pixels, [x, y], to) };
         }
+        if self.s.is_channelwise() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.sum_by_channel::<V>(blocks, pixels, [x, y], to) };
+        }
         let per_block = if self.is_by_row() { self.image.taps[1] } else { 1 };
-        let (mut pairs, mut listed, mut copy) = (Pairs::NONE, None, Column::new());
+        let (mut pairs, mut copy) = (Pairs::NONE, Column::new());
         let stretch = self.stretch::<V>();
         for first in pixels.clone().step_by(stretch) {
             let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
@@ -206,22 +218,7 @@ impl<'a> Weights<'a> {
                 self.ahead(last..pixels.end.min(last + stretch), [x, y], self.parts::<V>(blocks.len() * per_block));
             for position in blocks.start * per_block..blocks.end * per_block {
                 let (tap, block) = (position % self.taps(), position / self.taps());
-                // Where all taps lie in the image, those of one tap are those of another, further on.
-                let (listed_tap, further) = match self.image.is_whole {
-                    true => (0, tap / self.image.taps[1] * self.s.dilation[0] * self.image.pitch[1]),
-                    false => (tap, 0),
-                };
-                if listed != Some((first, listed_tap)) {
-                    self.list(listed_tap, first..last, &mut pairs);
-                    listed = Some((first, listed_tap));
-                }
-                if self.s.is_channelwise() {
-                    let channels = block * CHANNELS..self.width.min((block + 1) * CHANNELS);
-                    let to = to.wrapping_add(tap * self.width);
-                    // SAFETY: the weights of this tap.
-                    unsafe { channelwise::add::<V>(&pairs, channels, [x, y], to, before) };
-                    continue;
-                }
+                let further = pairs.list(self, tap, first..last);
                 for (group, channel, vectors) in self.columns::<V>(block) {
                     let (column, width) = (group * self.width + channel, self.width - channel);
                     // SAFETY: the channels of this group; the rows of this tap, from the block's first channel on.
@@ -241,6 +238,33 @@ impl<'a> Weights<'a> {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// The same for channels that have a group of their own.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::sum`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn sum_by_channel<V: Vector>(
+        &self,
+        blocks: Range<usize>,
+        pixels: Range<usize>,
+        [x, y]: [*const f32; 2],
+        to: *mut f32,
+    ) {
+        let (mut pairs, stretch) = (Pairs::NONE, self.stretch::<V>());
+        for first in pixels.clone().step_by(stretch) {
+            let before = if first == pixels.start { Before::Dropped } else { Before::Kept };
+            for position in blocks.clone() {
+                let (tap, block) = (position % self.taps(), position / self.taps());
+                let x = x.wrapping_add(pairs.list(self, tap, first..pixels.end.min(first + stretch)));
+                let channels = block * CHANNELS..self.width.min((block + 1) * CHANNELS);
+                // SAFETY: the caller's promise; the weights of this tap.
+                unsafe { channelwise::add::<V>(&pairs, channels, [x, y], to.wrapping_add(tap * self.width), before) };
             }
         }
     }
@@ -322,39 +346,6 @@ impl<'a> Weights<'a> {
     fn columns<V: Vector>(&self, block: usize) -> impl Iterator<Item = (usize, usize, Vectors)> + use<V> {
         let (group, channels) = self.channels(block);
         blocks::<V>(channels.len()).map(move |(further, vectors)| (group, channels.start + further, vectors))
-    }
-
-    /// Finds the pixels of `y` among these whose window has the tap on the image.
-    #[inline(always)]
-    fn list(&self, tap: usize, pixels: Range<usize>, pairs: &mut Pairs) {
-        let (s, image) = (self.s, &self.image);
-        let [kh, kw] = [tap / image.taps[1], tap % image.taps[1]];
-        let (right, mut first) = (kw * s.dilation[1], pixels.start);
-        let low = image.pad[1].saturating_sub(right).div_ceil(s.stride[1]);
-        let high = (image.size[1] + image.pad[1]).saturating_sub(right).div_ceil(s.stride[1]);
-        let (mut row, mut col) = (first / s.out_width, first % s.out_width);
-        let (mut n, mut oh) = (row / s.out_height, row % s.out_height);
-        pairs.count = 0;
-        while first < pixels.end {
-            let end = pixels.end.min(first + s.out_width - col);
-            let down = oh * s.stride[0] + kh * s.dilation[0];
-            if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
-                let x = n * image.pitch[0] + ih * image.pitch[1];
-                let columns = low.max(col)..high.min(col + end - first);
-                let iw = (columns.start * s.stride[1] + right).wrapping_sub(image.pad[1]);
-                let mut at = [
-                    x.wrapping_add(iw.wrapping_mul(image.pitch[2])),
-                    (row * s.out_width + columns.start) * s.out_channels,
-                ];
-                for pair in &mut pairs.at[pairs.count..][..columns.len()] {
-                    *pair = at;
-                    at = [at[0].wrapping_add(s.stride[1] * image.pitch[2]), at[1] + s.out_channels];
-                }
-                pairs.count += columns.len();
-            }
-            (first, row, col) = (end, row + 1, 0);
-            (n, oh) = if oh + 1 == s.out_height { (n + 1, 0) } else { (n, oh + 1) };
-        }
     }
 
     /// The rows of a tap, in tiles of equal height, as far as possible.

@@ -11,7 +11,7 @@ use crate::kernels::vector::Vector;
 use std::ops::Range;
 
 /// Taps side by side.
-const TAPS: usize = 3;
+pub const TAPS: usize = 3;
 
 /// The most channels of `x` in a tile.
 const CHANNELS: usize = 8;
@@ -44,7 +44,7 @@ impl Lines<'_> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     pub unsafe fn add_rows<V: Vector>(&self, width: usize, to: *mut f32, ahead: &mut Ahead) {
         let (run, pitch) = (self.weights.image.run, self.weights.s.out_channels);
-        let (tiles, mask) = (tiles(run), V::mask(width));
+        let tiles = tiles(run);
         for tile in 0..tiles {
             let rows = tile * run / tiles..(tile + 1) * run / tiles;
             let part = Lines { x: self.x.wrapping_add(rows.start), ..self.clone() };
@@ -52,15 +52,32 @@ impl Lines<'_> {
             unsafe {
                 let to = to.add(rows.start * pitch);
                 match rows.len() {
-                    1 => part.add::<V, 1>(mask, to, ahead),
-                    2 => part.add::<V, 2>(mask, to, ahead),
-                    3 => part.add::<V, 3>(mask, to, ahead),
-                    4 => part.add::<V, 4>(mask, to, ahead),
-                    5 => part.add::<V, 5>(mask, to, ahead),
-                    6 => part.add::<V, 6>(mask, to, ahead),
-                    7 => part.add::<V, 7>(mask, to, ahead),
-                    _ => part.add::<V, CHANNELS>(mask, to, ahead),
+                    1 => part.add_some::<V, 1>(width, to, ahead),
+                    2 => part.add_some::<V, 2>(width, to, ahead),
+                    3 => part.add_some::<V, 3>(width, to, ahead),
+                    4 => part.add_some::<V, 4>(width, to, ahead),
+                    5 => part.add_some::<V, 5>(width, to, ahead),
+                    6 => part.add_some::<V, 6>(width, to, ahead),
+                    7 => part.add_some::<V, 7>(width, to, ahead),
+                    _ => part.add_some::<V, CHANNELS>(width, to, ahead),
                 }
+            }
+        }
+    }
+
+    /// A tile of `A` channels of `x`, three taps, and as many channels of `y` as a vector or half of one has room for.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::add_rows`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn add_some<V: Vector, const A: usize>(&self, width: usize, to: *mut f32, ahead: &mut Ahead) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match width <= V::Half::LEN {
+                true => self.add_in_duos::<V, A>(V::Half::mask(width), to, ahead),
+                false => self.add::<V, A>(V::mask(width), to, ahead),
             }
         }
     }
@@ -86,10 +103,7 @@ impl Lines<'_> {
         }
         for row in self.rows.clone() {
             ahead.ask::<V>();
-            let down = row % s.out_height * s.stride[0] + self.kh * s.dilation[0];
-            if let Some(ih) = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0]) {
-                let x = self.x.wrapping_add(row / s.out_height * image.pitch[0] + ih * image.pitch[1]);
-                let y = self.y.wrapping_add(row * s.out_width * s.out_channels);
+            if let Some([x, y]) = self.factors(row) {
                 // SAFETY: a row of each factor.
                 unsafe { self.add_line::<V, A>(&mut sums, x, y, mask) };
             }
@@ -100,6 +114,16 @@ impl Lines<'_> {
                 unsafe { sums[a][tap].store_masked(place(a, tap), mask) };
             }
         }
+    }
+
+    /// Where a row of `y` lies and the one of `x` that it meets, if there is one.
+    #[inline(always)]
+    pub(super) fn factors(&self, row: usize) -> Option<[*const f32; 2]> {
+        let (s, image) = (self.weights.s, &self.weights.image);
+        let down = row % s.out_height * s.stride[0] + self.kh * s.dilation[0];
+        let ih = down.checked_sub(image.pad[0]).filter(|ih| *ih < image.size[0])?;
+        let x = self.x.wrapping_add(row / s.out_height * image.pitch[0] + ih * image.pitch[1]);
+        Some([x, self.y.wrapping_add(row * s.out_width * s.out_channels)])
     }
 
     /// Adds the products of a row of `x` and one of `y`.
@@ -146,7 +170,7 @@ impl Lines<'_> {
 /// The row has these channels.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn pixel<V: Vector>(s: &ConvShape, y: *const f32, column: usize, mask: V::Mask) -> V {
+pub unsafe fn pixel<V: Vector>(s: &ConvShape, y: *const f32, column: usize, mask: V::Mask) -> V {
     match column < s.out_width {
         // SAFETY: the caller's promise.
         true => unsafe { V::load_masked(y.add(column * s.out_channels), mask) },
