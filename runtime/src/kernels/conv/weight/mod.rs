@@ -127,6 +127,7 @@ fn is_in_duos<V: Vector>(s: &ConvShape) -> bool {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub(super) unsafe fn compute<V: Vector>(s: &ConvShape, args: Args, x: *const f32) {
     let weights = if is_in_duos::<V>(s) { Weights::of(s, s.image_by_taps()) } else { Weights::new(s) };
+    debug_assert_eq!(weights.blocks(), Weights::new(s).blocks(), "the same positions on every machine");
     let (shares, pixels) = (s.shares(), s.out_height * s.out_width);
     if shares == 1 {
         // SAFETY: the caller's promise; the blocks of a range are weights that nobody else writes.
