@@ -243,3 +243,21 @@ fn layers_of_known_networks() {
         check(&ConvShape { groups: channels, ..square(2, 9, [channels, channels], 3, 1) }, 0, 9);
     }
 }
+
+/// A pixel of `y` that is no number spoils the weights of those taps alone through which it sees the image.
+#[test]
+fn what_lies_beside_the_image_meets_no_numbers() {
+    let shape = ConvShape { pad: [1, 2], out_width: 9, ..square(1, 7, [16, 8], 3, 1) };
+    let mut call = call(&shape, Role::ByWeight, 0);
+    let mut y = call.b.content().to_vec();
+    for row in y.chunks_exact_mut(9 * 8) {
+        row[8 * 8..].fill(f32::NAN);
+    }
+    call.b = Tensor::new(0, &y);
+    for isa in Isa::available() {
+        let found = run(&call, &shape, Role::ByWeight, isa, 0);
+        for (tap, weights) in found.chunks_exact(16 * 8).enumerate() {
+            assert!(weights.iter().all(|weight| weight.is_nan() == (tap % 3 == 0)), "{isa:?}, tap {tap}");
+        }
+    }
+}

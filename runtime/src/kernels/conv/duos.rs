@@ -50,8 +50,7 @@ pub unsafe fn compute<V: Vector>(block: &Block<'_>, args: Args) {
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 unsafe fn by_tiles<V: Vector, const P: usize>(block: &Block<'_>, args: Args) {
     let (slide, [rows, columns]) = (block.slide, block.slide.to);
-    let numbers = [slide.batch * slide.from.pitch[0], slide.batch * rows * columns * slide.groups * slide.width];
-    let asks = numbers.map(|numbers| block.is_first() && ahead::is_far(numbers));
+    let asks = slide.numbers().map(|numbers| block.is_first() && ahead::is_far(numbers));
     let (mut flat, end) = (block.part.pixels.start / columns, block.part.pixels.end / columns);
     while flat < end {
         let [image, row] = [flat / rows, flat % rows];

@@ -225,13 +225,18 @@ impl Slide {
         };
         let (batch, groups, dilation, block) = (s.batch, s.groups, s.dilation, 2 * WHOLE_TILES);
         let is_channelwise = s.is_channelwise();
-        // A factor that is read for one plane after the other is the smaller image, and the tiles of a plane see little of it.
-        let asks = [
-            planes == [1; 2] && ahead::pays(batch * from.pitch[0], from.pitch[2]),
-            ahead::pays(batch * to[0] * to[1] * groups * width, groups * width),
-        ];
+        let asks = [false; 2];
         let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block, asks };
+        let [seen, written] = slide.numbers();
+        // A factor that is read for one plane after the other is the smaller image, and the tiles of a plane see little of it.
+        let asks = [planes == [1; 2] && ahead::pays(seen, slide.from.pitch[2]), ahead::pays(written, groups * width)];
+        let slide = Slide { asks, ..slide };
         if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
+    }
+
+    /// How many numbers the images of the factor and of the result have together.
+    pub fn numbers(&self) -> [usize; 2] {
+        [self.batch * self.from.pitch[0], self.batch * self.to[0] * self.to[1] * self.groups * self.width]
     }
 
     /// Which of the taps of the weights it is that comes at this place from left to right and downwards, and the other way round:
