@@ -1,6 +1,6 @@
 //! Matrix products.
 //!
-//! A *tile* of the result, up to twelve rows of two vectors, is kept in registers over a stretch of the sum. The factors come from
+//! A *tile* of the result, up to twelve rows of two vectors or six of three, is kept in registers over a stretch of the sum. The factors come from
 //! *panels*: as many columns of the second one as a tile has, and as many rows of the first, copied so that what is needed
 //! together lies together. The larger factor is copied panel by panel, each just before it is used and while it passes through the
 //! cache anyway, so that it is read from memory once; the smaller one is copied before, a block at a time that the second-level cache
@@ -232,6 +232,9 @@ const PANEL_STRETCH: usize = 1024;
 /// Numbers in a cache line.
 const LINE: usize = 16;
 
+/// Numbers from one line to the next of which a page has a few: the machine expects the next one.
+const NEAR: usize = 128;
+
 /// Numbers of a factor that comes from memory, or from a cache that is shared: half a megabyte.
 const FAR: usize = 128 * 1024;
 
@@ -287,6 +290,12 @@ impl Factors {
             // SAFETY: the caller's promise.
             unsafe { if by_rows { stretch.by_rows::<V>(room) } else { stretch.by_columns::<V>(room) } };
         }
+    }
+
+    /// Whether tiles read the rows of the first factor where they are: what they need next lies in the same line or in one that is asked for anyway.
+    #[inline(always)]
+    fn has_rows_near(&self) -> bool {
+        self.a.col == 1 || self.a.row == 1 && self.a.col <= NEAR
     }
 
     /// The product of the columns from one on.
@@ -351,15 +360,15 @@ impl Factors {
             let mut at = if room.columns == columns { last } else { first };
             room.columns = columns;
             while at < last {
-                let columns = width.min(n - at);
+                let columns = tile::width::<V>(last - at);
                 // SAFETY: the caller's promise; the block has room for these columns.
                 unsafe { pack::columns::<V>(self.b.from(0, at), k, columns, panel(room.block, at)) };
-                at += width;
+                at += columns;
             }
             let mut row = 0;
             while row < m {
                 let (a, left) = (self.a.from(row, 0), m - row);
-                let is_in_place = a.col == 1 || n <= width;
+                let is_in_place = self.has_rows_near() || n == tile::width::<V>(n);
                 let height = if is_in_place { left } else { pack::rows_in_panel::<V>(k, left) };
                 if !is_in_place {
                     // SAFETY: the caller's promise; the panel has room for these rows.
@@ -372,12 +381,12 @@ impl Factors {
                     let rows = Rows::of(self.a, k, row, in_panel);
                     let mut at = first;
                     while at < last {
-                        let size = width.min(n - at);
+                        let size = tile::width::<V>(last - at);
                         let columns =
                             Columns { start: panel(room.block, at), pitch: pack::pitch::<V>(size), copy: None };
                         // SAFETY: the caller's promise.
-                        unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
-                        at += width;
+                        unsafe { self.tiles::<V>([height, size], rows, [columns; 2], [row, at]) };
+                        at += size;
                     }
                     row += height;
                 }
@@ -394,8 +403,8 @@ impl Factors {
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn by_columns<V: Vector>(&self, room: &mut Room) {
-        let ([m, n, k], width) = (self.sizes, 2 * V::LEN);
-        let (together, copies) = (pack::in_block(k), self.a.col != 1 && n > width);
+        let [m, n, k] = self.sizes;
+        let (together, copies) = (pack::in_block(k), !self.has_rows_near() && n > tile::width::<V>(n));
         let mut first = 0;
         while first < m {
             let mut last = first;
@@ -410,7 +419,7 @@ impl Factors {
             }
             let mut at = 0;
             while at < n {
-                let size = width.min(n - at);
+                let size = if self.in_panels { (2 * V::LEN).min(n - at) } else { tile::width::<V>(n - at) };
                 // SAFETY: the caller's promise; the panel has room for these columns.
                 let [mut columns, others] = unsafe { self.columns::<V>(at, size, room.panel) };
                 let mut row = first;
@@ -418,12 +427,12 @@ impl Factors {
                     let height = tile::height::<V>(m - row);
                     let rows = Rows::of(self.a, k, row, in_block);
                     // SAFETY: the caller's promise.
-                    unsafe { self.tile::<V>(tile::of_size::<V>(height, size), rows, columns, [row, at], size) };
+                    unsafe { self.tiles::<V>([height, size], rows, [columns, others], [row, at]) };
                     columns = others;
-                    self.prefetch::<V>(at + width, [row - first, height, last - first]);
+                    self.prefetch::<V>(at + size, [row - first, height, last - first]);
                     row += height;
                 }
-                at += width;
+                at += size;
             }
             first = last;
         }
@@ -443,7 +452,7 @@ impl Factors {
             return [Columns { start, pitch: self.b.row, copy: None }; 2];
         }
         let copied = Columns { start: panel, pitch: pack::pitch::<V>(size), copy: None };
-        if self.b.col == 1 && size.is_multiple_of(V::LEN) {
+        if self.b.col == 1 && (V::MASKS_ARE_FREE || size.is_multiple_of(V::LEN)) {
             return [Columns { start: self.b.at(0, at), pitch: self.b.row, copy: Some(panel) }, copied];
         }
         // SAFETY: the caller's promise.
@@ -463,6 +472,34 @@ impl Factors {
                     V::prefetch(self.b.at(row, col + LINE));
                 }
             }
+        }
+    }
+
+    /// Adds to so many rows and columns of the result from a row and a column on, tile by tile: the first one reads the first columns, the
+    /// others the second.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::tile`].
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+    unsafe fn tiles<V: Vector>(
+        &self,
+        [height, width]: [usize; 2],
+        rows: Rows,
+        [columns, others]: [Columns; 2],
+        [row, col]: [usize; 2],
+    ) {
+        let parts = tile::parts::<V>(height, width);
+        let routine = tile::of_size::<V>(height / parts, width);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if parts == 1 {
+                return self.tile::<V>(routine, rows, columns, [row, col], width);
+            }
+            let half = height / 2;
+            self.tile::<V>(routine, rows.from(0, height), columns, [row, col], width);
+            self.tile::<V>(routine, rows.from(half, height), others, [row + half, col], width);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::kernels::vector::{Vector, load_row, load_row_masked};
 /// How many numbers a block of the smaller factor has at most: half of a second-level cache.
 pub const BLOCK: usize = 64 * 1024;
 
-/// How many numbers a panel of either factor has at most: two of the longest vectors for each number of a stretch.
-const PANEL_LEN: usize = 2 * 16 * STRETCH;
+/// How many numbers a panel of either factor has at most: three of the longest vectors for each number of a stretch.
+const PANEL_LEN: usize = 3 * 16 * STRETCH;
 
 /// How many rows or columns of so many numbers a block has room for.
 #[inline(always)]
@@ -57,6 +57,13 @@ impl Rows {
             Some((copy, first)) => Rows { start: copy.wrapping_add((row - first) * length), apart: None },
             None => Rows::in_place(from.from(row, 0)),
         }
+    }
+
+    /// The last of the rows of a tile, from one on, where the tile has so many.
+    #[inline(always)]
+    pub fn from(self, row: usize, height: usize) -> Rows {
+        let [apart, step] = self.apart.unwrap_or([1, height]);
+        Rows { start: self.start.wrapping_add(row * apart), apart: Some([apart, step]) }
     }
 
     /// Rows that are left where they are.
@@ -147,26 +154,27 @@ unsafe fn one_by_one(from: Matrix, length: usize, [count, height]: [usize; 2], t
     }
 }
 
-/// How many numbers a panel has for each one of so many columns: as many as a vector has, or two.
+/// How many numbers a panel has for each one of so many columns: as many as the vectors that hold them.
 #[inline(always)]
 pub fn pitch<V: Vector>(width: usize) -> usize {
-    if width <= V::LEN { V::LEN } else { 2 * V::LEN }
+    width.next_multiple_of(V::LEN)
 }
 
-/// Copies `width` columns of `length` numbers: one or two vectors for each number, zeros behind the last column.
+/// Copies `width` columns of `length` numbers: whole vectors for each number, zeros behind the last column.
 ///
 /// # Safety
 ///
-/// The columns, which two vectors hold, can be read, and [`pitch`] times `length` numbers be written at `to`.
+/// The columns, which three vectors hold, can be read, and [`pitch`] times `length` numbers be written at `to`.
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub unsafe fn columns<V: Vector>(from: Matrix, length: usize, width: usize, to: *mut f32) {
     let pitch = pitch::<V>(width);
     // SAFETY: the caller's promise.
     unsafe {
-        match (from.col, pitch == V::LEN) {
-            (1, true) => in_order::<V, 1>(from, length, width, to),
-            (1, false) => in_order::<V, 2>(from, length, width, to),
+        match (from.col, pitch / V::LEN) {
+            (1, 1) => in_order::<V, 1>(from, length, width, to),
+            (1, 2) => in_order::<V, 2>(from, length, width, to),
+            (1, _) => in_order::<V, 3>(from, length, width, to),
             _ => apart::<V>(from, length, [width, pitch], to),
         }
     }

@@ -16,15 +16,33 @@ pub fn tallest<V: Vector>() -> usize {
 }
 
 /// How many rows the next tile has where so many are left: about as many as those behind it, since additions to few sums wait for one
-/// another. Tiles of more than six rows have an even number of them.
+/// another. Tiles of more than six rows have an even number of them. Many rows fill their tiles, whatever their number.
 #[inline(always)]
 pub fn height<V: Vector>(left: usize) -> usize {
-    let most = tallest::<V>();
-    // Many rows fill their tiles, whatever their number; divisions take long.
-    if left > (most - 1) * (most - 1) {
-        return most;
+    let heights = const { &heights(V::PAIRS) };
+    heights.get(left).map_or(tallest::<V>(), |height| usize::from(*height))
+}
+
+/// The heights of tiles of at most so many rows, for few rows that are left: divisions take long.
+const fn heights(most: usize) -> [u8; MANY_ROWS] {
+    let mut heights = [0; MANY_ROWS];
+    let mut left = 0;
+    while left < MANY_ROWS {
+        heights[left] = even_height(most, left) as u8;
+        left += 1;
     }
-    let share = left.div_ceil(left.div_ceil(most).max(1));
+    heights
+}
+
+/// From so many rows on, the next tile has as many as it can have: the square of the most.
+const MANY_ROWS: usize = 144;
+
+/// The height of the next tile of at most so many rows, where so many are left.
+const fn even_height(most: usize, left: usize) -> usize {
+    if left == 0 {
+        return 0;
+    }
+    let share = left.div_ceil(left.div_ceil(most));
     if share <= 6 || share.is_multiple_of(2) {
         share
     } else if share < left {
@@ -32,6 +50,26 @@ pub fn height<V: Vector>(left: usize) -> usize {
     } else {
         left.div_ceil(2)
     }
+}
+
+/// How many columns the tiles of a panel have where so many are left: those of two vectors, or what is left if three hold it. A last
+/// vector by itself takes longer than its share, since each number of the first factor is read for one addition.
+#[inline(always)]
+pub fn width<V: Vector>(left: usize) -> usize {
+    let two = 2 * V::LEN;
+    if left <= widest::<V>() { left } else { left.min(two) }
+}
+
+/// How many columns a tile has at most: three vectors of sums for half as many rows need more than sixteen registers.
+#[inline(always)]
+fn widest<V: Vector>() -> usize {
+    if V::PAIRS > 6 { 3 * V::LEN } else { 2 * V::LEN }
+}
+
+/// In how many parts so many rows of so many columns are computed: three vectors have sums for half of the rows that two have.
+#[inline(always)]
+pub fn parts<V: Vector>(height: usize, width: usize) -> usize {
+    if width > 2 * V::LEN && height > 6 { 2 } else { 1 }
 }
 
 /// How many vectors tiles of so few rows may have, the most first; none where there are enough rows for tiles of two vectors.
@@ -75,11 +113,28 @@ pub struct Tile {
     pub is_kept: bool,
 }
 
-/// From rows of the first factor and columns of the second one a tile of so many rows and columns, which two vectors hold, or one.
+/// From rows of the first factor and columns of the second one a tile of so many rows and columns, see [`width`] and [`parts`].
 /// Copies of the columns go to the third pointer.
 #[inline(always)]
 pub fn of_size<V: Vector>(height: usize, width: usize) -> Routine<Tile> {
-    if width <= V::LEN { of_height::<1>(V::ISA, height) } else { of_height::<2>(V::ISA, height) }
+    match width.div_ceil(V::LEN) {
+        ..=1 => of_height::<1>(V::ISA, height),
+        2 => of_height::<2>(V::ISA, height),
+        _ => of_half_height(V::ISA, height),
+    }
+}
+
+/// Three vectors.
+#[inline(always)]
+fn of_half_height(isa: Isa, height: usize) -> Routine<Tile> {
+    match height {
+        1 => built::<Size<1, 3>>(isa),
+        2 => built::<Size<2, 3>>(isa),
+        3 => built::<Size<3, 3>>(isa),
+        4 => built::<Size<4, 3>>(isa),
+        5 => built::<Size<5, 3>>(isa),
+        _ => built::<Size<6, 3>>(isa),
+    }
 }
 
 #[inline(always)]
@@ -180,10 +235,10 @@ unsafe fn add<V: Vector, const R: usize, const W: usize>(tile: &Tile, from: [*co
             }
         }
         match (tile.rows, tile.copies) {
-            (None, false) => sum::<V, R, W, false>(tile, from, [1, R], &mut sums),
-            (None, true) => sum::<V, R, W, true>(tile, from, [1, R], &mut sums),
-            (Some(rows), false) => sum::<V, R, W, false>(tile, from, rows, &mut sums),
-            (Some(rows), true) => sum::<V, R, W, true>(tile, from, rows, &mut sums),
+            (None, false) => sum::<V, R, W, false>(tile, from, [1, R], &masks, &mut sums),
+            (None, true) => sum::<V, R, W, true>(tile, from, [1, R], &masks, &mut sums),
+            (Some(rows), false) => sum::<V, R, W, false>(tile, from, rows, &masks, &mut sums),
+            (Some(rows), true) => sum::<V, R, W, true>(tile, from, rows, &masks, &mut sums),
         }
         if is_whole {
             for r in 0..R {
@@ -212,6 +267,7 @@ unsafe fn sum<V: Vector, const R: usize, const W: usize, const COPIES: bool>(
     tile: &Tile,
     [rows, mut columns, copy]: [*const f32; 3],
     [apart, step]: [usize; 2],
+    masks: &[V::Mask; W],
     sums: &mut [[V; W]; R],
 ) {
     // From each pointer, one instruction's address reaches three rows.
@@ -220,7 +276,10 @@ unsafe fn sum<V: Vector, const R: usize, const W: usize, const COPIES: bool>(
     for _ in 0..tile.length {
         // SAFETY: the caller's promise.
         unsafe {
-            let factors = load_row::<V, W>(columns);
+            let factors = match COPIES && V::MASKS_ARE_FREE {
+                true => load_row_masked::<V, W>(columns, masks),
+                false => load_row::<V, W>(columns),
+            };
             if COPIES {
                 for v in 0..W {
                     factors[v].store(copy.add(v * V::LEN));

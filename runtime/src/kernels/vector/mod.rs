@@ -18,6 +18,8 @@ pub(super) trait Vector: Copy {
     const LEN: usize;
     /// How many vectors of sums, in pairs, fit into the registers beside what is added to them: half of their number.
     const PAIRS: usize;
+    /// Whether reading through a mask takes no longer than reading whole vectors.
+    const MASKS_ARE_FREE: bool = false;
     /// Which of the numbers are meant.
     type Mask: Copy;
     /// A vector of half as many numbers, which some machines add and multiply in half the time; this one, where there is none.

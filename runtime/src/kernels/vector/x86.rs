@@ -344,6 +344,7 @@ impl Vector for Avx512 {
     const ISA: Isa = Isa::Avx512;
     const LEN: usize = 16;
     const PAIRS: usize = 12;
+    const MASKS_ARE_FREE: bool = true;
     type Mask = __mmask16;
     type Half = Avx2;
 
