@@ -8,7 +8,7 @@ use spnc_runtime::pool::Pool;
 
 use super::Options;
 use super::arena::Arena;
-use super::plan::Plan;
+use super::plan::{Plan, Resolver};
 use crate::lir::{self, Buffer, BufferId};
 
 /// Machine code of all functions of a module, the arena they work on, and the threads that run them.
@@ -30,8 +30,8 @@ pub type Observe<'a> = &'a mut dyn FnMut(&lir::Call, &Arc<str>, &mut dyn FnMut()
 impl Executable {
     pub(super) fn new(code: JITModule, entries: &[*const u8], module: &lir::Module, options: Options) -> Executable {
         let arena = Arena::new(module.arena);
-        let plans =
-            module.funcs.iter().map(|func| Plan::new(func, module, entries, &arena, options.target.isa())).collect();
+        let resolver = Resolver { module, entries, arena: &arena, isa: options.target.isa() };
+        let plans = module.funcs.iter().map(|func| Plan::new(func, &resolver, options.threads.get())).collect();
         let (funcs, buffers) = (module.funcs.clone(), module.buffers.clone());
         Executable { code: Some(code), plans, funcs, buffers, arena, pool: Pool::new(options.threads) }
     }
@@ -70,7 +70,7 @@ impl Executable {
                 let mut done = false;
                 let mut work = || {
                     assert!(!std::mem::replace(&mut done, true), "a call is done once");
-                    for slice in 0..step.slices {
+                    for slice in 0..plan.slices[number] {
                         // SAFETY: one thread runs all calls in order, and `&mut self` keeps everyone else from the arena.
                         unsafe { plan.run_call(number, index, slice) };
                     }

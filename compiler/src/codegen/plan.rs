@@ -10,7 +10,7 @@ use crate::lir::{self, Call};
 
 /// The steps of a function.
 pub(super) struct Plan {
-    /// How many slices each step has.
+    /// How many slices each step has for these threads: at most as many as in LIR.
     pub slices: Vec<usize>,
     /// The calls of each step.
     steps: Vec<Vec<Planned>>,
@@ -46,12 +46,16 @@ unsafe impl Sync for Plan {}
 unsafe impl Send for Plan {}
 
 impl Plan {
-    /// Resolves the addresses of a function's calls.
-    pub fn new(func: &lir::Func, module: &lir::Module, entries: &[*const u8], arena: &Arena, isa: Isa) -> Plan {
-        let resolver = Resolver { module, entries, arena, isa };
-        let planned = |(call, first): (&Call, &usize)| resolver.call(call, *first);
-        let steps = func.steps.iter().map(|step| step.calls.iter().zip(&step.starts).map(planned).collect()).collect();
-        Plan { slices: func.steps.iter().map(|step| step.slices).collect(), steps }
+    /// Resolves the addresses of a function's calls, which so many threads will run.
+    pub fn new(func: &lir::Func, resolver: &Resolver<'_>, threads: usize) -> Plan {
+        let (mut slices, mut steps) = (vec![], vec![]);
+        for step in &func.steps {
+            let together = together(step, threads);
+            let planned = |(call, first): (&Call, &usize)| resolver.call(call, *first, together);
+            slices.push(step.slices.div_ceil(together));
+            steps.push(step.calls.iter().zip(&step.starts).map(planned).collect());
+        }
+        Plan { slices, steps }
     }
 
     /// Runs one slice of a step.
@@ -86,15 +90,27 @@ impl Plan {
     }
 }
 
-struct Resolver<'a> {
-    module: &'a lir::Module,
-    entries: &'a [*const u8],
-    arena: &'a Arena,
-    isa: Isa,
+/// How many neighbouring slices of a step a thread does as one: its share of a product by itself, each of whose slices would bring factors
+/// into order anew and end within a tile. Products, like all routines, give the same bits however they are cut.
+fn together(step: &lir::Step, threads: usize) -> usize {
+    match (&step.calls[..], &step.starts[..]) {
+        ([Call::Gemm(_)], [0]) => step.slices.div_ceil(threads),
+        _ => 1,
+    }
+}
+
+/// Where code and numbers of a module are.
+pub(super) struct Resolver<'a> {
+    pub module: &'a lir::Module,
+    /// The code of each kernel.
+    pub entries: &'a [*const u8],
+    pub arena: &'a Arena,
+    pub isa: Isa,
 }
 
 impl Resolver<'_> {
-    fn call(&self, call: &Call, first: usize) -> Planned {
+    /// A call that begins with a slice, so many of which are done as one.
+    fn call(&self, call: &Call, first: usize, together: usize) -> Planned {
         let (extent, chunk) = call.cut(self.module);
         let work = match call {
             Call::Run(run) => self.kernel(run),
@@ -108,7 +124,7 @@ impl Resolver<'_> {
             },
             Call::Routine(routine) => self.routine(routine),
         };
-        Planned { extent, chunk, first, work }
+        Planned { extent, chunk: chunk * together, first, work }
     }
 
     #[expect(unsafe_code, reason = "generated code becomes a function")]

@@ -29,7 +29,7 @@
 //! and no two slices write the same element. A call is cut along one extent of its *output*: its slice `i` does the
 //! positions from `i * chunk` to `min((i + 1) * chunk, extent)`, possibly none. That is slice `i` of the step, or, where calls that
 //! are too small to be cut run beside one another, one so many behind it as [`Step::starts`] says. The cut does not depend on the number of
-//! threads, so neither do results. Each call has a label, the layer or tensor that it works for, which changes nothing.
+//! threads, so neither do results; what gives the same bits however it is cut may be done in fewer slices. Each call has a label, the layer or tensor that it works for, which changes nothing.
 //!
 //! # Kernels
 //!
