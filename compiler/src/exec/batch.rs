@@ -1,4 +1,5 @@
-//! Where the fields of a batch lie, and in which order: a step on compressed matrices reads samples turned, and it is cheaper to copy them so.
+//! Where the fields of a batch lie, and in which order: where a step adds up over the samples for each of their elements, it reads them turned, and it
+//! is cheaper to copy them so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,15 +32,18 @@ fn turned(field: &str) -> String {
 
 /// Copies a matrix of so many rows from a buffer to another, turned.
 pub(super) fn turn(code: &mut Executable, from: BufferId, to: BufferId, rows: usize) {
-    let numbers = code.floats(from).to_vec();
-    let columns = numbers.len() / rows;
-    let turned = code.floats_mut(to);
-    for (row, numbers) in numbers.chunks(columns).enumerate() {
-        numbers.iter().enumerate().for_each(|(column, number)| turned[column * rows + row] = *number);
-    }
+    let turned = columns(code.floats(from), rows);
+    code.floats_mut(to).copy_from_slice(&turned);
 }
 
-/// Has a function take those of its fields turned, `[elements, samples]`, that it reads only so, maybe with something done to each number before.
+/// The columns of a matrix of so many rows, one after the other.
+pub(super) fn columns(matrix: &[f32], rows: usize) -> Vec<f32> {
+    let width = matrix.len() / rows;
+    (0..width).flat_map(|column| matrix[column..].iter().step_by(width).copied()).collect()
+}
+
+/// Has a function take those of its fields turned, `[elements, samples]`, that it turns or multiplies, adding up over the samples, maybe with something
+/// done to each number before. What else it does with them may be products, which have factors in any order.
 pub(super) fn take_turned(func: &mut Func, fields: &[Arc<str>]) {
     let params: Vec<Value> = func
         .params()
@@ -54,13 +58,20 @@ pub(super) fn take_turned(func: &mut Func, fields: &[Arc<str>]) {
     dce::run(func);
 }
 
-/// A field and what is computed from it number by number, up to where it is turned as a matrix with a row for each sample. `None` if anything reads it in
-/// another order, or nothing does.
-fn chain(func: &Func, field: Value) -> Option<BTreeSet<Value>> {
+/// A field and what is computed from it number by number.
+struct Chain {
+    values: BTreeSet<Value>,
+    /// Values of the chain, turned as matrices with a row for each sample.
+    ends: BTreeSet<Value>,
+}
+
+/// What is computed from a field number by number, up to where it is turned or a factor, as a matrix with a row for each sample. `None` if anything reads it
+/// otherwise, or nothing gains.
+fn chain(func: &Func, field: Value) -> Option<Chain> {
     let samples = *func.ty(field).shape.first()?;
-    let (mut open, mut chain) = (vec![field], BTreeSet::from([field]));
-    // Apart, since what reads one of them beside the chain reads the field in both orders.
-    let mut ends = vec![];
+    // Ends are apart, since what reads one of them beside the chain reads the field in both orders.
+    let mut chain = Chain { values: BTreeSet::from([field]), ends: BTreeSet::new() };
+    let (mut open, mut is_summed) = (vec![field], false);
     while let Some(value) = open.pop() {
         if func.results.iter().any(|(_, result)| *result == value) {
             return None;
@@ -68,20 +79,27 @@ fn chain(func: &Func, field: Value) -> Option<BTreeSet<Value>> {
         let reads = |reader: &Value| func.def(*reader).op.operands().contains(&value);
         for reader in func.values().filter(reads) {
             let def = func.def(reader);
-            let is_end = matches!(&def.op, Op::Transpose(_, axes) if **axes == [1, 0]);
-            if !is_end && (!is_each_number(func, reader, &chain) || def.ty.shape.first() != Some(&samples)) {
+            if matches!(&def.op, Op::Transpose(_, axes) if **axes == [1, 0]) {
+                let _ = chain.ends.insert(reader);
+            } else if let Some(sums) = sums_samples(func, &def.op, value, samples) {
+                is_summed |= sums;
+            } else if !is_each_number(func, reader, &chain.values) || def.ty.shape.first() != Some(&samples) {
                 return None;
-            }
-            if is_end {
-                ends.push(reader);
-            } else if chain.insert(reader) {
+            } else if chain.values.insert(reader) {
                 open.push(reader);
             }
         }
     }
-    let is_turned = !ends.is_empty();
-    chain.extend(ends);
-    is_turned.then_some(chain)
+    (is_summed || !chain.ends.is_empty()).then_some(chain)
+}
+
+/// Whether a product adds up over the samples of a factor. `None` if the value is no factor of it, or not as a matrix with a row for each sample.
+fn sums_samples(func: &Func, op: &Op, value: Value, samples: usize) -> Option<bool> {
+    let Op::Contract(einsum, a, b) = op else { return None };
+    let is_matrix = func.ty(value).shape.len() == 2 && func.ty(value).shape[0] == samples;
+    let factors = [(*a, &einsum.lhs), (*b, &einsum.rhs)].into_iter().filter(|(factor, _)| *factor == value);
+    let sums = factors.map(|(_, labels)| !einsum.out.contains(&labels[0]));
+    is_matrix.then(|| sums.reduce(|a, b| a || b)).flatten()
 }
 
 /// Whether a value has a number for each one of a value of the chain, at the same place, and needs nothing else but constants.
@@ -92,17 +110,21 @@ fn is_each_number(func: &Func, value: Value, chain: &BTreeSet<Value>) -> bool {
     is_kind && def.op.operands().iter().all(|operand| chain.contains(operand) || is_constant(operand))
 }
 
-/// The function with a field turned, and with it what is computed from it up to where it was turned before.
-fn with_turned(func: &Func, field: Value, chain: &BTreeSet<Value>) -> Func {
+/// The function with a field turned, and with it what is computed from it up to where it was turned before, or was a factor.
+fn with_turned(func: &Func, field: Value, Chain { values, ends }: &Chain) -> Func {
     let samples = func.ty(field).shape[0];
     let ty = Type::f32([func.ty(field).len() / samples.max(1), samples]);
     let mut new = Func { defs: vec![], results: vec![], ..func.clone() };
     let mut map: BTreeMap<Value, Value> = BTreeMap::new();
     for value in func.values() {
         let mut def = func.def(value).clone();
-        let is_in_chain = chain.contains(&value);
+        let is_in_chain = values.contains(&value) || ends.contains(&value);
         if is_in_chain {
             def.ty = ty.clone();
+        }
+        if let Op::Contract(einsum, a, b) = &mut def.op {
+            let factors = [(*a, &mut einsum.lhs), (*b, &mut einsum.rhs)];
+            factors.into_iter().filter(|(factor, _)| values.contains(factor)).for_each(|(_, labels)| labels.reverse());
         }
         if let (Op::Reshape(operand) | Op::Transpose(operand, _), true) = (&def.op, is_in_chain) {
             let _ = map.insert(value, map[operand]);
@@ -178,6 +200,69 @@ mod tests {
 }
 ";
         assert_eq!(taken(before), after);
+    }
+
+    /// A dense layer and the gradient by its weights, which adds up over the samples.
+    #[test]
+    fn factors_are_taken_turned() {
+        let before = "func f {
+  %0 = param x : f32[8, 2, 3]
+  %1 = reshape %0 : f32[8, 6]
+  %2 = param w : f32[6, 4]
+  %3 = contract ab,bc->ac %1, %2 : f32[8, 4]
+  %4 = contract ab,ac->bc %1, %3 : f32[6, 4]
+  %5 = contract ac,ab->bc %3, %1 : f32[6, 4]
+  return y = %4
+  return z = %5
+}
+";
+        let after = "func f {
+  %0 = param x.turned : f32[6, 8]
+  %1 = param w : f32[6, 4]
+  %2 = contract ba,bc->ac %0, %1 : f32[8, 4]
+  %3 = contract ba,ac->bc %0, %2 : f32[6, 4]
+  %4 = contract ac,ba->bc %2, %0 : f32[6, 4]
+  return y = %3
+  return z = %4
+}
+";
+        assert_eq!(taken(before), after);
+    }
+
+    #[test]
+    fn factors_that_are_turned_already_keep_their_labels() {
+        let before = "func f {
+  %0 = param x : f32[8, 6]
+  %1 = transpose %0, [1, 0] : f32[6, 8]
+  %2 = param w : f32[6, 4]
+  %3 = contract ba,bc->ac %1, %2 : f32[8, 4]
+  %4 = contract ab,bc->ac %0, %2 : f32[8, 4]
+  return y = %3
+  return z = %4
+}
+";
+        let after = "func f {
+  %0 = param x.turned : f32[6, 8]
+  %1 = param w : f32[6, 4]
+  %2 = contract ba,bc->ac %0, %1 : f32[8, 4]
+  %3 = contract ba,bc->ac %0, %1 : f32[8, 4]
+  return y = %2
+  return z = %3
+}
+";
+        assert_eq!(taken(before), after);
+    }
+
+    #[test]
+    fn factors_whose_samples_stay_apart_stay() {
+        let text = "func f {
+  %0 = param x : f32[8, 6]
+  %1 = param w : f32[6, 4]
+  %2 = contract ab,bc->ac %0, %1 : f32[8, 4]
+  return y = %2
+}
+";
+        assert_eq!(taken(text), text);
     }
 
     #[test]

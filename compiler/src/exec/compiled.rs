@@ -43,6 +43,8 @@ pub struct Compiled {
     looked: Option<Look>,
     /// Whether each field of the batch to train on was last filled, or put, in the order that a compressed step takes turned.
     is_turned: Vec<bool>,
+    /// Each field of that batch that was written sample by sample, and is still to be turned for the whole step.
+    rows: Vec<Option<Vec<f32>>>,
     /// Where a field goes that no function reads.
     unread: Vec<f32>,
 }
@@ -84,6 +86,7 @@ impl Compiled {
             held: None,
             looked: None,
             is_turned: vec![false; built.interface.field_names.len()],
+            rows: vec![None; built.interface.field_names.len()],
             unread: vec![],
             host: Host::new(built),
         };
@@ -127,6 +130,16 @@ impl Compiled {
         call.fields[field]
     }
 
+    /// Turns what was written sample by sample, where the whole step reads it turned.
+    fn turn_rows(&mut self, key @ (_, samples): (usize, usize)) {
+        let Machine { code, train, .. } = &mut self.machine;
+        for (rows, place) in self.rows.iter_mut().zip(&train[&key].whole.fields) {
+            if let (Some(rows), Some(Place { buffer, is_turned: true })) = (rows.take(), place) {
+                code.floats_mut(*buffer).copy_from_slice(&batch::columns(&rows, samples));
+            }
+        }
+    }
+
     /// Has the batch of a step lie in the order in which the compressed step reads it, or all others do.
     fn arrange(&mut self, key @ (_, samples): (usize, usize), is_compressed: bool) {
         let Machine { code, train, .. } = &mut self.machine;
@@ -155,6 +168,7 @@ impl Compiled {
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place, and
     /// whatever does compute it the batch in its order.
     fn load(&mut self, key: (usize, usize), clock: Clock) {
+        self.turn_rows(key);
         if self.held.is_some_and(|held| held.key != key) {
             self.release();
         }
@@ -354,18 +368,21 @@ impl Program for Compiled {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let buffer = match entry {
+        let place = match entry {
             Entry::Train(variant) => {
                 self.is_turned[index] = false;
                 self.machine.train[&(variant, samples)].whole.fields[index]
             }
             Entry::Evaluate => self.machine.evaluate[&samples].fields[index],
         };
-        let buffer = buffer.map(|place| place.buffer);
         let info = &self.host.interface.description.fields[index];
-        match (buffer, info.element) {
-            (Some(buffer), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
-            (Some(buffer), Element::Integer) => FieldMut::I32(self.machine.code.integers_mut(buffer)),
+        match (place, info.element) {
+            (Some(Place { buffer, is_turned: true }), _) => {
+                let len = self.machine.code.floats(buffer).len();
+                FieldMut::F32(self.rows[index].insert(vec![0.0; len]))
+            }
+            (Some(Place { buffer, .. }), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
+            (Some(Place { buffer, .. }), Element::Integer) => FieldMut::I32(self.machine.code.integers_mut(buffer)),
             (None, Element::Real | Element::Integer) => {
                 self.unread.resize(samples * info.shape.iter().product::<usize>(), 0.0);
                 FieldMut::F32(&mut self.unread)
@@ -381,6 +398,7 @@ impl Program for Compiled {
             (Some(Place { buffer, is_turned: true }), _) => {
                 let part = if is_shared { width.div_ceil(PARTS * threads).next_multiple_of(TOGETHER) } else { width };
                 let isa = self.options.target.isa();
+                self.rows[index] = None;
                 self.machine.code.write_parts(buffer, part * samples, &|index, to| {
                     let first = index * part;
                     copy.elements(first..first + to.len() / samples, isa, to);
@@ -554,10 +572,15 @@ impl Program for Compiled {
         let step = self.built.train.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
         let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(Place { buffer, .. }) = self.machine.train[&(variant, samples)].whole.fields[index] else {
+            let Some(Place { buffer, is_turned }) = self.machine.train[&(variant, samples)].whole.fields[index] else {
                 continue;
             };
             match self.host.interface.description.fields[index].element {
+                Element::Real if is_turned => {
+                    let turned = self.machine.code.floats(buffer);
+                    let rows = batch::columns(turned, turned.len() / samples);
+                    write(&mut plan, name, rows.into_iter().map(f64::from));
+                }
                 Element::Real => write(&mut plan, name, self.machine.code.floats(buffer).iter().map(|x| f64::from(*x))),
                 Element::Integer => {
                     write(&mut plan, name, self.machine.code.integers_mut(buffer).iter().map(|x| f64::from(*x)))

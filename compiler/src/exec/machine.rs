@@ -72,9 +72,11 @@ pub(super) struct Call {
 impl Machine {
     /// Generates the code of all functions; steps in the forms that are chosen.
     pub fn new(built: &Built, forms: &[Option<Forms>], options: Options) -> Result<Machine, codegen::Error> {
-        let of = |forms| Functions::of(forms, &built.interface.field_names);
-        let functions: Vec<Functions> = forms.iter().map(of).collect();
-        let module = lowered(built, functions.iter().flat_map(Functions::all), &stored(&functions));
+        let fields = &built.interface.field_names;
+        let functions: Vec<Functions> = forms.iter().map(|forms| Functions::of(forms, fields)).collect();
+        let whole = built.train.iter().zip(&functions).map(|(step, functions)| functions.whole(&step.func, fields));
+        let further = functions.iter().flat_map(Functions::all).cloned();
+        let module = lowered(built, whole.chain(further), &stored(&functions));
         let code = codegen::compile(&module, options)?;
         let find = |name: &str| module.lasting(name).expect("every lasting tensor was declared");
         let call = |func: &Func| Call::new(func, &module, &code, built);
@@ -153,6 +155,16 @@ impl Functions {
         forms.as_ref().map(of).unwrap_or_default()
     }
 
+    /// The step as a whole: if no other form of it is in use, it may take its fields turned.
+    fn whole(&self, step: &Func, fields: &[Arc<str>]) -> Func {
+        let mut step = step.clone();
+        let reads_fields = |func: &Func| func.params().any(|(name, ..)| fields.contains(name));
+        if self.special.is_none() && !self.all().any(reads_fields) {
+            take_turned(&mut step, fields);
+        }
+        step
+    }
+
     fn all(&self) -> impl Iterator<Item = &Func> {
         let before = [&self.counts, &self.masks, &self.strays].into_iter().flatten();
         before.chain(self.special.iter().map(SpecialForm::func))
@@ -180,20 +192,20 @@ fn stored(forms: &[Functions]) -> Vec<(Arc<str>, Type)> {
 
 /// The program as loop nests over planned memory: what is compiled, and what `emit --stage lir` shows.
 pub fn schedule(built: &Built) -> lir::Module {
-    lowered(built, std::iter::empty(), &[])
+    let whole = |func| Functions::default().whole(func, &built.interface.field_names);
+    lowered(built, built.train.iter().map(|step| whole(&step.func)), &[])
 }
 
-/// The same with further functions and lasting tensors.
-fn lowered<'a>(built: &'a Built, further: impl Iterator<Item = &'a Func>, stored: &[(Arc<str>, Type)]) -> lir::Module {
+/// A program with these steps in all their forms, and with further lasting tensors.
+fn lowered(built: &Built, steps: impl Iterator<Item = Func>, stored: &[(Arc<str>, Type)]) -> lir::Module {
     let tensors = built.interface.description.tensors.iter().map(|t| (Arc::from(t.name.as_str()), t.shape.clone()));
     let literals = built.interface.literals.iter().map(|(name, value)| (name.clone(), value.shape().to_vec()));
     let whole = tensors.chain(literals).map(|(n, shape)| (n, Type::new(DType::F32, shape)));
     let lasting: Vec<(Arc<str>, Type)> = whole.chain(stored.iter().cloned()).collect();
-    let steps = built.train.iter().map(|step| &step.func);
     let evaluations = built.evaluate.iter().map(|(_, func)| func);
     let effective = computed(&built.effective, &|name| lasting.iter().any(|(known, _)| **known == *name));
-    let funcs = steps.chain(evaluations).chain(&built.events).cloned().chain([effective]);
-    let funcs: Vec<Func> = funcs.chain(further.cloned()).collect();
+    let funcs = steps.chain(evaluations.chain(&built.events).cloned()).chain([effective]);
+    let funcs: Vec<Func> = funcs.collect();
     to_lir::lower(&funcs, &lasting)
 }
 
