@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use ndarray::ArrayD;
-use spnc_runtime::kernels::turn::TOGETHER;
 use spnc_runtime::program::{
-    Choice, Clock, CompressedMatrix, CopyField, Description, Element, Entry, FieldMut, Form, Numbers, Program,
+    Choice, Clock, CompressedMatrix, CopyField, Description, Entry, FieldMut, Form, Numbers, Program,
 };
 
-use super::batch::{self, Place};
 use super::blame;
+use super::fields::{Field, Fields};
 use super::forms::{self, Forms, Seen};
 use super::host::{Host, outside_name, short_seed, write};
 use super::interpreted::prepare;
@@ -19,12 +18,6 @@ use crate::codegen::{self, Observe, Options};
 use crate::lir::BufferId;
 use crate::pass::compress::Pattern;
 use crate::tir::interp::{Keep, Plan, Tensor};
-
-/// From how many numbers on all threads copy a batch.
-const SHARED: usize = 8192;
-
-/// In how many parts each of them copies.
-const PARTS: usize = 2;
 
 /// A program run by machine code.
 #[derive(Debug)]
@@ -41,12 +34,7 @@ pub struct Compiled {
     held: Option<Held>,
     /// When forms were last chosen such that only live positions can change what is chosen.
     looked: Option<Look>,
-    /// Whether each field of the batch to train on was last filled, or put, in the order that a compressed step takes turned.
-    is_turned: Vec<bool>,
-    /// Each field of that batch that was written sample by sample, and is still to be turned for the whole step.
-    rows: Vec<Option<Vec<f32>>>,
-    /// Where a field goes that no function reads.
-    unread: Vec<f32>,
+    fields: Fields,
 }
 
 /// A step that keeps the elements of its patterns by themselves.
@@ -85,9 +73,7 @@ impl Compiled {
             forms,
             held: None,
             looked: None,
-            is_turned: vec![false; built.interface.field_names.len()],
-            rows: vec![None; built.interface.field_names.len()],
-            unread: vec![],
+            fields: Fields::new(built.interface.field_names.len()),
             host: Host::new(built),
         };
         compiled.write_literals();
@@ -121,44 +107,6 @@ impl Compiled {
         self.refresh_all_patterns();
     }
 
-    /// Where a field of a batch goes, if the entry reads it.
-    fn place(&self, entry: Entry, samples: usize, field: usize) -> Option<Place> {
-        let call = match entry {
-            Entry::Train(variant) => self.machine.train[&(variant, samples)].expected(),
-            Entry::Evaluate => &self.machine.evaluate[&samples],
-        };
-        call.fields[field]
-    }
-
-    /// Turns what was written sample by sample, where the whole step reads it turned.
-    fn turn_rows(&mut self, key @ (_, samples): (usize, usize)) {
-        let Machine { code, train, .. } = &mut self.machine;
-        for (rows, place) in self.rows.iter_mut().zip(&train[&key].whole.fields) {
-            if let (Some(rows), Some(Place { buffer, is_turned: true })) = (rows.take(), place) {
-                code.floats_mut(*buffer).copy_from_slice(&batch::columns(&rows, samples));
-            }
-        }
-    }
-
-    /// Has the batch of a step lie in the order in which the compressed step reads it, or all others do.
-    fn arrange(&mut self, key @ (_, samples): (usize, usize), is_compressed: bool) {
-        let Machine { code, train, .. } = &mut self.machine;
-        let Some(compressed) = train[&key].compressed() else { return };
-        let places = train[&key].whole.fields.iter().zip(&compressed.call.fields);
-        for (is_turned, (rows, turned)) in self.is_turned.iter_mut().zip(places) {
-            let (Some(rows), Some(turned)) = (rows, turned.filter(|place| place.is_turned)) else { continue };
-            match (*is_turned, is_compressed) {
-                (false, true) => batch::turn(code, rows.buffer, turned.buffer, samples),
-                (true, false) => {
-                    let elements = code.floats(turned.buffer).len() / samples;
-                    batch::turn(code, turned.buffer, rows.buffer, elements);
-                }
-                (false, false) | (true, true) => {}
-            }
-            *is_turned = is_compressed;
-        }
-    }
-
     /// What the function of effective parameters gave last under the first name that is asked for.
     fn shown(&self, is_asked: impl Fn(&str) -> bool) -> Option<ArrayD<f64>> {
         let (_, buffer, shape) = self.machine.shown.iter().find(|(name, ..)| is_asked(name))?;
@@ -168,7 +116,7 @@ impl Compiled {
     /// Gives a compressed step the elements of the lasting tensors, unless it has the newest ones or cannot compute the step at this place, and
     /// whatever does compute it the batch in its order.
     fn load(&mut self, key: (usize, usize), clock: Clock) {
-        self.turn_rows(key);
+        self.fields.turn_rows(&mut self.machine, key);
         if self.held.is_some_and(|held| held.key != key) {
             self.release();
         }
@@ -186,7 +134,7 @@ impl Compiled {
                 self.held = Some(Held { key, is_ahead: true });
             }
         }
-        self.arrange(key, is_covered);
+        self.fields.arrange(&mut self.machine, key, is_covered);
     }
 
     /// Puts back into the lasting tensors what a compressed step has changed, for those who read them. The step goes on with its own elements.
@@ -368,53 +316,14 @@ impl Program for Compiled {
     }
 
     fn field(&mut self, entry: Entry, samples: usize, index: usize) -> FieldMut<'_> {
-        let place = match entry {
-            Entry::Train(variant) => {
-                self.is_turned[index] = false;
-                self.machine.train[&(variant, samples)].whole.fields[index]
-            }
-            Entry::Evaluate => self.machine.evaluate[&samples].fields[index],
-        };
         let info = &self.host.interface.description.fields[index];
-        match (place, info.element) {
-            (Some(Place { buffer, is_turned: true }), _) => {
-                let len = self.machine.code.floats(buffer).len();
-                FieldMut::F32(self.rows[index].insert(vec![0.0; len]))
-            }
-            (Some(Place { buffer, .. }), Element::Real) => FieldMut::F32(self.machine.code.floats_mut(buffer)),
-            (Some(Place { buffer, .. }), Element::Integer) => FieldMut::I32(self.machine.code.integers_mut(buffer)),
-            (None, Element::Real | Element::Integer) => {
-                self.unread.resize(samples * info.shape.iter().product::<usize>(), 0.0);
-                FieldMut::F32(&mut self.unread)
-            }
-        }
+        self.fields.slot(&mut self.machine, Field { entry, samples, index, info })
     }
 
     fn fill(&mut self, entry: Entry, samples: usize, index: usize, copy: &dyn CopyField) {
         let info = &self.host.interface.description.fields[index];
-        let (threads, width) = (self.machine.code.threads(), info.shape.iter().product::<usize>());
-        let is_shared = threads > 1 && samples * width >= SHARED;
-        match (self.place(entry, samples, index), info.element) {
-            (Some(Place { buffer, is_turned: true }), _) => {
-                let part = if is_shared { width.div_ceil(PARTS * threads).next_multiple_of(TOGETHER) } else { width };
-                let isa = self.options.target.isa();
-                self.rows[index] = None;
-                self.machine.code.write_parts(buffer, part * samples, &|index, to| {
-                    let first = index * part;
-                    copy.elements(first..first + to.len() / samples, isa, to);
-                });
-                self.is_turned[index] = true;
-            }
-            (Some(Place { buffer, is_turned: false }), Element::Real) if is_shared => {
-                let part = samples.div_ceil(PARTS * threads);
-                self.machine.code.write_parts(buffer, part * width, &|index, to| {
-                    let first = index * part;
-                    copy.samples(first..first + to.len() / width, FieldMut::F32(to));
-                });
-                self.is_turned[index] = false;
-            }
-            _ => copy.samples(0..samples, self.field(entry, samples, index)),
-        }
+        let isa = self.options.target.isa();
+        self.fields.fill(&mut self.machine, Field { entry, samples, index, info }, isa, copy);
     }
 
     fn train_step(&mut self, variant: usize, samples: usize, clock: Clock) -> &[f64] {
@@ -567,24 +476,14 @@ impl Program for Compiled {
     }
 
     fn explain_non_finite(&mut self, variant: usize, samples: usize, clock: Clock) -> Option<String> {
-        self.arrange((variant, samples), false);
+        self.fields.arrange(&mut self.machine, (variant, samples), false);
         let tensors = self.tensor_values();
         let step = self.built.train.iter().find(|step| (step.variant, step.batch) == (variant, samples))?;
         let mut plan = Plan::new(&step.func, Keep::All);
         for (index, name) in self.host.interface.field_names.iter().enumerate() {
-            let Some(Place { buffer, is_turned }) = self.machine.train[&(variant, samples)].whole.fields[index] else {
-                continue;
-            };
-            match self.host.interface.description.fields[index].element {
-                Element::Real if is_turned => {
-                    let turned = self.machine.code.floats(buffer);
-                    let rows = batch::columns(turned, turned.len() / samples);
-                    write(&mut plan, name, rows.into_iter().map(f64::from));
-                }
-                Element::Real => write(&mut plan, name, self.machine.code.floats(buffer).iter().map(|x| f64::from(*x))),
-                Element::Integer => {
-                    write(&mut plan, name, self.machine.code.integers_mut(buffer).iter().map(|x| f64::from(*x)))
-                }
+            let element = self.host.interface.description.fields[index].element;
+            if let Some(numbers) = self.machine.trained_on((variant, samples), index, element) {
+                write(&mut plan, name, numbers.into_iter());
             }
         }
         prepare(&mut plan, &self.host, &tensors, clock);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spnc_runtime::program::{Clock, Form};
+use spnc_runtime::program::{Clock, Element, Entry, Form};
 
 use super::Built;
-use super::batch::{Place, take_turned};
+use super::batch::{self, Place, take_turned};
 use super::compressed::CompressedStep;
 use super::forms::{Forms, SpecialForm};
 use crate::codegen::{self, Executable, Options};
@@ -119,6 +119,35 @@ impl Machine {
 }
 
 impl Machine {
+    /// Where a field of a batch goes, if what is expected to run reads it.
+    pub fn place(&self, entry: Entry, samples: usize, field: usize) -> Option<Place> {
+        let call = match entry {
+            Entry::Train(variant) => self.train[&(variant, samples)].expected(),
+            Entry::Evaluate => &self.evaluate[&samples],
+        };
+        call.fields[field]
+    }
+
+    /// What the step as a whole reads of a field, if it does: the numbers of one sample after the other.
+    pub fn trained_on(
+        &mut self,
+        key @ (_, samples): (usize, usize),
+        field: usize,
+        element: Element,
+    ) -> Option<Vec<f64>> {
+        let Place { buffer, is_turned } = self.train[&key].whole.fields[field]?;
+        let widened = |numbers: &[f32]| numbers.iter().map(|x| f64::from(*x)).collect();
+        let numbers = match element {
+            Element::Real if is_turned => {
+                let turned = self.code.floats(buffer);
+                widened(&batch::columns(turned, turned.len() / samples))
+            }
+            Element::Real => widened(self.code.floats(buffer)),
+            Element::Integer => self.code.integers_mut(buffer).iter().map(|x| f64::from(*x)).collect(),
+        };
+        Some(numbers)
+    }
+
     /// Says which elements patterns have that steps change, as a form has it.
     pub fn set_moving_elements(&mut self, key: (usize, usize), form: &Form) {
         let Form::Compressed(matrices) = form else { return };

@@ -17,6 +17,7 @@ pub mod break_even;
 mod build;
 mod compiled;
 mod compressed;
+mod fields;
 mod forms;
 mod host;
 mod in_order;
