@@ -53,14 +53,13 @@ pub(super) enum Vectors {
 }
 
 impl Vectors {
-    /// Those of the first block of so many channels.
+    /// Those of the first block of so many channels: two even if half of the second would do, since they share what is read for each product.
     fn first<V: Vector>(channels: usize) -> Vectors {
-        let rest = channels.saturating_sub(V::LEN);
         let halves = if V::Half::LEN < V::LEN { V::Half::LEN } else { 0 };
-        match (channels <= halves, rest <= halves) {
-            (true, _) => Vectors::Half,
-            (false, true) => Vectors::One,
-            (false, false) => Vectors::Two,
+        match channels {
+            _ if channels <= halves => Vectors::Half,
+            _ if channels <= V::LEN => Vectors::One,
+            _ => Vectors::Two,
         }
     }
 
