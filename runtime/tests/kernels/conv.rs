@@ -140,25 +140,39 @@ fn shapes() -> impl Strategy<Value = ConvShape> {
     );
     // From eight images on they are cut into whole ones.
     let batch = prop_oneof![4 => 1usize..=3, 1 => 8usize..=9];
-    (batch, axis(), axis(), channels).prop_map(|(batch, h, w, [groups, in_channels, out_channels])| {
-        let out = |[taps, stride, dilation, lo, hi, size]: [usize; 6]| {
-            (size + lo + hi - ((taps - 1) * dilation + 1)) / stride + 1
-        };
-        ConvShape {
-            batch,
-            height: h[5],
-            width: w[5],
-            in_channels,
-            out_channels,
-            kernel: [h[0], w[0]],
-            stride: [h[1], w[1]],
-            dilation: [h[2], w[2]],
-            pad: [h[3], w[3]],
-            out_height: out(h),
-            out_width: out(w),
-            groups,
-        }
-    })
+    (batch, axis(), axis(), channels).prop_map(|(batch, h, w, channels)| shape(batch, h, w, channels))
+}
+
+/// So many images under windows along both axes, with so many groups, channels and channels of the result.
+fn shape(batch: usize, h: [usize; 6], w: [usize; 6], [groups, in_channels, out_channels]: [usize; 3]) -> ConvShape {
+    let out = |[taps, stride, dilation, lo, hi, size]: [usize; 6]| {
+        (size + lo + hi - ((taps - 1) * dilation + 1)) / stride + 1
+    };
+    ConvShape {
+        batch,
+        height: h[5],
+        width: w[5],
+        in_channels,
+        out_channels,
+        kernel: [h[0], w[0]],
+        stride: [h[1], w[1]],
+        dilation: [h[2], w[2]],
+        pad: [h[3], w[3]],
+        out_height: out(h),
+        out_width: out(w),
+        groups,
+    }
+}
+
+/// Few channels of whole strides of columns, which `ByInput` takes as one pixel each.
+fn few_channels_in_strides() -> impl Strategy<Value = ConvShape> {
+    let right = (1usize..=6, 1usize..=4, 0usize..=5, 0usize..=4, 1usize..=20);
+    let right = right.prop_map(|(taps, stride, lo, hi, strides)| {
+        let strides = strides.max(taps.saturating_sub(lo + hi).div_ceil(stride));
+        [taps, stride, 1, lo, hi, strides * stride]
+    });
+    (1usize..=9, axis(), right, 1usize..=8, 1usize..=20)
+        .prop_map(|(batch, h, w, cin, cout)| shape(batch, h, w, [1, cin.min(16 / w[1]), cout]))
 }
 
 /// Windows of three taps side by side that move by one pixel, over few channels: some machines take two pixels and two rows at a time.
@@ -193,6 +207,13 @@ proptest! {
 
     #[test]
     fn few_channels_agree_with_sums_in_f64(shape in few_channels(), margin in 0usize..20, cuts in 1i32..1000) {
+        check(&shape, margin, cuts);
+    }
+
+    #[test]
+    fn few_channels_in_strides_agree_with_sums_in_f64(
+        shape in few_channels_in_strides(), margin in 0usize..20, cuts in 1i32..1000
+    ) {
         check(&shape, margin, cuts);
     }
 
@@ -234,6 +255,7 @@ fn layers_of_known_networks() {
     check(&square(1, 30, [3, 8], 3, 1), 0, 7);
     check(&square(9, 32, [8, 8], 3, 1), 0, 15);
     check(&ConvShape { stride: [2; 2], out_height: 8, out_width: 8, ..square(2, 16, [16, 32], 3, 1) }, 0, 8);
+    check(&ConvShape { stride: [2; 2], out_height: 16, out_width: 16, ..square(9, 32, [8, 16], 3, 1) }, 0, 16);
     // More pixels than are listed at once, with taps outside and without; rows longer than that; images that are nothing but edges.
     check(&square(20, 12, [4, 8], 3, 1), 0, 10);
     check(&square(10, 16, [5, 9], 1, 0), 0, 11);

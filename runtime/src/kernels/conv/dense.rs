@@ -92,6 +92,10 @@ pub(super) fn blocks<V: Vector>(width: usize) -> impl Iterator<Item = (usize, Ve
 #[inline(always)]
 #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
 pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usize, w: *const f32, to: *mut f32) {
+    if slide.joined > 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { pack_joined::<V>(s, slide, position, w, to) };
+    }
     let taps = slide.from.taps[0] * slide.from.taps[1];
     let (group, tap) = (position / taps, position % taps);
     let [cin, cout] = s.per_group();
@@ -113,6 +117,35 @@ pub(super) unsafe fn pack<V: Vector>(s: &ConvShape, slide: &Slide, position: usi
                 *weight = unsafe { *w.add(start + from * from_step + (first + lane) * to_step) };
             }
             row[channels..].fill(0.0);
+        }
+    }
+}
+
+/// [`pack`] where pixels side by side count as one.
+///
+/// # Safety
+///
+/// As for [`pack`].
+#[inline(always)]
+#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
+unsafe fn pack_joined<V: Vector>(s: &ConvShape, slide: &Slide, tap: usize, w: *const f32, to: *mut f32) {
+    let [kh, u] = [tap / slide.from.taps[1], tap % slide.from.taps[1]];
+    let row = slide.weights_of(tap);
+    for (first, vectors) in blocks::<V>(slide.width) {
+        let lanes = vectors.lanes::<V>();
+        for from in 0..slide.from.run {
+            let at = slide.panel(0, first) + (row * slide.from.run + from) * lanes;
+            // SAFETY: a row of a panel, which this position writes alone.
+            let row = unsafe { std::slice::from_raw_parts_mut(to.add(at), lanes) };
+            for (channel, weight) in (first..).zip(row) {
+                let (pixel, channel) = (channel / s.in_channels, channel % s.in_channels);
+                let kw = (pixel + s.pad[1] + u * slide.joined).checked_sub(slide.from.pad[1] * slide.joined);
+                let kw = kw.filter(|kw| pixel < slide.joined && *kw < s.kernel[1]);
+                // SAFETY: a weight.
+                *weight = kw.map_or(0.0, |kw| unsafe {
+                    *w.add(((kh * s.kernel[1] + kw) * s.in_channels + channel) * s.out_channels + from)
+                });
+            }
         }
     }
 }
@@ -179,14 +212,21 @@ unsafe fn compute_part<V: Vector>(slide: &Slide, part: &Part, taps: [Taps; 2], a
                     continue;
                 }
                 let longest = if vectors == Vectors::Two { 12 } else { 24 };
-                let short = slide.step_of_run().is_some() && !slide.to[1].is_multiple_of(longest);
-                match vectors {
-                    Vectors::Half if short => block.compute::<V::Half, 8, 1>(args),
-                    Vectors::One if short => block.compute::<V, 8, 1>(args),
-                    Vectors::Two if short => block.compute::<V, 8, 2>(args),
-                    Vectors::Half => block.compute::<V::Half, 24, 1>(args),
-                    Vectors::One => block.compute::<V, 24, 1>(args),
-                    Vectors::Two => block.compute::<V, 12, 2>(args),
+                let pixels = match slide.step_of_run() {
+                    // A pointer for each pixel: there are no registers for more of them.
+                    None => 12,
+                    Some(_) if slide.to[1].is_multiple_of(longest) => longest,
+                    Some(_) => 8,
+                };
+                match (vectors, pixels) {
+                    (Vectors::Half, 8) => block.compute::<V::Half, 8, 1>(args),
+                    (Vectors::Half, 12) => block.compute::<V::Half, 12, 1>(args),
+                    (Vectors::Half, _) => block.compute::<V::Half, 24, 1>(args),
+                    (Vectors::One, 8) => block.compute::<V, 8, 1>(args),
+                    (Vectors::One, 12) => block.compute::<V, 12, 1>(args),
+                    (Vectors::One, _) => block.compute::<V, 24, 1>(args),
+                    (Vectors::Two, 8) => block.compute::<V, 8, 2>(args),
+                    (Vectors::Two, _) => block.compute::<V, 12, 2>(args),
                 }
             }
         }

@@ -150,11 +150,10 @@ impl ConvShape {
     /// Whether narrow vectors hold all that vectors run along, the channels of the result, or of `y` for `ByWeight`, and wide ones
     /// have no room for those of two pixels.
     fn is_narrow(&self, role: Role) -> bool {
-        let [cin, cout] = self.per_group();
         let channels = match role {
             _ if self.is_channelwise() => self.groups,
-            Role::Forward | Role::ByWeight => cout,
-            Role::ByInput => cin,
+            Role::Forward | Role::ByInput => Slide::new(self, role).width,
+            Role::ByWeight => self.per_group()[1],
         };
         let is_in_duos = match role {
             Role::Forward | Role::ByInput => Slide::new(self, role).is_in_duos(),

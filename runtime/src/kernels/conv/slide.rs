@@ -58,6 +58,25 @@ impl ConvShape {
         is_dense && self.kernel[1] == TAPS && self.out_width >= FEWEST_COLUMNS
     }
 
+    /// How many pixels of `x` side by side `ByInput` takes as one, with the channels of all of them. Windows move so many columns, so every one of these
+    /// wide pixels sees the same taps, each of which has weights for the pixels that it reaches and zeros for the others. Few channels fill vectors
+    /// so, and rows are written one number after the other; with many channels the zeros would cost more.
+    pub(super) fn joined(&self) -> usize {
+        let columns = self.stride[1];
+        let few = self.groups == 1 && self.in_channels * columns <= MOST_JOINED;
+        if few && self.dilation[1] == 1 && self.width.is_multiple_of(columns) { columns } else { 1 }
+    }
+
+    /// The taps through which `ByInput` sees, and the zeros before its factor that this makes, in both directions. From the wide pixel j the tap u
+    /// lies on the window j + pad - u, where the pixel p of it was seen by the tap p + pad of the weights + (u - pad) · joined.
+    fn joined_taps(&self) -> ([usize; 2], [usize; 2]) {
+        let joined = self.joined();
+        let pad = self.pad[1].div_ceil(joined);
+        // The first window that saw a pixel, counted from the last one.
+        let taps = (self.kernel[1] - 1 + pad * joined - self.pad[1]) / joined + 1;
+        ([self.kernel[0], taps], [self.pad[0], pad])
+    }
+
     /// The rows or columns, with zeros around them, that windows reach.
     fn padded(&self, dim: usize) -> usize {
         let out = [self.out_height, self.out_width][dim];
@@ -116,9 +135,9 @@ fn pitch([rows, cols]: [usize; 2], channels: usize) -> [usize; 3] {
     [rows * cols * channels, cols * channels, channels]
 }
 
-/// The fewest pixels that are whole rows and worth reading all weights for: small images fall into slices of the same size.
-fn whole_rows(columns: usize) -> usize {
-    columns * FEWEST_PIXELS.div_ceil(columns)
+/// So many pixels or more that are whole rows.
+fn whole_rows(columns: usize, pixels: usize) -> usize {
+    columns * pixels.div_ceil(columns)
 }
 
 /// How a window slides over a factor.
@@ -135,6 +154,8 @@ pub struct Slide {
     pub to: [usize; 2],
     /// Channels of the result in a group.
     pub width: usize,
+    /// How many pixels side by side count as one of so many times the channels: see [`ConvShape::joined`].
+    pub joined: usize,
     /// Planes in both directions.
     planes: [usize; 2],
     /// Pixels of the factor between neighbouring pixels of a plane.
@@ -142,7 +163,7 @@ pub struct Slide {
     dilation: [usize; 2],
     /// Whether vectors run along the channels of both images.
     pub is_channelwise: bool,
-    /// Pixels of a plane that a position has.
+    /// Pixels of a plane that a position has: of the first one, where there are more.
     block: usize,
     /// Whether the factor, and the result, are asked for before they are needed.
     pub asks: [bool; 2],
@@ -200,7 +221,14 @@ pub struct Part {
 /// Every register tile, of whatever width, fits into so many pixels without a rest.
 pub const WHOLE_TILES: usize = 24;
 
-/// The fewest pixels of a position that is gone through row by row.
+/// Up to how many channels pixels have together that count as one.
+const MOST_JOINED: usize = 16;
+
+/// About how many numbers of the result have their turn, with one plane after the other, before the next ones: they stay in a near cache.
+const NEAR: usize = 32 * 1024;
+
+/// The fewest pixels of a position that is gone through row by row: worth reading all weights for, and few enough that small images fall into slices of
+/// the same size.
 const FEWEST_PIXELS: usize = 16;
 
 /// The fewest windows in a row that are gone through row by row.
@@ -214,24 +242,34 @@ impl Slide {
     pub fn new(s: &ConvShape, role: Role) -> Slide {
         let [cin, cout] = s.per_group();
         let y = [s.out_height, s.out_width];
+        let joined = if role == Role::Forward { 1 } else { s.joined() };
         let (from, to, width, planes, step) = match role {
             Role::Forward => (s.image(role), y, cout, [1; 2], s.stride),
             Role::ByInput | Role::ByWeight => {
                 let pitch = pitch(y, s.out_channels);
                 let is_whole = [s.kernel, s.stride] == [[1; 2]; 2] && s.pad == [0; 2] && y == [s.height, s.width];
-                let from = Image { size: y, pitch, taps: s.kernel, run: cout, pad: s.pad, is_whole };
-                (from, [s.height, s.width], cin, s.stride, [1; 2])
+                let (taps, pad) = s.joined_taps();
+                let from = Image { size: y, pitch, taps, run: cout, pad, is_whole };
+                let planes = [s.stride[0], s.stride[1] / joined];
+                (from, [s.height, s.width / joined], cin * joined, planes, [1; 2])
             }
         };
         let (batch, groups, dilation, block) = (s.batch, s.groups, s.dilation, 2 * WHOLE_TILES);
         let is_channelwise = s.is_channelwise();
         let asks = [false; 2];
-        let slide = Slide { role, batch, groups, from, to, width, planes, step, dilation, is_channelwise, block, asks };
+        let slide =
+            Slide { role, batch, groups, from, to, width, joined, planes, step, dilation, is_channelwise, block, asks };
         let [seen, written] = slide.numbers();
         // A factor that is read for one plane after the other is the smaller image, and the tiles of a plane see little of it.
         let asks = [planes == [1; 2] && ahead::pays(seen, slide.from.pitch[2]), ahead::pays(written, groups * width)];
         let slide = Slide { asks, ..slide };
-        if slide.is_by_row() { Slide { block: whole_rows(to[1]), ..slide } } else { slide }
+        let columns = slide.size([0; 2])[1];
+        let block = match () {
+            () if slide.is_by_row() => whole_rows(columns, FEWEST_PIXELS),
+            () if planes != [1; 2] => whole_rows(columns, block),
+            () => block,
+        };
+        Slide { block, ..slide }
     }
 
     /// How many numbers the images of the factor and of the result have together.
@@ -273,21 +311,36 @@ impl Slide {
 
     /// How many positions there are.
     pub fn extent(&self) -> usize {
-        self.each_plane().map(|plane| self.blocks(plane)).sum()
+        let [rows, columns] = self.size([0; 2]);
+        (self.batch * rows * columns).div_ceil(self.block)
     }
 
-    /// The pixels that positions stand for.
+    /// The pixels that positions stand for: of each plane some rows at a time, since neighbours lie in different planes.
     pub fn parts(&self, positions: Range<usize>) -> impl Iterator<Item = Part> + use<'_> {
-        let mut before = 0;
-        self.each_plane().filter_map(move |plane| {
-            let start = before;
-            before += self.blocks(plane);
-            let (first, last) = (positions.start.max(start), positions.end.min(before));
-            let size = self.size(plane);
-            let pixels = (first - start) * self.block..(last.max(first) - start) * self.block;
-            let pixels = pixels.start..pixels.end.min(self.batch * size[0] * size[1]);
-            (first < last).then_some(Part { plane, size, pixels })
-        })
+        let [rows, columns] = self.planes;
+        let near = NEAR / (self.block * rows * columns * self.groups * self.width);
+        let together = if rows * columns == 1 { positions.len() } else { near };
+        let stretches = positions.clone().step_by(together.max(1));
+        let parts = stretches.flat_map(move |first| {
+            let last = positions.end.min(first + together.max(1));
+            self.each_plane().map(move |plane| self.part(plane, first..last))
+        });
+        parts.filter(|part| !part.pixels.is_empty())
+    }
+
+    fn part(&self, plane: [usize; 2], positions: Range<usize>) -> Part {
+        let size = self.size(plane);
+        let before = |position: usize| self.before(position * self.block, size);
+        Part { plane, size, pixels: before(positions.start)..before(positions.end) }
+    }
+
+    /// How many pixels of a plane of this size come before one of the first plane, the largest, counted through all images.
+    fn before(&self, pixel: usize, [rows, columns]: [usize; 2]) -> usize {
+        let [most_rows, most_columns] = self.size([0; 2]);
+        let (row, column) = (pixel / most_columns, pixel % most_columns);
+        let (image, row) = (row / most_rows, row % most_rows);
+        let count = (image * rows + row.min(rows)) * columns + if row < rows { column.min(columns) } else { 0 };
+        count.min(self.batch * rows * columns)
     }
 
     fn each_plane(&self) -> impl Iterator<Item = [usize; 2]> + use<> {
@@ -303,11 +356,6 @@ impl Slide {
     /// About `pixels` of them, in whole positions.
     pub fn stretch(&self, pixels: usize) -> usize {
         pixels.next_multiple_of(self.block)
-    }
-
-    fn blocks(&self, plane: [usize; 2]) -> usize {
-        let [rows, cols] = self.size(plane);
-        (self.batch * rows * cols).div_ceil(self.block)
     }
 
     /// The taps that a plane sees in one direction.
