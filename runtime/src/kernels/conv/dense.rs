@@ -12,8 +12,9 @@ use super::listed;
 use super::rows;
 use super::slide::{Part, Slide, Taps, WHOLE_TILES};
 use super::tile::Tile;
+use super::window::Window;
 use super::{Args, ConvShape, Role};
-use crate::kernels::vector::{Vector, load_row};
+use crate::kernels::vector::Vector;
 
 /// The widest vector; panels have room for whole ones.
 const WIDEST: usize = 16;
@@ -259,11 +260,12 @@ impl Block<'_> {
     unsafe fn compute<V: Vector, const P: usize, const R: usize>(&self, args: Args) {
         const { assert!(WHOLE_TILES.is_multiple_of(P)) };
         let masks = self.masks::<V, R>();
+        let window = self.window(R * V::LEN);
         for pixel in self.part.pixels.clone().step_by(P) {
             let tile = Tile::<P>::new(self.slide, self.part, pixel);
             self.ask_run::<V>(args.to, tile.to[0] + 2 * P, P);
             // SAFETY: the caller's promise.
-            let sums = unsafe { self.sums::<V, P, R>(&tile, args.a) };
+            let sums = unsafe { self.sums::<V, P, R>(&tile, &window, args.a) };
             for p in 0..P.min(self.part.pixels.end - pixel) {
                 // SAFETY: a pixel of the result.
                 unsafe { self.store(&sums[p], args.to, tile.to[p], &masks) };
@@ -344,62 +346,55 @@ impl Block<'_> {
         }
     }
 
+    /// How far behind the first number that a pixel sees the numbers of a tap lie, and in which row of the panel its weights begin.
+    #[inline(always)]
+    fn run(&self, kh: usize, kw: usize) -> [usize; 2] {
+        let (from, [down, right]) = (&self.slide.from, self.taps);
+        let at = down.offset(kh) as usize * from.pitch[1] + right.offset(kw) as usize * from.pitch[2];
+        [at, (down.tap(kh) * from.taps[1] + right.tap(kw)) * from.run]
+    }
+
+    /// What pixels see, if it is little. `lanes` is how long a row of the panel is.
+    #[inline(always)]
+    fn window(&self, lanes: usize) -> Option<Window> {
+        Window::of(self.taps.map(|taps| taps.count), self.slide.from.run, lanes, |kh, kw| self.run(kh, kw))
+    }
+
     /// # Safety
     ///
     /// As for [`compute`].
     #[inline(always)]
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn sums<V: Vector, const P: usize, const R: usize>(&self, tile: &Tile<P>, from: *const f32) -> [[V; R]; P] {
-        let (slide, run, [down, right]) = (self.slide, self.slide.from.run, self.taps);
-        let [_, row_pitch, pixel_pitch] = slide.from.pitch;
+    unsafe fn sums<V: Vector, const P: usize, const R: usize>(
+        &self,
+        tile: &Tile<P>,
+        window: &Option<Window>,
+        from: *const f32,
+    ) -> [[V; R]; P] {
+        let (run, [down, right]) = (self.slide.from.run, self.taps);
         let seen = tile.seen(from.wrapping_add(self.group * run));
+        let step = self.slide.step_of_run().filter(|_| tile.is_run());
+        if let Some(window) = window {
+            // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
+            return unsafe {
+                match step {
+                    Some(1) => window.sums_of_run::<V, P, R, 1>(seen[0], self.panel),
+                    Some(3) => window.sums_of_run::<V, P, R, 3>(seen[0], self.panel),
+                    _ => window.sums(&seen, self.panel),
+                }
+            };
+        }
         let mut sums = [[V::splat(0.0); R]; P];
         for kh in 0..down.count {
             for kw in 0..right.count {
-                let at = down.offset(kh) as usize * row_pitch + right.offset(kw) as usize * pixel_pitch;
-                let tap = down.tap(kh) * slide.from.taps[1] + right.tap(kw);
-                let (first, rows) = (seen[0].wrapping_add(at), self.panel.wrapping_add(tap * run * R * V::LEN));
-                // SAFETY: the panel has a row for each channel of each tap, and all of them lie in the image.
-                unsafe {
-                    match slide.step_of_run().filter(|_| tile.is_run()) {
-                        Some(1) => add_run::<V, P, R, 1>(&mut sums, first, rows, run),
-                        Some(3) => add_run::<V, P, R, 3>(&mut sums, first, rows, run),
-                        _ => add_products(&mut sums, &seen, at, rows, run),
-                    }
-                }
+                let [at, row] = self.run(kh, kw);
+                let rows = self.panel.wrapping_add(row * R * V::LEN);
+                // SAFETY: as before.
+                unsafe { add_products(&mut sums, &seen, at, rows, run) };
             }
         }
         sums
     }
-}
-
-/// Adds to the sums of each pixel the products of what it sees and the rows of a panel, where each pixel sees what the one
-/// before sees, `STEP` numbers further on: known now, so that no register has to hold it.
-///
-/// # Safety
-///
-/// Each pixel sees `len` numbers, and the panel has as many rows.
-#[inline(always)]
-#[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-unsafe fn add_run<V: Vector, const P: usize, const R: usize, const STEP: usize>(
-    sums: &mut [[V; R]; P],
-    first: *const f32,
-    rows: *const f32,
-    len: usize,
-) {
-    let mut local = *sums;
-    for at in 0..len {
-        // SAFETY: a row of the panel.
-        let row: [V; R] = unsafe { load_row(rows.add(at * R * V::LEN)) };
-        for p in 0..P {
-            // SAFETY: one of the numbers that the pixel sees.
-            let x = V::splat(unsafe { *first.add(at + p * STEP) });
-            for v in 0..R {
-                local[p][v] = x.mul_add(row[v], local[p][v]);
-            }
-        }
-    }
-    *sums = local;
 }
 
 /// Adds to the sums of each pixel the products of what it sees, from `start` on, and the rows of a panel.

@@ -9,7 +9,8 @@ use super::Args;
 use super::dense::{Block, Vectors, add_products, blocks};
 use super::places::{PLACES, Places, Stretch, TILE};
 use super::slide::{Part, Slide, Taps};
-use crate::kernels::vector::{Vector, load_row};
+use super::window::Window;
+use crate::kernels::vector::Vector;
 
 /// Up to how many numbers a panel stays in a first-level cache of 32 KB, beside what tiles see.
 const SMALL_PANEL: usize = 6 * 1024;
@@ -101,17 +102,6 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// Windows of few numbers, which lie in short runs, are gone through number by number.
-const FEW_NUMBERS: usize = 64;
-const SHORT_RUN: usize = 16;
-
-/// What each pixel of a class sees, number by number.
-struct Window {
-    /// How far behind the first number, and where the row is in the panel.
-    numbers: [[usize; 2]; FEW_NUMBERS],
-    count: usize,
-}
-
 /// Whether tiles of eight pixels do less for nothing than tiles of twelve, over so many pixels.
 fn is_shorter_better(pixels: usize) -> bool {
     pixels.next_multiple_of(8) < pixels.next_multiple_of(12)
@@ -150,7 +140,8 @@ impl Block<'_> {
     #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
     unsafe fn tiles<V: Vector, const P: usize, const R: usize>(&self, class: &Classes<'_>, args: Args) {
         let (masks, places) = (self.masks::<V, R>(), &class.places);
-        let window = self.window(class, R * V::LEN);
+        let (window, seen) =
+            (self.class_window(class, R * V::LEN), args.a.wrapping_add(self.group * self.slide.from.run));
         for pixel in (0..places.count()).step_by(P) {
             for first in places.seen::<P>(pixel, args.a) {
                 self.ask_below::<V>(first, class.seen[0].len(), 1);
@@ -161,7 +152,7 @@ impl Block<'_> {
             // SAFETY: the caller's promise.
             let sums = unsafe {
                 match &window {
-                    Some(window) => self.sums_of_window::<V, P, R>(window, class, pixel, args.a),
+                    Some(window) => window.sums::<V, P, R>(&places.seen::<P>(pixel, seen), self.panel),
                     None => self.sums_of_class::<V, P, R>(class, pixel, args.a),
                 }
             };
@@ -182,56 +173,17 @@ impl Block<'_> {
         if self.slide.groups == 1 && self.taps[1].are_side_by_side() { [columns, 1] } else { [1, columns] }
     }
 
-    /// The numbers that pixels of a class see, where they are few and lie in short runs: a loop over each run would take longer than
-    /// what it does. `lanes` is how long a row of the panel is.
-    fn window(&self, class: &Classes<'_>, lanes: usize) -> Option<Window> {
+    /// The numbers that pixels of a class see, where they are few. `lanes` is how long a row of the panel is.
+    fn class_window(&self, class: &Classes<'_>, lanes: usize) -> Option<Window> {
         let (slide, [down, right]) = (self.slide, self.taps);
         let [rows, columns] = &class.seen;
         let [together, apart] = self.runs(columns.len());
-        let (run, len) = (slide.from.run, together * slide.from.run);
-        if len > SHORT_RUN || rows.len() * apart * len > FEW_NUMBERS {
-            return None;
-        }
-        let mut window = Window { numbers: [[0; 2]; FEW_NUMBERS], count: 0 };
-        for kh in 0..rows.len() {
-            for kw in 0..apart {
-                let at = down.apart(kh) * slide.from.pitch[1] + right.apart(kw) * slide.from.pitch[2];
-                let tap = down.tap(rows.start + kh) * slide.from.taps[1] + right.tap(columns.start + kw);
-                for number in 0..len {
-                    window.numbers[window.count] = [at + number, (tap * run + number) * lanes];
-                    window.count += 1;
-                }
-            }
-        }
-        Some(window)
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Self::compute_class`]; the window is that of the class.
-    #[inline(always)]
-    #[expect(unsafe_code, reason = "a kernel over memory that the compiler has planned")]
-    unsafe fn sums_of_window<V: Vector, const P: usize, const R: usize>(
-        &self,
-        window: &Window,
-        class: &Classes<'_>,
-        pixel: usize,
-        from: *const f32,
-    ) -> [[V; R]; P] {
-        let seen = class.places.seen::<P>(pixel, from.wrapping_add(self.group * self.slide.from.run));
-        let mut sums = [[V::splat(0.0); R]; P];
-        for [at, row] in &window.numbers[..window.count] {
-            // SAFETY: a row of the panel.
-            let row: [V; R] = unsafe { load_row(self.panel.add(*row)) };
-            for p in 0..P {
-                // SAFETY: one of the numbers that the pixel sees.
-                let x = V::splat(unsafe { *seen[p].add(*at) });
-                for v in 0..R {
-                    sums[p][v] = x.mul_add(row[v], sums[p][v]);
-                }
-            }
-        }
-        sums
+        let run = slide.from.run;
+        Window::of([rows.len(), apart], together * run, lanes, |kh, kw| {
+            let at = down.apart(kh) * slide.from.pitch[1] + right.apart(kw) * slide.from.pitch[2];
+            let tap = down.tap(rows.start + kh) * slide.from.taps[1] + right.tap(columns.start + kw);
+            [at, tap * run]
+        })
     }
 
     /// # Safety

@@ -18,6 +18,7 @@ mod rows;
 mod slide;
 mod tile;
 mod weight;
+mod window;
 
 use self::slide::Slide;
 use super::Isa;
