@@ -8,6 +8,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::hint::black_box;
+use std::ops::{Deref, DerefMut, Range};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -22,31 +23,47 @@ use spnc_runtime::kernels::turn::{TurnShape, turn};
 use spnc_runtime::kernels::{Isa, LANES};
 use spnc_runtime::random::fill_uniform;
 
-fn numbers(len: usize) -> Vec<f32> {
-    let mut row = vec![0.0; len];
-    fill_uniform(1, 2, 3, 0, &mut row);
-    row
+/// Numbers from a cache line's start on, as compiled programs have their tensors, with room before and behind: vectors that lie across two lines take
+/// longer.
+struct Aligned {
+    row: Vec<f32>,
+    content: Range<usize>,
 }
 
-/// `len` numbers from a cache line's start on, as compiled programs have their tensors, with room before and behind.
-struct Aligned(Vec<f32>);
-
 impl Aligned {
-    fn numbers(len: usize) -> Aligned {
-        Aligned::of(&numbers(len))
-    }
-
     fn of(content: &[f32]) -> Aligned {
         let mut row = vec![0.0; content.len() + 16];
         let start = row.as_ptr().align_offset(64);
         row[start..][..content.len()].copy_from_slice(content);
-        Aligned(row)
+        Aligned { row, content: start..start + content.len() }
     }
+}
 
-    fn start(&mut self) -> *mut f32 {
-        let start = self.0.as_ptr().align_offset(64);
-        self.0[start..].as_mut_ptr()
+impl Clone for Aligned {
+    fn clone(&self) -> Aligned {
+        Aligned::of(self)
     }
+}
+
+impl Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.row[self.content.clone()]
+    }
+}
+
+impl DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.row[self.content.clone()]
+    }
+}
+
+/// `len` numbers, uniform between zero and one.
+fn numbers(len: usize) -> Aligned {
+    let mut row = Aligned::of(&vec![0.0; len]);
+    fill_uniform(1, 2, 3, 0, &mut row);
+    row
 }
 
 /// The operands of a routine that reads two.
@@ -56,7 +73,7 @@ fn read([a, b]: [&[f32]; 2]) -> [*const f32; 3] {
 
 #[expect(unsafe_code, reason = "calls routines")]
 fn functions(c: &mut Criterion) {
-    let (from, mut to) = (numbers(64 * LANES), vec![0.0; 64 * LANES]);
+    let [from, mut to] = [64 * LANES; 2].map(numbers);
     let mut group = c.benchmark_group("elementwise");
     let _ = group.throughput(Throughput::Bytes(8 * from.len() as u64));
     for function in Function::ALL {
@@ -97,13 +114,13 @@ fn products(c: &mut Criterion) {
         ] {
             let sizes = shape.sizes;
             let len = |i: usize, j: usize| sizes[i] * sizes[j];
-            let (x, y, mut to) = (numbers(len(0, 2)), numbers(len(2, 1)), Aligned::numbers(len(0, 1)));
+            let (x, y, mut to) = (numbers(len(0, 2)), numbers(len(2, 1)), numbers(len(0, 1)));
             let from = read([&x, &y]);
             let _ = group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
             let _ = group.bench_function(format!("{m}x{n}x{k} {name}"), |bench| {
                 // SAFETY: tensors as large as the shape says; the instruction set is available.
                 bench.iter(|| unsafe {
-                    product(Isa::best())(&shape, &from, to.start(), std::ptr::null_mut(), 0, shape.extent());
+                    product(Isa::best())(&shape, &from, to.as_mut_ptr(), std::ptr::null_mut(), 0, shape.extent());
                 });
             });
         }
@@ -170,7 +187,7 @@ fn copies(c: &mut Criterion) {
     let mut group = c.benchmark_group("copy");
     for (name, len) in [("128 KiB", 32 * 1024), ("16 MiB", 4 * 1024 * 1024)] {
         // Not a multiple of a page apart, where reading what was just written is slow.
-        let (from, mut to) = (numbers(len), vec![0.0; len + 304]);
+        let (from, mut to) = (numbers(len), numbers(len + 304));
         let _ = group.throughput(Throughput::Bytes(8 * len as u64));
         let _ = group.bench_function(name, |bench| {
             bench.iter(|| black_box(&mut to[304..]).copy_from_slice(black_box(&from)));
@@ -302,7 +319,7 @@ fn tables(c: &mut Criterion) {
         (0..chances.len()).filter(|i| chances[*i] < 0.051).map(|i| i / 300).take(inputs.indices).collect();
     let mut bench = c.benchmark_group("rows");
     for (name, shape, index) in [("", words, word), (", groups", groups, group), (", small groups", inputs, input)] {
-        let index: Vec<f32> = index.iter().map(|i| f32::from_bits(*i as u32)).collect();
+        let index = Aligned::of(&index.iter().map(|i| f32::from_bits(*i as u32)).collect::<Vec<_>>());
         assert_eq!(index.len(), shape.indices, "an index for each row of the values");
         let (table, values) = (numbers(shape.rows * shape.width), numbers(shape.indices * shape.width));
         for (kernel, routine, a, to, extent) in [
@@ -341,8 +358,8 @@ fn scattered_products(c: &mut Criterion) {
     let _ = group.sample_size(20);
     for sizes in [[300, 784, 64], [784, 300, 64], [100, 300, 64], [300, 784, 256]] {
         let [rows, columns, batch] = sizes;
-        let mut tensors = [rows * columns, columns * batch, rows * batch].map(Aligned::numbers);
-        let [a, x, y] = tensors.each_mut().map(Aligned::start);
+        let mut tensors = [rows * columns, columns * batch, rows * batch].map(numbers);
+        let [a, x, y] = tensors.each_mut().map(|tensor| tensor.as_mut_ptr());
         let dense = by_rows([rows, batch, columns]);
         let from = [a.cast_const(), x, std::ptr::null()];
         let _ = group.throughput(Throughput::Elements(2 * (rows * columns * batch) as u64));
@@ -364,14 +381,14 @@ fn scattered_products(c: &mut Criterion) {
 fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize; 3], percent: f32, block: usize) {
     let [rows, columns, batch] = sizes;
     let (shape, pattern) = scattered(sizes, percent, block);
-    let mut tensors = [shape.non_zeros, columns * batch, rows * batch].map(Aligned::numbers);
-    let ([values, x, y], mut pattern) = (tensors.each_mut().map(Aligned::start), Aligned::of(&pattern));
+    let mut tensors = [shape.non_zeros, columns * batch, rows * batch].map(numbers);
+    let ([values, x, y], pattern) = (tensors.each_mut().map(|tensor| tensor.as_mut_ptr()), Aligned::of(&pattern));
     let _ = group.throughput(Throughput::Elements(2 * (shape.non_zeros * batch) as u64));
     for (name, routine, a, b, to) in [
         ("product", sparse::product(Isa::best()), values, x, y),
         ("sampled", sparse::sampled(Isa::best()), y, x, values),
     ] {
-        let from = [a.cast_const(), b, pattern.start()];
+        let from = [a.cast_const(), b, pattern.as_ptr()];
         let blocks = if block == 1 { String::new() } else { format!(" in blocks of {block}") };
         let _ =
             group.bench_function(format!("{rows}x{columns}, batch {batch}, {percent} %{blocks}, {name}"), |bench| {
@@ -385,8 +402,8 @@ fn scattered_products_of(group: &mut BenchmarkGroup<'_, WallTime>, sizes: [usize
 fn turning(c: &mut Criterion) {
     let shape = TurnShape { rows: 64, middle: 1, columns: 784 };
     let len = shape.rows * shape.columns;
-    let mut tensors = [len; 2].map(Aligned::numbers);
-    let [from, to] = tensors.each_mut().map(Aligned::start);
+    let mut tensors = [len; 2].map(numbers);
+    let [from, to] = tensors.each_mut().map(|tensor| tensor.as_mut_ptr());
     let mut group = c.benchmark_group("turn");
     let _ = group.throughput(Throughput::Bytes(8 * len as u64));
     let _ = group.bench_function("64x784", |bench| {
